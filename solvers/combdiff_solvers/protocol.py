@@ -1,0 +1,185 @@
+"""The contract between a solver and everything that is built on it.
+
+A *solver* computes, for every row of a batch,
+
+    y*(θ) = argmin (or argmax) over y ∈ Y of ⟨θ, y⟩ + h(y)
+
+where `Y` is the feasible set and `h` is what the model held in its objective beside the priced
+variables (often nothing). The laws of the contract are tests in `combdiff.testing.SolverContract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from math import prod
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from numpy import ndarray
+
+
+class Sense(Enum):
+    """Which end of the objective a solver seeks.
+
+    >>> Sense("min"), Sense.MAX.sign
+    (<Sense.MIN: 'min'>, -1.0)
+    """
+
+    MIN = "min"
+    MAX = "max"
+
+    @property
+    def sign(self) -> float:
+        """+1 for MIN and −1 for MAX: `cost = sign · θ` is always to be minimised."""
+        return 1.0 if self is Sense.MIN else -1.0
+
+    @classmethod
+    def _missing_(cls, value: object) -> Sense:
+        raise ValueError(f"sense={value!r} is neither 'min' nor 'max'")
+
+
+class Status(IntEnum):
+    """How the solve of one row ended. Its `advice` says what to try next.
+
+    >>> Status.LIMIT.has_solution
+    False
+    >>> print(Status.INFEASIBLE.advice)
+    no feasible solution exists: check this row's instance (start, goal, capacity, constraints)
+    """
+
+    OPTIMAL = 0
+    FEASIBLE = 1
+    INFEASIBLE = 2
+    UNBOUNDED = 3
+    LIMIT = 4
+    ERROR = 5
+
+    @property
+    def has_solution(self) -> bool:
+        """Whether the row of `Solutions.y` holds a feasible point."""
+        return self <= Status.FEASIBLE
+
+    @property
+    def advice(self) -> str:
+        """What this status means and what to try."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Status.OPTIMAL: "proven optimal: nothing to do",
+    Status.FEASIBLE: "a limit struck and y is the best solution found: raise the time or gap limit for a proof",
+    Status.INFEASIBLE: "no feasible solution exists: check this row's instance (start, goal, capacity, constraints)",
+    Status.UNBOUNDED: "the objective has no bound: bound the priced variables, or check the signs of theta",
+    Status.LIMIT: "a limit struck before any solution was found: raise the time limit or give a starting solution",
+    Status.ERROR: "the solver failed on this row: its message says why",
+}
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """The answer to one batch.
+
+    `y` holds NaN in a row without a solution, and so does `objective`; `messages` maps such a row to what
+    its solver said, where it said something. `objective` is ⟨θ, y⟩ + h(y), recomputed in float64.
+    `cached` counts the rows that were answered from a cache.
+
+    >>> found = Solutions.from_y(np.array([[1.0, 0.0]]), theta=np.array([[2.0, 5.0]]))
+    >>> found.objective, found.solved
+    (array([2.]), array([ True]))
+    """
+
+    y: Float64[ndarray, "b n"]
+    objective: Float64[ndarray, " b"]
+    status: UInt8[ndarray, " b"]
+    messages: Mapping[int, str] = field(default_factory=dict)
+    cached: int = 0
+
+    @property
+    def solved(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which rows hold a solution, shape (b,)."""
+        return self.status <= Status.FEASIBLE
+
+    @classmethod
+    def from_y(
+        cls,
+        y: Float64[ndarray, "b n"],
+        theta: Float64[ndarray, "b n"],
+        status: UInt8[ndarray, " b"] | None = None,
+        messages: Mapping[int, str] | None = None,
+    ) -> Solutions:
+        """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told."""
+        if status is None:
+            status = np.zeros(len(y), dtype=np.uint8)
+        return cls(y, np.einsum("bn,bn->b", theta, y), status, messages or {})
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """Solves a batch of linear objectives over its feasible set.
+
+    Laws, each a test of `combdiff.testing.SolverContract`:
+
+    - a batch is its rows: solving them together or one by one gives the same answers;
+    - the answer is feasible and, where the status is OPTIMAL, no feasible point is better;
+    - deterministic: same θ, same options, same y, ties included;
+    - stateless to the caller, and picklable by its description;
+    - one bad row is that row's status, and never costs another row its solution.
+    """
+
+    sense: Sense
+    shape: tuple[int, ...]
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+        """Solve every row; `n` is the product of `shape`.
+
+        Args:
+            theta: objective coefficients, (b, n) float64, finite; b may be 0.
+            instances: the feasible set of each row, for solvers whose rows may differ.
+        """
+        ...
+
+
+def as_rows(theta: ndarray, shape: tuple[int, ...]) -> Float64[ndarray, "b n"]:
+    """Check a batch that a solver was given, and return it as C-contiguous float64 rows.
+
+    Raises:
+        ValueError: for another shape than (b, n), or a NaN or infinite entry (named by its index).
+    """
+    n = prod(shape)
+    theta = np.ascontiguousarray(theta, dtype=np.float64)
+    if theta.ndim != 2 or theta.shape[1] != n:
+        raise ValueError(
+            f"theta has shape {theta.shape}, but a batch for a solver of shape {shape} is (b, {n}): "
+            f"one row of {n} coefficients for each problem"
+        )
+    if not np.isfinite(theta).all():
+        row, column = np.argwhere(~np.isfinite(theta))[0]
+        raise ValueError(f"theta[{row}, {column}] is {theta[row, column]}: every coefficient must be finite")
+    return theta
+
+
+def refuse_instances(solver: object, instances: Sequence[Any] | None) -> None:
+    """Raise for a solver whose rows all share one feasible set.
+
+    Raises:
+        ValueError: when `instances` is not None.
+    """
+    if instances is not None:
+        raise ValueError(
+            f"{type(solver).__name__} has one feasible set for all rows and takes no instances: leave them out"
+        )
+
+
+def check_count(instances: Sequence[Any], rows: int) -> None:
+    """Raise unless there is one instance for each row.
+
+    Raises:
+        ValueError: when the numbers differ.
+    """
+    if len(instances) != rows:
+        raise ValueError(
+            f"got {len(instances)} instances for {rows} rows of theta: each row needs its own instance"
+        )
