@@ -1,6 +1,7 @@
 """Compiled shortest-path searches over the rows of a batch. See `shortest_path` for what they mean.
 
-Every kernel writes a status (the values of `Status`) a row, and 1.0 in `y` on the path.
+Every kernel writes 1.0 into `y` on the path and INFEASIBLE into `status` where there is none, and leaves alone the
+rows whose status is not OPTIMAL to begin with.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ OPTIMAL, INFEASIBLE = 0, 2  # as in protocol.Status
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
+HEAP_SLACK = 4  # a sift may look so far past the last entry
 
 
 @njit(nogil=True, cache=True, inline="always")
 def _push(keys: Array, items: Array, size: int, key: float, item: int) -> int:
-    """Add an item to a binary heap of `size` entries; the new size."""
+    """Add an item to a 4-ary heap of `size` entries; the new size."""
     at = size
     while at > 0:
-        parent = (at - 1) >> 1
+        parent = (at - 1) >> 2
         if keys[parent] <= key:
             break
         keys[at] = keys[parent]
@@ -34,21 +36,25 @@ def _push(keys: Array, items: Array, size: int, key: float, item: int) -> int:
 
 @njit(nogil=True, cache=True, inline="always")
 def _pop(keys: Array, items: Array, size: int) -> int:
-    """Remove the top of a binary heap of `size` entries; the new size."""
+    """Remove the top of a 4-ary heap of `size` entries; the new size."""
     size -= 1
     key = keys[size]
     item = items[size]
+    keys[size] = np.inf
+    keys[size + 1] = np.inf
+    keys[size + 2] = np.inf
     at = 0
     child = 1
     while child < size:
-        if child + 1 < size and keys[child + 1] < keys[child]:
-            child += 1
-        if keys[child] >= key:
+        left = child + (keys[child + 1] < keys[child])
+        right = child + 2 + (keys[child + 3] < keys[child + 2])
+        least = right if keys[right] < keys[left] else left
+        if keys[least] >= key:
             break
-        keys[at] = keys[child]
-        items[at] = items[child]
-        at = child
-        child = 2 * at + 1
+        keys[at] = keys[least]
+        items[at] = items[least]
+        at = least
+        child = 4 * at + 1
     keys[at] = key
     items[at] = item
     return size
@@ -61,65 +67,110 @@ def grid_paths(
     cost: Array,  # (b, rows * cols), not negative where free
     start: Array,  # (b,) vertex
     goal: Array,  # (b,) vertex
-    blocked: Array,  # (b or 1, rows * cols) uint8
+    walls: Array,  # (b or 1, rows * cols) uint8, 1 on an obstacle
     rows: int,
     cols: int,
     steps: Array,  # (4 or 8, 2): the moves
     y: Array,  # (b, rows * cols), zero
-    status: Array,  # (b,); rows that are already refused (not OPTIMAL) are left alone
+    status: Array,  # (b,)
 ) -> None:
-    """Dijkstra's search on a grid with vertex costs, from start to goal, both paid for.
+    """Dijkstra's search from both ends of a grid with vertex costs.
 
-    With costs on the vertices a vertex is final when it is first reached: among its neighbours the one that is
-    settled first has the least distance, and entering costs the same from each. So every vertex is
-    pushed once, no key is ever decreased, and the search ends when the goal is reached.
+    With costs on the vertices, a vertex is final for a side when that side first reaches it: among its neighbours
+    the one that is settled first has the least distance, and entering costs the same from each. So every
+    vertex is pushed at most once a side and no key is ever decreased. A path that no vertex reached by both sides
+    witnesses costs at least the sum of the two least keys, so the search may end when that sum has come up to the
+    best meeting found.
     """
-    width = cols + 2  # a border of closed vertices takes the place of bounds checks
+    width = cols + 2  # a border of walls takes the place of bounds checks
+    cells = (rows + 2) * width
     offsets = steps[:, 0] * width + steps[:, 1]
-    moves = len(offsets)
-    template = np.ones((rows + 2) * width, dtype=np.uint8)
-    closed = np.empty_like(template)
-    padded_cost = np.empty((rows + 2) * width)
-    came_by = np.empty((rows + 2) * width, dtype=np.int8)
-    keys = np.empty(rows * cols + 1)
-    items = np.empty(rows * cols + 1, dtype=np.int32)
+    seen = np.full(cells, 3, dtype=np.uint8)  # bit 0: reached from the start, bit 1: from the goal; 3 on a wall
+    price = np.empty(cells)
+    distance = np.empty((2, cells))
+    came_by = np.empty((2, cells), dtype=np.int8)
+    all_keys = np.empty((2, rows * cols + HEAP_SLACK))
+    all_items = np.empty((2, rows * cols + HEAP_SLACK), dtype=np.int32)
+    size = np.empty(2, dtype=np.int64)
+    ends = np.empty(2, dtype=np.int64)
     for row in range(first, last):
         if status[row] != OPTIMAL:
             continue
-        walls = blocked[row if len(blocked) > 1 else 0]
+        wall = walls[row if len(walls) > 1 else 0]
         for r in range(rows):
             for c in range(cols):
-                template[(r + 1) * width + c + 1] = walls[r * cols + c]
-                padded_cost[(r + 1) * width + c + 1] = cost[row, r * cols + c]
-        closed[:] = template
-        source = (start[row] // cols + 1) * width + start[row] % cols + 1
-        target = (goal[row] // cols + 1) * width + goal[row] % cols + 1
-        if closed[source] or closed[target]:
+                seen[(r + 1) * width + c + 1] = 3 * wall[r * cols + c]
+                price[(r + 1) * width + c + 1] = cost[row, r * cols + c]
+        ends[0] = (start[row] // cols + 1) * width + start[row] % cols + 1
+        ends[1] = (goal[row] // cols + 1) * width + goal[row] % cols + 1
+        if seen[ends[0]] or seen[ends[1]]:
             status[row] = INFEASIBLE
             continue
-        closed[source] = 1
-        keys[0] = padded_cost[source]
-        items[0] = source
-        size = 1
-        while size > 0 and not closed[target]:
-            distance = keys[0]
+        best = np.inf
+        meeting = -1
+        for side in range(2):
+            end = ends[side]
+            seen[end] |= side + 1
+            distance[side, end] = price[end]
+            all_keys[side, 0] = price[end]
+            all_items[side, 0] = end
+            size[side] = 1
+        if ends[0] == ends[1]:
+            best = price[ends[0]]
+            meeting = ends[0]
+        while size[0] > 0 and size[1] > 0 and all_keys[0, 0] + all_keys[1, 0] < best:
+            side = 0 if all_keys[0, 0] <= all_keys[1, 0] else 1
+            bit = side + 1
+            keys = all_keys[side]
+            items = all_items[side]
+            near = distance[side]
+            far = distance[1 - side]
+            moves = came_by[side]
+            reached = keys[0]
             vertex = items[0]
-            size = _pop(keys, items, size)
-            for move in range(moves):
+            entries = _pop(keys, items, size[side])
+            for move in range(len(offsets)):
                 other = vertex + offsets[move]
-                if not closed[other]:
-                    closed[other] = 1
-                    came_by[other] = move
-                    size = _push(keys, items, size, distance + padded_cost[other], other)
-        if not closed[target]:
+                was_seen = seen[other]
+                if not was_seen & bit:
+                    candidate = reached + price[other]
+                    if was_seen and candidate + far[other] - price[other] < best:
+                        best = candidate + far[other] - price[other]
+                        meeting = other
+                    seen[other] = was_seen | bit
+                    near[other] = candidate
+                    moves[other] = move
+                    entries = _push(keys, items, entries, candidate, other)
+            size[side] = entries
+        if meeting < 0:
             status[row] = INFEASIBLE
             continue
-        vertex = target
-        while True:
-            y[row, (vertex // width - 1) * cols + vertex % width - 1] = 1.0
-            if vertex == source:
-                break
-            vertex -= offsets[came_by[vertex]]
+        _mark(y[row], width, meeting, ends[0], offsets, came_by[0])
+        # Over vertices that cost nothing the two halves can cross: cut the loop between.
+        last_shared = vertex = meeting
+        while vertex != ends[1]:
+            vertex -= offsets[came_by[1, vertex]]
+            if y[row, _cell(vertex, width)]:
+                last_shared = vertex
+        if last_shared != meeting:
+            y[row, :] = 0.0
+            _mark(y[row], width, last_shared, ends[0], offsets, came_by[0])
+        _mark(y[row], width, last_shared, ends[1], offsets, came_by[1])
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _cell(vertex: int, width: int) -> int:
+    """The number in the grid of a vertex of the grid with its border."""
+    return (vertex // width - 1) * (width - 2) + vertex % width - 1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _mark(y: Array, width: int, vertex: int, end: int, offsets: Array, moves: Array) -> None:
+    """Write 1.0 along the moves back from a vertex to the end of its side."""
+    y[_cell(vertex, width)] = 1.0
+    while vertex != end:
+        vertex -= offsets[moves[vertex]]
+        y[_cell(vertex, width)] = 1.0
 
 
 @njit(nogil=True, cache=True)
@@ -140,8 +191,8 @@ def graph_paths(
     vertices = len(first_out) - 1
     distance = np.empty(vertices)
     came_by = np.empty(vertices, dtype=np.int64)
-    keys = np.empty(len(head) + 2)
-    items = np.empty(len(head) + 2, dtype=np.int64)
+    keys = np.empty(len(head) + 1 + HEAP_SLACK)
+    items = np.empty(len(head) + 1 + HEAP_SLACK, dtype=np.int64)
     for row in range(first, last):
         if status[row] != OPTIMAL:
             continue
@@ -203,6 +254,7 @@ def acyclic_paths(
 def _trace(
     row: int, source: int, target: int, distance: Array, came_by: Array, tail: Array, y: Array, status: Array
 ) -> None:
+    """Mark the edges back from the target of a row."""
     if distance[target] == np.inf:
         status[row] = INFEASIBLE
         return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -42,9 +43,7 @@ def check_threads(threads: int | None) -> int | None:
     return threads
 
 
-def for_rows(
-    kernel: Callable[..., None], rows: int, *arrays: object, threads: int | None, grain: int = 1
-) -> None:
+def for_rows(kernel: Callable[..., None], rows: int, *arrays: object, threads: int | None, grain: int = 1) -> None:
     """Call `kernel(first, last, *arrays)` over contiguous chunks that cover 0..rows.
 
     Args:
@@ -62,9 +61,7 @@ def for_rows(
     if _pool is None:
         _pool = ThreadPoolExecutor(max_workers=available_cores(), thread_name_prefix="combdiff-rows")
     cuts = [rows * chunk // chunks for chunk in range(chunks + 1)]
-    waiting = [
-        _pool.submit(kernel, first, last, *arrays) for first, last in zip(cuts[1:-1], cuts[2:], strict=True)
-    ]
+    waiting = [_pool.submit(kernel, first, last, *arrays) for first, last in pairwise(cuts[1:])]
     try:
         kernel(cuts[0], cuts[1], *arrays)
     finally:

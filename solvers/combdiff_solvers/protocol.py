@@ -70,7 +70,8 @@ class Status(IntEnum):
 
 _ADVICE = {
     Status.OPTIMAL: "proven optimal: nothing to do",
-    Status.FEASIBLE: "a limit struck and y is the best solution found: raise the time or gap limit for a proof",
+    Status.FEASIBLE: "y is feasible but not proven optimal for this theta: a limit struck (raise it for a proof), "
+    "or negative costs were clamped",
     Status.INFEASIBLE: "no feasible solution exists: check this row's instance (start, goal, capacity, constraints)",
     Status.UNBOUNDED: "the objective has no bound: bound the priced variables, or check the signs of theta",
     Status.LIMIT: "a limit struck before any solution was found: raise the time limit or give a starting solution",
@@ -180,6 +181,4 @@ def check_count(instances: Sequence[Any], rows: int) -> None:
         ValueError: when the numbers differ.
     """
     if len(instances) != rows:
-        raise ValueError(
-            f"got {len(instances)} instances for {rows} rows of theta: each row needs its own instance"
-        )
+        raise ValueError(f"got {len(instances)} instances for {rows} rows of theta: each row needs its own instance")

@@ -33,7 +33,7 @@ class Ranking:
     def __init__(self, n: int, sense: Sense | str = Sense.MAX) -> None:
         if n < 1:
             raise ValueError(f"n={n} must be at least 1")
-        self.shape = (n,)
+        self.shape: tuple[int, ...] = (n,)
         self.sense = Sense(sense)
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:

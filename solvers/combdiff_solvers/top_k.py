@@ -33,7 +33,7 @@ class TopK:
     def __init__(self, n: int, k: int = 1, sense: Sense | str = Sense.MAX) -> None:
         if not 1 <= k <= n:
             raise ValueError(f"k={k} must lie in 1..n={n}")
-        self.shape = (n,)
+        self.shape: tuple[int, ...] = (n,)
         self.k = k
         self.sense = Sense(sense)
 

@@ -1,0 +1,45 @@
+"""The one place where tensors become arrays and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from numpy import ndarray
+from torch import Tensor
+
+
+def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:
+    """The rows of a tensor as a float64 array on the CPU, without its gradient."""
+    return costs.detach().reshape(-1, costs.shape[-1]).to(device="cpu", dtype=torch.float64).numpy()
+
+
+def to_tensor(array: ndarray, like: Tensor) -> Tensor:
+    """An array as a tensor of the device and dtype of another one."""
+    return torch.from_numpy(array).to(device=like.device, dtype=like.dtype)
+
+
+def first_not_finite(theta: Tensor) -> tuple[int, ...] | None:
+    """The index of the first NaN or infinite entry, or None."""
+    theta = theta.detach()
+    if theta.device.type == "cpu" and theta.dtype in (torch.float32, torch.float64):
+        finite = np.isfinite(theta.numpy())  # ten times faster than torch.isfinite on a CPU
+        return None if finite.all() else tuple(np.argwhere(~finite)[0].tolist())
+    finite_ = torch.isfinite(theta)
+    return None if bool(finite_.all()) else tuple((~finite_).nonzero()[0].tolist())
+
+
+def repeat(instances: Sequence[Any] | None, times: int) -> Sequence[Any] | None:
+    """The instances of a batch that is stacked `times` times: all rows, then all rows again, and so on.
+
+    Instances that are stored as columns (`combdiff.solvers.GridInstances`) are repeated without a Python loop.
+    """
+    if instances is None or times == 1:
+        return instances
+    if hasattr(instances, "take"):
+        repeated: Sequence[Any] = instances.take(np.tile(np.arange(len(instances)), times))
+        return repeated
+    return list(instances) * times

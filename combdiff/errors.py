@@ -1,0 +1,33 @@
+"""What can go wrong inside a layer."""
+
+from __future__ import annotations
+
+
+class SolverError(RuntimeError):
+    """Some rows of a batch have no solution, and the layer was told to raise.
+
+    Attributes:
+        rows: flat indices (row-major over the batch dimensions) of the failed rows.
+        statuses: the name of the status of each, as in `Status`.
+
+    >>> raise SolverError([3], ["INFEASIBLE"], {3: "no way out"}, batch=8)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    combdiff.errors.SolverError: 1 of 8 rows failed
+    """
+
+    SHOWN = 5
+
+    def __init__(self, rows: list[int], statuses: list[str], reasons: dict[int, str], batch: int) -> None:
+        self.rows = rows
+        self.statuses = statuses
+        lines = [
+            f"  row {row}: {status}: {reasons[row]}"
+            for row, status in list(zip(rows, statuses, strict=True))[: self.SHOWN]
+        ]
+        if len(rows) > self.SHOWN:
+            lines.append(f"  ... and {len(rows) - self.SHOWN} more")
+        super().__init__(
+            f"{len(rows)} of {batch} rows failed:\n"
+            + "\n".join(lines)
+            + "\nTo go on without them, give the layer on_failure='mask': they become NaN and get no gradient."
+        )

@@ -1,0 +1,5 @@
+"""Losses: one a file."""
+
+from combdiff.losses.fenchel_young import FenchelYoungLoss
+
+__all__ = ["FenchelYoungLoss"]

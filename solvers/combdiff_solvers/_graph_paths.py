@@ -1,0 +1,136 @@
+"""Directed graphs for `ShortestPath`: adjacency, cycles, and the ends of each row's path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int, UInt8
+from numpy import ndarray
+
+from combdiff_solvers._path_kernels import acyclic_paths, graph_paths
+from combdiff_solvers._rows import for_rows
+from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.protocol import Status, check_count
+
+
+@dataclass(frozen=True, eq=False)
+class GraphInstances(ColumnInstances):
+    """The source and target of each row of a batch, as arrays.
+
+    What is None is as the solver was told. It is a sequence with one item, a mapping, for each row.
+
+    Args:
+        source: (b,) vertices.
+        target: (b,) vertices.
+
+    Raises:
+        ValueError: when both are None, or the numbers of rows differ.
+
+    >>> GraphInstances(source=np.array([0, 2]))[1]
+    {'source': np.int64(2)}
+    """
+
+    source: Int[ndarray, " b"] | None = None
+    target: Int[ndarray, " b"] | None = None
+
+
+class GraphPaths:
+    """Paths along the edges of a directed graph with edge costs."""
+
+    def __init__(
+        self,
+        edges: ndarray | Sequence[tuple[int, int]],
+        source: int | None,
+        target: int | None,
+        vertices: int | None,
+    ) -> None:
+        pairs = np.asarray(edges)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs) or not np.issubdtype(pairs.dtype, np.integer):
+            raise ValueError(
+                f"edges has shape {pairs.shape} and type {pairs.dtype}, but a graph is (edges, 2) integers, "
+                "the tail and the head of each edge, and at least one edge"
+            )
+        count = int(pairs.max()) + 1 if vertices is None else vertices
+        if pairs.min() < 0 or pairs.max() >= count:
+            edge = int(np.argmax(((pairs < 0) | (pairs >= count)).any(axis=1)))
+            raise ValueError(f"edge {edge} is {tuple(pairs[edge].tolist())}, but vertices are 0..{count - 1}")
+        self.vertices = count
+        self.shape: tuple[int, ...] = (len(pairs),)
+        self._tail, self._head = np.ascontiguousarray(pairs.T, dtype=np.int64)
+        self._out = np.argsort(self._tail, kind="stable")
+        self._first_out = np.searchsorted(self._tail[self._out], np.arange(count + 1))
+        self._order = self._topological_order()
+        self._source = self._check("source", source)
+        self._target = self._check("target", target)
+
+    @property
+    def acyclic(self) -> bool:
+        """Whether the graph has no directed cycle."""
+        return self._order is not None
+
+    def _topological_order(self) -> Int[ndarray, " edges"] | None:
+        """The edges by the topological rank of their tail (Kahn 1962); None if there is a cycle."""
+        waits_for = np.bincount(self._head, minlength=self.vertices)
+        ready = list(np.flatnonzero(waits_for == 0))
+        order: list[int] = []
+        for vertex in ready:  # grows while it is walked over
+            for edge in self._out[self._first_out[vertex] : self._first_out[vertex + 1]]:
+                order.append(edge)
+                waits_for[self._head[edge]] -= 1
+                if not waits_for[self._head[edge]]:
+                    ready.append(self._head[edge])
+        return np.array(order, dtype=np.int64) if len(order) == len(self._tail) else None
+
+    def _check(self, name: str, vertex: int | None) -> int | None:
+        if vertex is not None and not 0 <= vertex < self.vertices:
+            raise ValueError(f"{name}={vertex} is not a vertex: they are 0..{self.vertices - 1}")
+        return vertex
+
+    def search(
+        self, cost: Float64[ndarray, "b n"], instances: Any, status: UInt8[ndarray, " b"], threads: int | None
+    ) -> tuple[Float64[ndarray, "b n"], dict[int, str]]:
+        """Fill `status` and return the paths and messages."""
+        batch = len(cost)
+        messages: dict[int, str] = {}
+        given: GraphInstances | None = None
+        if instances is not None and batch:
+            given = GraphInstances.of(instances)
+            check_count(given, batch)
+        source = self._ends("source", self._source, None if given is None else given.source, status, messages)
+        target = self._ends("target", self._target, None if given is None else given.target, status, messages)
+        y = np.zeros_like(cost)
+        grain = 1 + 4096 // cost.shape[1]
+        if self._order is not None:
+            for_rows(
+                acyclic_paths, batch, cost, source, target, self.vertices, self._order, self._tail, self._head,
+                y, status, threads=threads, grain=grain,
+            )  # fmt: skip
+        else:
+            for_rows(
+                graph_paths, batch, cost, source, target, self._first_out, self._out, self._tail, self._head,
+                y, status, threads=threads, grain=grain,
+            )  # fmt: skip
+        return y, messages
+
+    def _ends(
+        self,
+        name: str,
+        common: int | None,
+        given: ndarray | None,
+        status: UInt8[ndarray, " b"],
+        messages: dict[int, str],
+    ) -> Int[ndarray, " b"]:
+        if given is None:
+            if common is None:
+                raise ValueError(
+                    f"no {name} was given: name it in ShortestPath.graph(..., {name}=...) or in "
+                    f"GraphInstances({name}=...)"
+                )
+            return np.full(len(status), common, dtype=np.int64)
+        for row in np.flatnonzero((given < 0) | (given >= self.vertices)):
+            status[row] = Status.ERROR
+            messages[int(row)] = f"{name}={given[row]} is not a vertex: they are 0..{self.vertices - 1}"
+        return given.astype(np.int64)
