@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def eager(function: F) -> F:
     """A solver cannot be traced: `torch.compile` leaves the function as it is, by a break in the graph."""
-    kept: F = torch.compiler.disable(function)
+    kept: F = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
     return kept
 
 
@@ -178,7 +178,7 @@ class SolverLayer(nn.Module, ABC):
         self.stats.cached += found.cached
         if found.y.shape != rows.shape:
             raise ValueError(
-                f"{type(self.solver).__name__}.solve returned y of shape {found.y.shape}, but theta has shape {rows.shape}"
+                f"{type(self.solver).__name__}.solve returned y of shape {found.y.shape} for theta {rows.shape}"
             )
         y, value = found.y, sign * found.objective
         failed = np.flatnonzero(~found.solved)

@@ -212,5 +212,6 @@ def _refuse_zero(costs: Float[Tensor, "b n"]) -> None:
         row, column = bad[0].tolist()
         raise ValueError(
             f"multiplicative noise divides by theta, and entry {column} of row {row} has size "
-            f"{costs[row, column].abs().item():.3g}, too near zero: keep theta away from zero (softplus + a floor) or use mode='additive'"
+            f"{costs[row, column].abs().item():.3g}, too near zero: keep theta away from zero (softplus + a floor) "
+            "or use mode='additive'"
         )

@@ -46,7 +46,7 @@ class FenchelYoungLoss(nn.Module):
         super().__init__()
         if not isinstance(layer, SmoothedLayer):
             raise TypeError(
-                f"a {type(layer).__name__} has no potential: a Fenchel–Young loss needs a SmoothedLayer, as Perturbed is"
+                f"a {type(layer).__name__} has no potential: a Fenchel–Young loss needs a SmoothedLayer, like Perturbed"
             )
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
