@@ -90,10 +90,11 @@ class GraphPaths:
         return vertex
 
     def search(
-        self, cost: Float64[ndarray, "b n"], instances: Any, status: UInt8[ndarray, " b"], threads: int | None
-    ) -> tuple[Float64[ndarray, "b n"], dict[int, str]]:
-        """Fill `status` and return the paths and messages."""
+        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None
+    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"], UInt8[ndarray, " b"], dict[int, str]]:
+        """The paths, their costs, statuses and messages."""
         batch = len(cost)
+        y, objective, status = np.zeros_like(cost), np.empty(batch), np.zeros(batch, dtype=np.uint8)
         messages: dict[int, str] = {}
         given: GraphInstances | None = None
         if instances is not None and batch:
@@ -101,19 +102,18 @@ class GraphPaths:
             check_count(given, batch)
         source = self._ends("source", self._source, None if given is None else given.source, status, messages)
         target = self._ends("target", self._target, None if given is None else given.target, status, messages)
-        y = np.zeros_like(cost)
         grain = 1 + 4096 // cost.shape[1]
+        edges = (self._tail, self._head)
+        answer = (y, objective, status)
         if self._order is not None:
+            graph = (self.vertices, self._order, *edges)
             for_rows(
-                acyclic_paths, batch, cost, source, target, self.vertices, self._order, self._tail, self._head,
-                y, status, threads=threads, grain=grain,
-            )  # fmt: skip
+                acyclic_paths, batch, cost, negative, source, target, *graph, *answer, threads=threads, grain=grain
+            )
         else:
-            for_rows(
-                graph_paths, batch, cost, source, target, self._first_out, self._out, self._tail, self._head,
-                y, status, threads=threads, grain=grain,
-            )  # fmt: skip
-        return y, messages
+            out = (self._first_out, self._out, *edges)
+            for_rows(graph_paths, batch, cost, negative, source, target, *out, *answer, threads=threads, grain=grain)
+        return y, objective, status, messages
 
     def _ends(
         self,

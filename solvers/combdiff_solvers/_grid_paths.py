@@ -84,10 +84,11 @@ class GridPaths:
         return np.ascontiguousarray(obstacles.astype(bool).reshape(len(obstacles), -1), dtype=np.uint8)
 
     def search(
-        self, cost: Float64[ndarray, "b n"], instances: Any, status: UInt8[ndarray, " b"], threads: int | None
-    ) -> tuple[Float64[ndarray, "b n"], dict[int, str]]:
-        """Fill `status` and return the paths and messages."""
+        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None
+    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"], UInt8[ndarray, " b"], dict[int, str]]:
+        """The paths, their costs, statuses and messages."""
         batch = len(cost)
+        y, objective, status = np.zeros_like(cost), np.empty(batch), np.zeros(batch, dtype=np.uint8)
         start, goal, walls = np.full(batch, self._start), np.full(batch, self._goal), self._walls
         messages: dict[int, str] = {}
         if instances is not None and batch:
@@ -99,13 +100,12 @@ class GridPaths:
                 goal = self._ends("goal", given.goal, status, messages)
             if given.obstacles is not None:
                 walls = self._as_walls(given.obstacles)
-        y = np.zeros_like(cost)
         n = cost.shape[1]
         for_rows(
-            grid_paths, batch, cost, start, goal, walls, *self.shape, self._steps, y, status,
+            grid_paths, batch, cost, negative, start, goal, walls, *self.shape, self._steps, y, objective, status,
             threads=threads, grain=1 + 4096 // n,
         )  # fmt: skip
-        return y, messages
+        return y, objective, status, messages
 
     def _ends(
         self, name: str, cells: ndarray, status: UInt8[ndarray, " b"], messages: dict[int, str]

@@ -1,7 +1,9 @@
 """Compiled shortest-path searches over the rows of a batch. See `shortest_path` for what they mean.
 
-Every kernel writes 1.0 into `y` on the path and INFEASIBLE into `status` where there is none, and leaves alone the
-rows whose status is not OPTIMAL to begin with.
+Every kernel writes 1.0 into `y` on the path and its cost into `objective`, and says in `status` how each row ended. A
+row whose status is not OPTIMAL to begin with is left alone. `negative` says what to do with negative costs:
+REFUSE makes the row an ERROR whose `objective` is the entry of the first of them, CLAMP counts them as 0 and makes the
+row no more than FEASIBLE, EXACT (only without cycles) takes them as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-OPTIMAL, INFEASIBLE = 0, 2  # as in protocol.Status
+OPTIMAL, FEASIBLE, INFEASIBLE, ERROR = 0, 1, 2, 5  # as in protocol.Status
+REFUSE, CLAMP, EXACT = 0, 1, 2  # what to do with negative costs
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
@@ -64,7 +67,8 @@ def _pop(keys: Array, items: Array, size: int) -> int:
 def grid_paths(
     first: int,
     last: int,
-    cost: Array,  # (b, rows * cols), not negative where free
+    cost: Array,  # (b, rows * cols)
+    negative: int,  # REFUSE or CLAMP; costs on walls do not count
     start: Array,  # (b,) vertex
     goal: Array,  # (b,) vertex
     walls: Array,  # (b or 1, rows * cols) uint8, 1 on an obstacle
@@ -72,6 +76,7 @@ def grid_paths(
     cols: int,
     steps: Array,  # (4 or 8, 2): the moves
     y: Array,  # (b, rows * cols), zero
+    objective: Array,  # (b,)
     status: Array,  # (b,)
 ) -> None:
     """Dijkstra's search from both ends of a grid with vertex costs.
@@ -97,10 +102,19 @@ def grid_paths(
         if status[row] != OPTIMAL:
             continue
         wall = walls[row if len(walls) > 1 else 0]
+        below_zero = -1
         for r in range(rows):
             for c in range(cols):
-                seen[(r + 1) * width + c + 1] = 3 * wall[r * cols + c]
-                price[(r + 1) * width + c + 1] = cost[row, r * cols + c]
+                here = cost[row, r * cols + c]
+                is_wall = wall[r * cols + c]
+                if here < 0.0 and not is_wall and below_zero < 0:
+                    below_zero = r * cols + c
+                seen[(r + 1) * width + c + 1] = 3 * is_wall
+                price[(r + 1) * width + c + 1] = max(here, 0.0)
+        if below_zero >= 0 and negative == REFUSE:
+            status[row] = ERROR
+            objective[row] = below_zero
+            continue
         ends[0] = (start[row] // cols + 1) * width + start[row] % cols + 1
         ends[1] = (goal[row] // cols + 1) * width + goal[row] % cols + 1
         if seen[ends[0]] or seen[ends[1]]:
@@ -156,6 +170,12 @@ def grid_paths(
             y[row, :] = 0.0
             _mark(y[row], width, last_shared, ends[0], offsets, came_by[0])
         _mark(y[row], width, last_shared, ends[1], offsets, came_by[1])
+        total = 0.0
+        for entry in range(rows * cols):
+            total += y[row, entry] * cost[row, entry]
+        objective[row] = total
+        if below_zero >= 0:
+            status[row] = FEASIBLE
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -177,7 +197,8 @@ def _mark(y: Array, width: int, vertex: int, end: int, offsets: Array, moves: Ar
 def graph_paths(
     first: int,
     last: int,
-    cost: Array,  # (b, edges), not negative
+    cost: Array,  # (b, edges)
+    negative: int,  # REFUSE or CLAMP
     source: Array,  # (b,)
     target: Array,  # (b,)
     first_out: Array,  # (vertices + 1,): the edges of vertex v are out[first_out[v]:first_out[v + 1]]
@@ -185,6 +206,7 @@ def graph_paths(
     tail: Array,  # (edges,)
     head: Array,  # (edges,)
     y: Array,  # (b, edges), zero
+    objective: Array,  # (b,)
     status: Array,  # (b,)
 ) -> None:
     """Dijkstra's search on a directed graph with edge costs."""
@@ -196,6 +218,11 @@ def graph_paths(
     for row in range(first, last):
         if status[row] != OPTIMAL:
             continue
+        if negative != EXACT and cost[row].min() < 0.0:
+            status[row] = ERROR if negative == REFUSE else FEASIBLE
+            if negative == REFUSE:
+                objective[row] = np.argmax(cost[row] < 0.0)
+                continue
         distance[:] = np.inf
         distance[source[row]] = 0.0
         keys[0] = 0.0
@@ -212,19 +239,20 @@ def graph_paths(
             for slot in range(first_out[vertex], first_out[vertex + 1]):
                 edge = out[slot]
                 other = head[edge]
-                candidate = reached + cost[row, edge]
+                candidate = reached + max(cost[row, edge], 0.0)
                 if candidate < distance[other]:
                     distance[other] = candidate
                     came_by[other] = edge
                     size = _push(keys, items, size, candidate, other)
-        _trace(row, source[row], target[row], distance, came_by, tail, y, status)
+        _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
 
 
 @njit(nogil=True, cache=True)
 def acyclic_paths(
     first: int,
     last: int,
-    cost: Array,  # (b, edges), of any sign
+    cost: Array,  # (b, edges)
+    negative: int,  # REFUSE, CLAMP or EXACT
     source: Array,  # (b,)
     target: Array,  # (b,)
     vertices: int,
@@ -232,6 +260,7 @@ def acyclic_paths(
     tail: Array,  # (edges,)
     head: Array,  # (edges,)
     y: Array,  # (b, edges), zero
+    objective: Array,  # (b,)
     status: Array,  # (b,)
 ) -> None:
     """Shortest paths on a directed graph without cycles: one relaxation an edge, exact for any sign of cost."""
@@ -240,25 +269,43 @@ def acyclic_paths(
     for row in range(first, last):
         if status[row] != OPTIMAL:
             continue
+        if negative != EXACT and cost[row].min() < 0.0:
+            status[row] = ERROR if negative == REFUSE else FEASIBLE
+            if negative == REFUSE:
+                objective[row] = np.argmax(cost[row] < 0.0)
+                continue
+        floor = -np.inf if negative == EXACT else 0.0
         distance[:] = np.inf
         distance[source[row]] = 0.0
         for edge in order:
-            candidate = distance[tail[edge]] + cost[row, edge]
+            candidate = distance[tail[edge]] + max(cost[row, edge], floor)
             if candidate < distance[head[edge]]:
                 distance[head[edge]] = candidate
                 came_by[head[edge]] = edge
-        _trace(row, source[row], target[row], distance, came_by, tail, y, status)
+        _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
 
 
 @njit(nogil=True, cache=True, inline="always")
 def _trace(
-    row: int, source: int, target: int, distance: Array, came_by: Array, tail: Array, y: Array, status: Array
+    row: int,
+    source: int,
+    target: int,
+    cost: Array,
+    distance: Array,
+    came_by: Array,
+    tail: Array,
+    y: Array,
+    objective: Array,
+    status: Array,
 ) -> None:
-    """Mark the edges back from the target of a row."""
+    """Mark the edges back from the target of a row, and add up their costs."""
     if distance[target] == np.inf:
         status[row] = INFEASIBLE
         return
     vertex = target
+    objective[row] = 0.0
     while vertex != source:
-        y[row, came_by[vertex]] = 1.0
-        vertex = tail[came_by[vertex]]
+        edge = came_by[vertex]
+        y[row, edge] = 1.0
+        objective[row] += cost[row, edge]
+        vertex = tail[edge]

@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from combdiff_solvers._graph_paths import GraphInstances, GraphPaths
 from combdiff_solvers._grid_paths import GridInstances, GridPaths
+from combdiff_solvers._path_kernels import CLAMP, EXACT, REFUSE
 from combdiff_solvers._rows import check_threads
 from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows
 
@@ -28,9 +29,9 @@ class _Domain(Protocol):
     def acyclic(self) -> bool: ...
 
     def search(
-        self, cost: Float64[ndarray, "b n"], instances: Any, status: UInt8[ndarray, " b"], threads: int | None
-    ) -> tuple[Float64[ndarray, "b n"], dict[int, str]]:
-        """The paths, (b, n) of 0 and 1; rows without one get their status, and a message where it helps."""
+        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None
+    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"], UInt8[ndarray, " b"], dict[int, str]]:
+        """The paths, (b, n) of 0 and 1, their costs, how each row ended, and messages where they help."""
         ...
 
 
@@ -149,24 +150,17 @@ class ShortestPath:
                 `GraphInstances`, or a sequence of mappings with their fields as keys.
         """
         theta = as_rows(theta, self.shape)
-        status = np.zeros(len(theta), dtype=np.uint8)
-        messages: dict[int, str] = {}
-        cost = theta
-        clamped = np.zeros(len(theta), dtype=bool)
-        if self.negative != "exact" and theta.size and theta.min() < 0.0:
-            bad = np.any(theta < 0.0, axis=1)
-            if self.negative == "clamp":
-                cost, clamped = np.maximum(theta, 0.0), bad
-            else:
-                status[bad] = Status.ERROR
-                messages = {int(row): self._refusal(theta[row]) for row in np.flatnonzero(bad)}
-        y, more = self._domain.search(cost, instances, status, self.threads)
-        status[clamped & (status == Status.OPTIMAL)] = Status.FEASIBLE
-        y[status > Status.FEASIBLE] = np.nan
-        return Solutions.from_y(y, theta, status, {**messages, **more})
+        negative = {"raise": REFUSE, "clamp": CLAMP, "exact": EXACT}[self.negative]
+        y, objective, status, messages = self._domain.search(theta, negative, instances, self.threads)
+        for row in np.flatnonzero(status == Status.ERROR):
+            if row not in messages:
+                messages[int(row)] = self._refusal(theta[row], entry=int(objective[row]))
+        failed = status > Status.FEASIBLE
+        if failed.any():
+            y[failed], objective[failed] = np.nan, np.nan
+        return Solutions(y, objective, status, messages)
 
-    def _refusal(self, cost: ndarray) -> str:
-        entry = int(np.argmax(cost < 0.0))
+    def _refusal(self, cost: Float64[ndarray, " n"], entry: int) -> str:
         where = tuple(int(i) for i in np.unravel_index(entry, self.shape))
         fix = "negative='exact'" if self._domain.acyclic else "negative='clamp' (they count as 0)"
         return (
