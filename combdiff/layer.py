@@ -28,6 +28,29 @@ def eager(function: F) -> F:
     return kept
 
 
+class _FirstOrder(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, source: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[None, None]:
+        raise RuntimeError(
+            "a solver layer has no second derivative: its gradient is an estimate that is not differentiable. "
+            "Leave out create_graph=True, or detach the gradient"
+        )
+
+
+def first_order(gradient: Tensor, source: Tensor) -> Tensor:
+    """A gradient with respect to `source` that refuses to be differentiated again.
+
+    `torch.autograd.function.once_differentiable` lets a gradient whose incoming gradient is constant pass as a
+    constant, which is wrong in silence.
+    """
+    refused: Tensor = _FirstOrder.apply(gradient, source) if torch.is_grad_enabled() else gradient  # type: ignore[no-untyped-call]
+    return refused
+
+
 @dataclass
 class Stats:
     """What a layer has asked of its solver since it was made, or since `reset()`.

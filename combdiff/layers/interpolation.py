@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
-from combdiff.layer import OnFailure, SolverLayer
+from combdiff.layer import OnFailure, SolverLayer, first_order
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
 
@@ -74,10 +74,11 @@ class _Interpolate(torch.autograd.Function):
         return answer.y.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None]:
         costs, y = ctx.saved_tensors
-        moved = ctx.layer.oracle(torch.add(costs, gradient, alpha=ctx.lam), ctx.instances)
-        change = (moved.y - y) / ctx.lam
-        solved = moved.report.solved.to(costs.device).unsqueeze(-1)
-        return torch.where(solved, change, torch.zeros_like(change)), None, None
+        with torch.no_grad():
+            moved = ctx.layer.oracle(torch.add(costs, gradient, alpha=ctx.lam), ctx.instances)
+            change = (moved.y - y) / ctx.lam
+            solved = moved.report.solved.to(costs.device).unsqueeze(-1)
+            change = torch.where(solved, change, torch.zeros_like(change))
+        return first_order(change, costs), None, None

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
-from combdiff.layer import Answer, OnFailure, Report, SmoothedLayer
+from combdiff.layer import Answer, OnFailure, Report, SmoothedLayer, first_order
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
 
@@ -169,16 +169,16 @@ class _Mean(torch.autograd.Function):
         return answer.y.mean(0)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None]:
         costs, y, noise = ctx.saved_tensors
-        gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
-        if ctx.layer.variance_reduction:
-            gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
-        result = (gain * ctx.layer.score(noise)).sum(0) * ctx.scale
-        if ctx.layer.mode == "multiplicative":
-            result = result / costs
-        return result, None, None
+        with torch.no_grad():
+            gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
+            if ctx.layer.variance_reduction:
+                gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
+            result = (gain * ctx.layer.score(noise)).sum(0) * ctx.scale
+            if ctx.layer.mode == "multiplicative":
+                result = result / costs
+        return first_order(result, costs), None, None
 
 
 class _Value(torch.autograd.Function):
@@ -188,14 +188,15 @@ class _Value(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, costs: Float[Tensor, "b n"], value: Float[Tensor, " b"], gradient: Float[Tensor, "b n"]
     ) -> Float[Tensor, " b"]:
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(costs, gradient)
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, outer: Float[Tensor, " b"]) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return outer.unsqueeze(-1) * gradient, None, None
+        costs, gradient = ctx.saved_tensors
+        with torch.no_grad():
+            result = outer.unsqueeze(-1) * gradient
+        return first_order(result, costs), None, None
 
 
 def _refuse_zero(costs: Float[Tensor, "b n"]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
+
+Columns = TypeVar("Columns", bound="ColumnInstances")
 
 
 class ColumnInstances(Sequence[Any]):
@@ -35,12 +37,12 @@ class ColumnInstances(Sequence[Any]):
     def __getitem__(self, row: int) -> dict[str, Any]:  # type: ignore[override]
         return {name: values[row] for name, values in self._given().items()}
 
-    def take(self, rows: Int[ndarray, " k"]) -> Self:
+    def take(self: Columns, rows: Int[ndarray, " k"]) -> Columns:
         """The instances of the given rows, in their order."""
         return type(self)(**{name: values[rows] for name, values in self._given().items()})
 
     @classmethod
-    def of(cls, instances: Sequence[Any]) -> Self:
+    def of(cls: type[Columns], instances: Sequence[Any]) -> Columns:
         """From a sequence of mappings with the same keys, or an object of this class as it is.
 
         Raises:

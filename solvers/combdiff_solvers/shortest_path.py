@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers._graph_paths import GraphInstances, GraphPaths
@@ -18,21 +18,6 @@ from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows
 __all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
 
 Negative = Literal["raise", "clamp", "exact"]
-
-
-class _Domain(Protocol):
-    """Where the paths run: a grid or a graph."""
-
-    shape: tuple[int, ...]
-
-    @property
-    def acyclic(self) -> bool: ...
-
-    def search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None
-    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"], UInt8[ndarray, " b"], dict[int, str]]:
-        """The paths, (b, n) of 0 and 1, their costs, how each row ended, and messages where they help."""
-        ...
 
 
 class ShortestPath:
@@ -52,9 +37,14 @@ class ShortestPath:
     Rows are solved on `threads` threads (None: every core); the answer does not depend on their number.
 
     Source: E. W. Dijkstra (1959), searching from both ends on grids (Pohl 1971).
+
+    Args:
+        domain: where the paths run; `grid` and `graph` make it.
+        negative: as above.
+        threads: as above.
     """
 
-    def __init__(self, domain: _Domain, negative: Negative, threads: int | None) -> None:
+    def __init__(self, domain: GridPaths | GraphPaths, negative: Negative, threads: int | None) -> None:
         if negative not in get_args(Negative):
             raise ValueError(f"negative={negative!r} is none of {', '.join(map(repr, get_args(Negative)))}")
         if negative == "exact" and not domain.acyclic:

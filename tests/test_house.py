@@ -1,0 +1,113 @@
+"""The house keeps its order: import arrows, public names, README snippets."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import combdiff
+
+ROOT = Path(__file__).parents[1]
+ARROWS = {  # who may import whom
+    "combdiff_solvers": {"combdiff_solvers"},
+    "combdiff": {"combdiff", "combdiff_solvers"},
+    "experiments": {"experiments", "combdiff", "combdiff_solvers"},
+}
+OURS = {*ARROWS, "tests"}
+
+
+def imports(path: Path) -> set[str]:
+    """The full names that a module imports anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+def modules(package: str) -> list[Path]:
+    folder = ROOT / "solvers" if package == "combdiff_solvers" else ROOT
+    found = sorted((folder / package).rglob("*.py"))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_import_arrows_run_one_way(package: str) -> None:
+    for path in modules(package):
+        used = {name.split(".")[0] for name in imports(path)} & OURS
+        assert used <= ARROWS[package], f"{path.relative_to(ROOT)} imports {used - ARROWS[package]}"
+
+
+def test_no_solver_imports_torch() -> None:
+    for path in modules("combdiff_solvers"):
+        assert not {name for name in imports(path) if name.split(".")[0] == "torch"}, path
+    check = "import combdiff_solvers, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT / "solvers", check=False).returncode == 0
+
+
+def test_layers_and_losses_know_solvers_by_their_protocol_only() -> None:
+    allowed = {"combdiff_solvers.protocol"}
+    for path in [ROOT / "combdiff" / "layer.py", *modules("combdiff/layers"), *modules("combdiff/losses")]:
+        used = {name for name in imports(path) if name.startswith(("combdiff_solvers", "combdiff.solvers"))}
+        assert used <= allowed, f"{path.relative_to(ROOT)} imports {used - allowed}"
+
+
+def test_tensors_become_arrays_in_the_bridge_only() -> None:
+    for path in [ROOT / "combdiff" / "layer.py", *modules("combdiff/layers"), *modules("combdiff/losses")]:
+        assert not re.search(r"\.numpy\(|from_numpy", path.read_text()), path.relative_to(ROOT)
+
+
+def test_public_names() -> None:
+    assert sorted(combdiff.__all__) == combdiff.__all__
+    assert combdiff.__all__ == [
+        "FenchelYoungLoss",
+        "Interpolation",
+        "Perturbed",
+        "Sense",
+        "SmoothedLayer",
+        "Solutions",
+        "Solver",
+        "SolverLayer",
+        "Status",
+        "errors",
+        "solvers",
+        "temperature",
+        "wrap",
+    ]
+    assert combdiff.solvers.__all__ == [
+        "FunctionSolver",
+        "GraphInstances",
+        "GridInstances",
+        "Ranking",
+        "Sense",
+        "ShortestPath",
+        "Solutions",
+        "Solver",
+        "Status",
+        "TopK",
+        "wrap",
+    ]
+    for module in (combdiff, combdiff.solvers):
+        for name in module.__all__:
+            assert getattr(module, name).__doc__, f"{name} has no docstring"
+
+
+def snippets() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def test_there_are_snippets() -> None:
+    assert snippets()
+
+
+@pytest.mark.parametrize("snippet", snippets(), ids=lambda text: text.strip().splitlines()[-1][:40])
+def test_readme_snippets_run(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "README.md", "exec"), {"__name__": "readme"})
