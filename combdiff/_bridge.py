@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -20,6 +20,11 @@ def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:
 def to_tensor(array: ndarray, like: Tensor) -> Tensor:
     """An array as a tensor of the device and dtype of another one."""
     return torch.from_numpy(array).to(device=like.device, dtype=like.dtype)
+
+
+def worst_status(status: UInt8[ndarray, " rows"], batch: int) -> UInt8[Tensor, " batch"]:
+    """The largest status of each of `batch` rows that are stacked any number of times."""
+    return torch.from_numpy(status.reshape(-1, batch).max(axis=0) if batch else status)
 
 
 def first_not_finite(theta: Tensor) -> tuple[int, ...] | None:

@@ -209,7 +209,7 @@ class SolverLayer(nn.Module, ABC):
             self.stats.failures += len(failed)
             y, value = y.copy(), value.copy()
             y[failed], value[failed] = 0.0, 0.0
-        report = _report(found, times, batch)
+        report = _report(found, batch)
         if self.on_failure == "raise" and len(failed):
             raise _error(report, batch)
         return Answer(
@@ -258,12 +258,11 @@ def _nan_unless(solved: Bool[Tensor, "*dims"], y: Tensor) -> Tensor:
     return torch.where(solved.to(y.device), y, torch.full_like(y, torch.nan))
 
 
-def _report(found: Solutions, times: int, batch: int) -> Report:
-    status = found.status.reshape(times, batch).max(axis=0) if times else np.zeros(batch, dtype=np.uint8)
+def _report(found: Solutions, batch: int) -> Report:
     messages: dict[int, str] = {}
-    for row in found.messages:
-        messages.setdefault(row % batch, found.messages[row])
-    return Report(torch.from_numpy(status), messages)
+    for row, message in found.messages.items():
+        messages.setdefault(row % batch, message)
+    return Report(_bridge.worst_status(found.status, batch), messages)
 
 
 def _error(report: Report, batch: int) -> SolverError:
