@@ -155,7 +155,8 @@ class SolverLayer(nn.Module, ABC):
         batch = theta.shape[: theta.ndim - len(self.solver.shape)]
         if self.last is not None:
             self.last = Report(self.last.status.reshape(batch), self.last.messages)
-            y = _nan_unless(self.last.solved.reshape(-1, 1), y)
+            if self.on_failure == "mask":
+                y = _nan_unless(self.last.solved.reshape(-1, 1), y)
         return y.reshape(theta.shape).to(theta.dtype)
 
     def costs(self, theta: Float[Tensor, "*dims"], instances: Sequence[Any] | None = None) -> Float[Tensor, "b n"]:

@@ -174,7 +174,7 @@ class _Mean(torch.autograd.Function):
         with torch.no_grad():
             gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
             if ctx.layer.variance_reduction:
-                gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
+                gain -= gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
             result = (gain * ctx.layer.score(noise)).sum(0) * ctx.scale
             if ctx.layer.mode == "multiplicative":
                 result = result / costs
