@@ -1,1 +1,1 @@
-"""Experiments and benchmarks, run from a checkout: `python -m experiments ...`."""
+"""Experiments: one task a package, one command, one results folder. `python -m experiments --help` lists them."""

@@ -1,0 +1,113 @@
+"""Digit terrain: maps whose tiles are handwritten digits, and the digit is the cost.
+
+In the image of the Warcraft maps of Vlastelica et al. (2020), from scans that ship with scikit-learn (`load_digits`,
+1797 digits of 8×8 pixels). The digits are split into disjoint pools before any map is drawn, so that a network meets
+other handwriting in the test maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64, UInt8
+from numpy import ndarray
+from scipy.ndimage import gaussian_filter
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from experiments.shortest_path.augment import noise, warp_tiles
+from experiments.shortest_path.maps import DataSet, Maps, grid_solver
+
+Terrain = Literal["smooth", "independent"]
+TILE = 8
+TRAIN_DIGITS, TEST_DIGITS = 1000, 400  # the other 397 are for validation
+SMOOTH_COSTS = np.arange(10) + 1.0
+INDEPENDENT_COSTS = np.linspace(0.8, 9.2, 10)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Some of the digits; `index` says which of scikit-learn's."""
+
+    images: UInt8[ndarray, "k 8 8"]
+    labels: Int64[ndarray, " k"]
+    index: Int64[ndarray, " k"]
+
+
+def pools(split: int) -> tuple[Pool, Pool, Pool]:
+    """Disjoint train, validation and test digits, each with about as many of every class.
+
+    >>> [len(pool.labels) for pool in pools(0)]
+    [1000, 397, 400]
+    """
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels.reshape(-1, TILE, TILE) * (255 / 16)).astype(np.uint8)
+    everything = np.arange(len(labels))
+    rest, test = train_test_split(everything, test_size=TEST_DIGITS, stratify=labels, random_state=split)
+    train, validation = train_test_split(rest, train_size=TRAIN_DIGITS, stratify=labels[rest], random_state=split + 1)
+    first, second, third = (Pool(images[index], labels[index], index) for index in (train, validation, test))
+    return first, second, third
+
+
+def digit_classes(
+    rng: np.random.Generator, count: int, size: int, terrain: Terrain
+) -> Int64[ndarray, "count size size"]:
+    """Which digit lies where: all tiles independent, or a smooth random field with 25 % independent tiles."""
+    independent = rng.integers(0, 10, (count, size, size))
+    if terrain == "independent":
+        return independent
+    field = gaussian_filter(rng.standard_normal((count, size, size)), (0, 1.5, 1.5), mode="wrap")
+    rank = field.reshape(count, -1).argsort(1).argsort(1).reshape(field.shape)
+    return np.where(rng.random(field.shape) < 0.25, independent, rank * 10 // size**2)
+
+
+def draw_maps(pool: Pool, count: int, size: int, terrain: Terrain, seed: tuple[int, ...]) -> Maps:
+    """Maps with tiles from one pool; where several paths are shortest, the label is a random one of them."""
+    rng = np.random.default_rng(seed)
+    classes = digit_classes(rng, count, size, terrain)
+    tiles = np.empty_like(classes)
+    for digit in range(10):
+        here = classes == digit
+        tiles[here] = rng.choice(np.flatnonzero(pool.labels == digit), here.sum())
+    costs = (SMOOTH_COSTS if terrain == "smooth" else INDEPENDENT_COSTS)[classes]
+    return Maps(
+        torch.from_numpy(_mosaic(pool.images[tiles])),
+        torch.from_numpy(costs),
+        torch.from_numpy(_random_shortest_paths(rng, costs)).float(),
+    )
+
+
+def load(size: int, terrain: Terrain, split: int, counts: tuple[int, int, int]) -> DataSet:
+    """Train, validation and test maps of one split of the digits.
+
+    Args:
+        size: cells of a map, each way.
+        terrain: "smooth" (cost = digit + 1) or "independent" (harder: tiles independent, costs 0.8 to 9.2).
+        split: seed of the split and of the maps.
+        counts: how many maps to draw for training, validation and test.
+    """
+    train, validation, test = (
+        draw_maps(pool, count, size, terrain, (split, number))
+        for number, (pool, count) in enumerate(zip(pools(split), counts, strict=True))
+    )
+    return DataSet(train, validation, test, TILE, _augment)
+
+
+def _augment(images: torch.Tensor) -> torch.Tensor:
+    return noise(warp_tiles(images, TILE), 0.1)
+
+
+def _mosaic(tiles: UInt8[ndarray, "n rows cols 8 8"]) -> UInt8[ndarray, "n 1 height width"]:
+    count, rows, cols, high, wide = tiles.shape
+    return np.ascontiguousarray(tiles.transpose(0, 1, 3, 2, 4)).reshape(count, 1, rows * high, cols * wide)
+
+
+def _random_shortest_paths(
+    rng: np.random.Generator, costs: Float64[ndarray, "n rows cols"]
+) -> Float64[ndarray, "n rows cols"]:
+    """Shortest paths; a jitter far below any difference between path costs breaks ties."""
+    jittered = costs + 1e-6 * rng.random(costs.shape)
+    return grid_solver(costs.shape[1:]).solve(jittered.reshape(len(costs), -1)).y.reshape(costs.shape)

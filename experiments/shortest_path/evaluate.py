@@ -1,0 +1,62 @@
+"""Scores of predicted paths and costs against the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from combdiff.metrics import cost_ratio, is_optimal, spearman
+from experiments.shortest_path.maps import Maps, grid_solver
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good predictions are on a set of maps.
+
+    Attributes:
+        optimal: share of paths of the least true cost.
+        ratio: mean true cost over the least one, of the paths that cross no blocked cell.
+        spearman: mean rank correlation of predicted and true costs (NaN without predicted costs).
+        free: share of paths that cross no blocked cell.
+    """
+
+    optimal: float
+    ratio: float
+    spearman: float
+    free: float
+
+
+def solve(costs: Float[Tensor, "n rows cols"], maps: Maps) -> Float64[Tensor, "n rows cols"]:
+    """The shortest paths for some costs, between the ends of the maps."""
+    rows = costs.detach().double().reshape(len(costs), -1).numpy()
+    return torch.from_numpy(grid_solver(maps.shape).solve(rows, maps.instances()).y).reshape(costs.shape)
+
+
+def solved(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
+    """Which paths are optimal: they cross no blocked cell and have the least true cost."""
+    return is_optimal(paths.flatten(1), maps.paths.flatten(1).double(), maps.costs.flatten(1)) & free(paths, maps)
+
+
+def free(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
+    """Which paths cross no blocked cell."""
+    if maps.blocked is None:
+        return torch.ones(len(paths), dtype=torch.bool)
+    return (paths * maps.blocked).sum((-2, -1)) == 0
+
+
+def score(
+    paths: Float64[Tensor, "n rows cols"], maps: Maps, costs: Float[Tensor, "n rows cols"] | None = None
+) -> Scores:
+    """Score paths, and the costs they were found by, if any."""
+    truth, clear = maps.costs.flatten(1), free(paths, maps)
+    ratios = cost_ratio(paths.flatten(1), maps.paths.flatten(1).double(), truth)
+    rank = float("nan") if costs is None else float(spearman(costs.flatten(1), truth).mean())
+    return Scores(
+        optimal=float(solved(paths, maps).double().mean()),
+        ratio=float(ratios[clear].mean()),
+        spearman=rank,
+        free=float(clear.double().mean()),
+    )

@@ -1,0 +1,122 @@
+"""The run: every method on every split, with one table and one set of pictures at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from rich.console import Console
+
+from experiments.progress import StepBar
+from experiments.run_folder import RunFolder
+from experiments.shortest_path import sources
+from experiments.shortest_path.baselines import BASELINES
+from experiments.shortest_path.config import Config
+from experiments.shortest_path.evaluate import score, solve
+from experiments.shortest_path.figures import Learned, draw_curves, draw_maps
+from experiments.shortest_path.maps import DataSet, Maps
+from experiments.shortest_path.train import Training
+from experiments.table import Column, Row, mean_rows, print_table, save_summary
+
+COLUMNS = (
+    Column("split", "split"),
+    Column("method", "method"),
+    Column("optimal", "optimal", "{:.1%}"),
+    Column("ratio", "cost ratio", "{:.4f}"),
+    Column("spearman", "Spearman", "{:.3f}"),
+    Column("free", "unblocked", "{:.1%}"),
+    Column("seconds", "train s", "{:.0f}"),
+    Column("solver_share", "solver", "{:.1%}"),
+)
+
+
+def run(config: Config, folder: RunFolder, console: Console) -> list[Row]:
+    """Train what is not trained yet, and return the rows of the table: for each split, and their means.
+
+    Raises:
+        InputError: for data or checkpoints that cannot be used.
+    """
+    rows: list[Row] = []
+    shown: list[tuple[Maps, dict[str, Learned]]] = []
+    for split in config.splits:
+        data = sources.load(config, split)
+        learned = {}
+        for name in config.methods:
+            training = train(config, folder, console, name, split, data)
+            training.use_best()
+            costs = training.predict(data.test.images)
+            paths = solve(costs, data.test)
+            learned[name] = Learned(costs, paths)
+            rows.append(
+                {
+                    "split": split,
+                    "method": name,
+                    **dataclasses.asdict(score(paths, data.test, costs)),
+                    "validation_optimal": training.best["optimal"],
+                    "best_epoch": training.best["epoch"],
+                    "seconds": training.seconds,
+                    "solver_share": training.solver_seconds / training.seconds,
+                }
+            )
+        for name, baseline in BASELINES.items():
+            rows.append({"split": split, "method": name, **dataclasses.asdict(score(baseline(data.test), data.test))})
+        shown = shown or [(data.test, learned)]
+    draw_maps(folder.path / "maps.png", *shown[0])
+    draw_curves(folder.path / "curves.png", folder.rows(), rows, *shown[0])
+    groups = [[row for row in rows if row["split"] == split] for split in config.splits]
+    if len(config.splits) > 1:
+        groups.append(mean_rows(rows, "method", "split"))
+    rows = [row for group in groups for row in group]
+    save_summary(folder, rows)
+    report(config, folder, console, groups)
+    return rows
+
+
+def train(config: Config, folder: RunFolder, console: Console, name: str, split: int, data: DataSet) -> Training:
+    """Train a method on a split to the end, from its last checkpoint if there is one."""
+    training = Training(config, name, split, data)
+    checkpoint, settings = f"split{split}-{name}", config.as_json()
+    state = folder.load_checkpoint(checkpoint, settings)
+    if state is not None:
+        training.restore(state)
+    done = training.epoch
+    folder.keep_rows(lambda row: (row["split"], row["method"]) != (str(split), name) or int(row["epoch"]) <= done)
+    title = f"split {split} · {name}"
+    validation = ""
+    with StepBar(console, title, training.epochs * training.steps, done * training.steps) as bar:
+
+        def show(loss: float, share: float) -> None:
+            bar.step(f"loss {loss:.3g}{validation} · solver {share:.1%}")
+
+        while training.epoch < training.epochs:
+            figures = training.run_epoch(show)
+            validation = f" · validation {figures['validation_optimal']:.1%} optimal"
+            folder.append({"split": split, "method": name, "epoch": training.epoch, **figures})
+            folder.save_checkpoint(checkpoint, settings, training.state())
+    console.print(
+        f"{title}: {training.best['optimal']:.1%} of the validation paths optimal "
+        f"(epoch {training.best['epoch']} of {training.epochs}, {training.seconds:.0f} s)",
+        highlight=False,
+    )
+    return training
+
+
+def report(config: Config, folder: RunFolder, console: Console, groups: list[list[Row]]) -> None:
+    """Print the table and where everything is."""
+    hidden: set[str] = {"split"} if len(groups) == 1 else set()
+    if all(row.get("free", 1.0) == 1.0 for group in groups for row in group):
+        hidden.add("free")
+    columns = [column for column in COLUMNS if column.key not in hidden]
+    print_table(console, f"Shortest paths on {describe(config)}: test maps", columns, groups)
+    for name in ("maps.png", "curves.png", "summary.csv"):
+        console.print(str(folder.path / name), soft_wrap=True, highlight=False)
+
+
+def describe(config: Config) -> str:
+    """The data in words."""
+    if config.source == "digits":
+        size = config.size or sources.DIGIT_SIZE
+        return f"{config.terrain} digit terrain, {size}×{size}"
+    if config.source == "warcraft":
+        return "Warcraft maps"
+    return f"planning maps, {config.environment or Path(config.path).stem}"

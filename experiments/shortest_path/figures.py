@@ -1,0 +1,190 @@
+"""Pictures of a run: what was learned, map by map, and how the training went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from experiments.shortest_path.evaluate import free, solved
+from experiments.shortest_path.maps import Maps
+from experiments.shortest_path.train import to_float
+
+SHOWN = 5
+"""maps in a picture"""
+COLOURS = {"perturbed": "#1f77b4", "interpolation": "#d95f02", "two-stage": "#4d9221"}
+TRUE_COLOUR, PREDICTED_COLOUR = "white", "#ff2e93"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one method makes of the test maps."""
+
+    costs: Float[Tensor, "n rows cols"]
+    paths: Float64[Tensor, "n rows cols"]
+
+
+def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
+    """Several maps side by side: image, true costs and path, and each method's costs and path.
+
+    The last rows are maps on which the first method fails, if there are any.
+    """
+    chosen = _choose(maps, next(iter(learned.values())))
+    fig = Figure(figsize=(2.3 * (2 + len(learned)), 2.45 * len(chosen) + 0.5), layout="constrained", dpi=130)
+    grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False)
+    for axes, row in zip(grid, chosen, strict=True):
+        one = maps.pick(slice(row, row + 1))
+        low, high = float(one.costs.min()), float(one.costs.max())
+        _show_image(axes[0], one)
+        _show_costs(axes[1], one.costs[0], low, high)
+        _line(axes[1], one.paths[0], one, TRUE_COLOUR, 2.4)
+        for axis, (name, found) in zip(axes[2:], learned.items(), strict=True):
+            costs, path = found.costs[row], found.paths[row]
+            _show_costs(axis, costs * float(one.costs.mean() / costs.mean()), low, high)
+            _line(axis, one.paths[0], one, TRUE_COLOUR, 2.4)
+            _line(axis, path, one, PREDICTED_COLOUR, 2.4, dashed=True)
+            text, colour = _verdict(path[None], one)
+            axis.set_xlabel(text, fontsize=8, color=colour, labelpad=3)
+            if axes is grid[0]:
+                axis.set_title(f"{name}: learned costs", fontsize=9)
+    grid[0, 0].set_title("image", fontsize=9)
+    grid[0, 1].set_title("true costs", fontsize=9)
+    fig.suptitle("test maps: true path (white), predicted path (dashed, pink); dark is cheap", fontsize=10)
+    fig.savefig(file)
+
+
+def draw_curves(
+    file: Path,
+    metrics: Sequence[Mapping[str, str]],
+    rows: Sequence[Mapping[str, Any]],
+    maps: Maps,
+    learned: Mapping[str, Learned],
+) -> None:
+    """Validation and loss over the epochs (a line for each split), and learned against true costs.
+
+    Args:
+        file: where to save.
+        metrics: the lines of `metrics.csv`.
+        rows: the rows of the table, for the baselines.
+        maps: test maps of one split.
+        learned: what the methods make of them.
+    """
+    fig = Figure(figsize=(12.5, 3.7), layout="constrained", dpi=130)
+    validation, loss, costs = fig.subplots(1, 3)
+    for name in learned:
+        for number, split in enumerate(dict.fromkeys(line["split"] for line in metrics)):
+            lines = [line for line in metrics if (line["method"], line["split"]) == (name, split)]
+            epochs = [int(line["epoch"]) for line in lines]
+            style: dict[str, Any] = {"color": COLOURS[name], "marker": ".", "label": None if number else name}
+            validation.plot(epochs, [100 * float(line["validation_optimal"]) for line in lines], **style)
+            losses = np.array([float(line["loss"]) for line in lines])
+            loss.plot(epochs, losses / losses[:1], **style)
+    for name, dash in (("straight line", "--"), ("constant costs", ":")):
+        shares = [100 * row["optimal"] for row in rows if row["method"] == name]
+        validation.axhline(float(np.mean(shares)), color="grey", linestyle=dash, linewidth=1, label=f"{name} (test)")
+    validation.set(title="validation paths that are optimal", xlabel="epoch", ylabel="%", ylim=(0, 100))
+    loss.set(title="training loss, relative to the first epoch", xlabel="epoch", ylim=(0, None))
+    validation.legend(fontsize=8)
+    _cost_bands(costs, maps, learned)
+    for axes in (validation, loss, costs):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    fig.savefig(file)
+
+
+def _choose(maps: Maps, found: Learned) -> list[int]:
+    """The first maps that went well and, if there are any, up to two that did not."""
+    right = solved(found.paths, maps)
+    good, bad = right.nonzero().flatten().tolist(), (~right).nonzero().flatten().tolist()
+    failures = bad[: max(2, SHOWN - len(good))]
+    return [*good[: SHOWN - len(failures)], *failures]
+
+
+def _show_image(axis: Axes, one: Maps) -> None:
+    pixels = to_float(one.images[0]).permute(1, 2, 0).numpy()
+    if one.blocked is not None:
+        pixels = pixels[..., :1]  # the ends, in the other channels, are drawn as points
+    _, rows, cols = one.costs.shape
+    axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=(-0.5, cols - 0.5, rows - 0.5, -0.5))
+    start, goal = one.ends()
+    axis.plot(*start[0, ::-1], "o", color="#2ca02c", markersize=5, markeredgecolor="white", clip_on=False)
+    axis.plot(*goal[0, ::-1], "*", color="#e31a1c", markersize=9, markeredgecolor="white", clip_on=False)
+    axis.set(xticks=[], yticks=[])
+
+
+def _show_costs(axis: Axes, costs: Tensor, low: float, high: float) -> None:
+    axis.imshow(costs.numpy(), cmap="viridis", vmin=low, vmax=high)
+    axis.set(xticks=[], yticks=[])
+
+
+def _line(axis: Axes, path: Tensor, one: Maps, colour: str, width: float, dashed: bool = False) -> None:
+    cells = path_cells(path.numpy(), one.ends()[0][0])
+    outline = [] if dashed else [patheffects.withStroke(linewidth=width + 1.6, foreground="black")]
+    axis.plot(
+        cells[:, 1],
+        cells[:, 0],
+        color=colour,
+        linewidth=width,
+        linestyle=(0, (1.6, 1.2)) if dashed else "-",
+        path_effects=outline,
+        solid_capstyle="round",
+    )
+
+
+def path_cells(path: np.ndarray[Any, Any], start: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The cells of a 0/1 path in the order in which they are walked from its start.
+
+    >>> path_cells(np.array([[1, 0], [0, 1]]), np.array([1, 1])).tolist()
+    [[1, 1], [0, 0]]
+    """
+    left = {(int(row), int(col)) for row, col in np.argwhere(path > 0.5)}
+    here = (int(start[0]), int(start[1]))
+    order = [here]
+    left.discard(here)
+    while left:
+        here = min(left, key=lambda cell: (max(abs(cell[0] - here[0]), abs(cell[1] - here[1])), cell))
+        left.discard(here)
+        order.append(here)
+    return np.array(order)
+
+
+def _verdict(path: Float64[Tensor, "1 rows cols"], one: Maps) -> tuple[str, str]:
+    if not bool(free(path, one)):
+        return f"through {int((path * one.blocked).sum()) if one.blocked is not None else 0} blocked cells", "#b2182b"
+    if bool(solved(path, one)):
+        return "optimal", "#1b7837"
+    more = float((path * one.costs).sum() / (one.paths * one.costs).sum()) - 1
+    return f"costs {100 * more:.1f} % more", "#b2182b"
+
+
+def _cost_bands(axis: Axes, maps: Maps, learned: Mapping[str, Learned]) -> None:
+    """Quartiles of the learned cost for each true cost (or decile of it), both relative to the mean."""
+    truth = maps.costs.flatten()
+    levels = torch.unique(truth)
+    if len(levels) > 12:
+        levels = torch.quantile(levels, torch.linspace(0, 1, 11, dtype=torch.float64))
+    nearest = (truth[:, None] - levels).abs().argmin(1)
+    x = (levels / truth.mean()).numpy()
+    for number, (name, found) in enumerate(learned.items()):
+        costs = (found.costs / found.costs.mean((-2, -1), keepdim=True)).flatten()
+        bands = np.array([np.quantile(costs[nearest == k].numpy(), (0.25, 0.5, 0.75)) for k in range(len(levels))])
+        shift = (number - (len(learned) - 1) / 2) * 0.15 * (x[-1] - x[0]) / len(x)
+        middle = bands[:, 1]
+        error = np.abs(bands[:, ::2].T - middle)
+        axis.errorbar(x + shift, middle, error, color=COLOURS[name], marker="o", markersize=3, capsize=2, label=name)
+    axis.plot(x, x, color="grey", linewidth=1, linestyle="--")
+    axis.set(
+        title="learned against true cost of test tiles",
+        xlabel="true cost / mean",
+        ylabel="learned cost / mean (quartiles)",
+    )
+    axis.legend(fontsize=8)

@@ -1,0 +1,86 @@
+"""What every data source hands over: images, true costs, and the shortest paths to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+from torch import Tensor
+
+from combdiff.solvers import GridInstances, ShortestPath
+
+
+@dataclass(frozen=True)
+class Maps:
+    """A set of maps and one labelled path in each.
+
+    Methods learn from `images` and `paths` (and the ends); `costs` and `blocked` are the truth that only two-stage
+    training and the evaluation see.
+
+    Attributes:
+        images: pixels, 0 to 255, `tile` × `tile` of them for each cell.
+        costs: the true cost of each cell, positive.
+        paths: 0/1, a path of the least true cost.
+        start, goal: (row, column) of its ends; None: the first and the last cell.
+        blocked: cells that no path may enter, if there are any.
+    """
+
+    images: UInt8[Tensor, "n channels height width"]
+    costs: Float64[Tensor, "n rows cols"]
+    paths: Float32[Tensor, "n rows cols"]
+    start: Int64[Tensor, "n 2"] | None = None
+    goal: Int64[Tensor, "n 2"] | None = None
+    blocked: Bool[Tensor, "n rows cols"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid."""
+        _, rows, cols = self.costs.shape
+        return rows, cols
+
+    def pick(self, index: Int64[Tensor, " k"] | slice) -> Maps:
+        """Some of the maps."""
+        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, column in columns.items():
+            columns[name] = None if column is None else column[index]
+        return Maps(**columns)
+
+    def instances(self) -> GridInstances | None:
+        """The ends of each path for the solver. It is never told what is blocked: that is to be learned."""
+        if self.start is None or self.goal is None:
+            return None
+        return GridInstances(start=self.start.numpy(), goal=self.goal.numpy())
+
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Start and goal of every map, (n, 2) each."""
+        if self.start is not None and self.goal is not None:
+            return self.start.numpy(), self.goal.numpy()
+        last = np.array(self.shape) - 1
+        return np.zeros((len(self), 2), dtype=np.int64), np.tile(last, (len(self), 1))
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The maps of one split, and what is known of their images.
+
+    Attributes:
+        tile: pixels of a cell, each way.
+        augment: a random change of float images (n, channels, height, width) in [0, 1] that keeps their meaning.
+    """
+
+    train: Maps
+    validation: Maps
+    test: Maps
+    tile: int
+    augment: Callable[[Tensor], Tensor]
+
+
+def grid_solver(shape: tuple[int, int]) -> ShortestPath:
+    """Paths with 8 neighbours; negative costs, which smoothing makes, count as 0."""
+    return ShortestPath.grid(*shape, negative="clamp")

@@ -1,0 +1,86 @@
+"""The summary of a run: a table on the terminal, and the same rows as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.run_folder import RunFolder
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: the key in a row, its heading, and how a number is written (`{:.1%}`)."""
+
+    key: str
+    heading: str
+    form: str = "{}"
+
+    def show(self, row: Row) -> str:
+        """The cell of a row, with the spread over splits where the row is a mean.
+
+        >>> Column("ratio", "cost ratio", "{:.3f}").show({"ratio": 1.0042, "ratio_std": 0.0011})
+        '1.004 ± 0.001'
+        """
+        value = row.get(self.key)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return "–"
+        spread = row.get(f"{self.key}_std")
+        return self.form.format(value) + ("" if spread is None else f" ± {self.form.format(spread)}")
+
+
+def mean_rows(rows: Sequence[Row], label: str, over: str) -> list[Row]:
+    """For each value of `label`, the mean of the numbers over the values of `over`, and their standard deviation.
+
+    >>> mean_rows([{"method": "a", "split": 0, "x": 1.0}, {"method": "a", "split": 1, "x": 3.0}], "method", "split")
+    [{'method': 'a', 'split': 'mean', 'x': 2.0, 'x_std': 1.4142135623730951}]
+    """
+    means = []
+    for name in dict.fromkeys(row[label] for row in rows):
+        group = [row for row in rows if row[label] == name]
+        mean: Row = {label: name, over: "mean"}
+        for key in group[0]:
+            values = [row[key] for row in group]
+            if key in (label, over) or not all(isinstance(value, int | float) for value in values):
+                continue
+            centre = math.fsum(values) / len(values)
+            mean[key] = centre
+            if len(values) > 1:
+                mean[f"{key}_std"] = math.sqrt(math.fsum((v - centre) ** 2 for v in values) / (len(values) - 1))
+        means.append(mean)
+    return means
+
+
+def print_table(console: Console, title: str, columns: Sequence[Column], groups: Sequence[Sequence[Row]]) -> None:
+    """Print the rows, with a line between the groups."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column.heading, justify="left" if column.form == "{}" else "right", no_wrap=True)
+    for group in groups:
+        for row in group:
+            table.add_row(*(column.show(row) for column in columns))
+        table.add_section()
+    console.print(table)
+
+
+def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
+    """Write `summary.json` and `summary.csv`; a NaN is null, and empty."""
+    plain = [
+        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        for row in rows
+    ]
+    folder.write_json("summary.json", plain)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in plain for key in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(plain)
+    folder.write_text("summary.csv", text.getvalue())
