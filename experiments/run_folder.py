@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import pickle
@@ -78,7 +79,7 @@ class RunFolder:
         file = self.path / "metrics.csv"
         new = not file.exists()
         with file.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, row.keys())
+            writer = csv.DictWriter(stream, row.keys(), lineterminator="\n")
             if new:
                 writer.writeheader()
             writer.writerow(row)
@@ -95,9 +96,14 @@ class RunFolder:
     def keep_rows(self, keep: Callable[[Mapping[str, str]], bool]) -> None:
         """Drop the lines of `metrics.csv` that a resumed run will write again."""
         rows = self.rows()
-        (self.path / "metrics.csv").unlink(missing_ok=True)
-        for row in filter(keep, rows):
-            self.append(row)
+        if not rows:
+            (self.path / "metrics.csv").unlink(missing_ok=True)
+        else:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(filter(keep, rows))
+            self.write_text("metrics.csv", text.getvalue())
 
     def save_checkpoint(self, name: str, config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Write `checkpoints/name.pt` atomically."""

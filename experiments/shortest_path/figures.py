@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from experiments.shortest_path.evaluate import free, solved
@@ -41,24 +42,22 @@ def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
     chosen = _choose(maps, next(iter(learned.values())))
     fig = Figure(figsize=(2.3 * (2 + len(learned)), 2.45 * len(chosen) + 0.5), layout="constrained", dpi=130)
     grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False)
+    for axis, heading in zip(grid[0], ("image", "true costs", *(f"{name}: learned" for name in learned)), strict=True):
+        axis.set_title(heading, fontsize=10)
     for axes, row in zip(grid, chosen, strict=True):
         one = maps.pick(slice(row, row + 1))
         low, high = float(one.costs.min()), float(one.costs.max())
         _show_image(axes[0], one)
         _show_costs(axes[1], one.costs[0], low, high)
         _line(axes[1], one.paths[0], one, TRUE_COLOUR, 2.4)
-        for axis, (name, found) in zip(axes[2:], learned.items(), strict=True):
+        for axis, found in zip(axes[2:], learned.values(), strict=True):
             costs, path = found.costs[row], found.paths[row]
             _show_costs(axis, costs * float(one.costs.mean() / costs.mean()), low, high)
             _line(axis, one.paths[0], one, TRUE_COLOUR, 2.4)
             _line(axis, path, one, PREDICTED_COLOUR, 2.4, dashed=True)
             text, colour = _verdict(path[None], one)
             axis.set_xlabel(text, fontsize=8, color=colour, labelpad=3)
-            if axes is grid[0]:
-                axis.set_title(f"{name}: learned costs", fontsize=9)
-    grid[0, 0].set_title("image", fontsize=9)
-    grid[0, 1].set_title("true costs", fontsize=9)
-    fig.suptitle("test maps: true path (white), predicted path (dashed, pink); dark is cheap", fontsize=10)
+    fig.suptitle("test maps: dark is cheap, true path white, predicted path dashed", fontsize=11)
     fig.savefig(file)
 
 
@@ -95,6 +94,8 @@ def draw_curves(
     loss.set(title="training loss, relative to the first epoch", xlabel="epoch", ylim=(0, None))
     validation.legend(fontsize=8)
     _cost_bands(costs, maps, learned)
+    for axes in (validation, loss):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (validation, loss, costs):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

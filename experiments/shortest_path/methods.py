@@ -79,7 +79,7 @@ class Interpolation(Method):
 class TwoStage(Method):
     """Regression on the true costs, which no other method sees: the upper reference."""
 
-    def __init__(self, config: Config, train: Maps) -> None:
+    def __init__(self, train: Maps) -> None:
         self.mean, self.scale = float(train.costs.mean()), float(train.costs.std())
 
     def costs(self, scores: Costs) -> Costs:
@@ -107,9 +107,16 @@ def path_loss(name: str, y: Costs, path: Costs) -> Float[Tensor, ""]:
 
 
 def make_method(name: str, config: Config, train: Maps) -> Method:
-    """The method of that name; training maps are for the scale of two-stage regression only."""
-    if name == "perturbed":
-        return Perturbed(config, train.shape)
-    if name == "interpolation":
-        return Interpolation(config, train.shape)
-    return TwoStage(config, train)
+    """The method of that name; training maps are for the scale of two-stage regression only.
+
+    Raises:
+        InputError: for settings that exclude each other.
+    """
+    try:
+        if name == "perturbed":
+            return Perturbed(config, train.shape)
+        if name == "interpolation":
+            return Interpolation(config, train.shape)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return TwoStage(train)

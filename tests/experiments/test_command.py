@@ -1,0 +1,134 @@
+"""The command line: every method on every source, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from experiments.__main__ import main
+from experiments.run_folder import RunFolder
+
+TINY = ["--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1", "--batch", "4"]
+
+
+def start(*arguments: str) -> int:
+    return main(["shortest-path", *arguments])
+
+
+def check_folder(folder: Path, methods: list[str]) -> None:
+    rows = json.loads((folder / "summary.json").read_text())
+    assert [row["method"] for row in rows] == [*methods, "constant costs", "straight line"]
+    with (folder / "summary.csv").open() as stream:
+        assert [row["method"] for row in csv.DictReader(stream)] == [row["method"] for row in rows]
+    for row in rows:
+        assert 0 <= row["optimal"] <= row["free"] <= 1
+        assert row["ratio"] is None or row["ratio"] >= 1
+    assert [row["method"] for row in RunFolder(folder).rows()] == methods
+    for name in ("maps.png", "curves.png"):
+        picture = matplotlib.image.imread(folder / name)
+        assert min(picture.shape[:2]) > 200
+        assert picture[..., :3].std() > 0.02, f"{name} is blank"
+
+
+def test_digits_with_every_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    assert start(*TINY, "--out", str(folder)) == 0
+    check_folder(folder, ["perturbed", "interpolation", "two-stage"])
+    out = capsys.readouterr().out
+    assert "smooth digit terrain, 12×12" in out
+    assert str(folder / "maps.png") in out
+    assert "two-stage" in out
+    assert "\x1b" not in out, "no bars or colours where it is not a terminal"
+
+
+@pytest.mark.parametrize("method", ["perturbed", "interpolation", "two-stage"])
+def test_warcraft(method: str, warcraft: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert start("--data", f"warcraft:{warcraft}", "--method", method, *TINY, "--out", str(folder)) == 0
+    check_folder(folder, [method])
+
+
+@pytest.mark.parametrize("method", ["perturbed", "interpolation", "two-stage"])
+def test_planning(method: str, planning: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert start("--data", f"planning:{planning}", "--method", method, *TINY, "--out", str(folder)) == 0
+    check_folder(folder, [method])
+
+
+def test_real_planning_maps(tmp_path: Path) -> None:
+    data = os.environ.get("COMBDIFF_DATA")
+    if data is None:
+        pytest.skip("COMBDIFF_DATA is not set: it names the folder of the real data sets")
+    arguments = ["--data", f"planning:{data}/planning", "--environment", "mazes", "--method", "perturbed"]
+    assert start(*arguments, *TINY, "--out", str(tmp_path / "run")) == 0
+    check_folder(tmp_path / "run", ["perturbed"])
+
+
+def test_losses_noises_and_means_over_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--loss", "squared", "--mode", "multiplicative", "--sigma", "0.5", "--samples", "2", "--lam", "1"]
+    folder = tmp_path / "run"
+    assert start(*options, "--method", "perturbed", "interpolation", "--splits", "2", *TINY, "--out", str(folder)) == 0
+    rows = json.loads((folder / "summary.json").read_text())
+    assert [row["split"] for row in rows] == [0] * 4 + [1] * 4 + ["mean"] * 4
+    mean = rows[-1]
+    assert mean["optimal"] == pytest.approx((rows[3]["optimal"] + rows[7]["optimal"]) / 2)
+    assert " ± " in capsys.readouterr().out
+    assert start("--noise", "gumbel", "--method", "perturbed", *TINY, "--out", str(tmp_path / "gumbel")) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "mnist"], "unknown data 'mnist': choose from digits, warcraft, planning"),
+        (["--data", "warcraft"], "write digits, warcraft:PATH or planning:PATH"),
+        (["--data", "warcraft:/nowhere"], "/nowhere does not exist"),
+        (["--data", "planning:/nowhere"], "/nowhere does not exist"),
+        (["--method", "interpolation", "--loss", "fenchel-young"], "needs a smoothed layer"),
+        (["--sigma", "0"], "sigma=0.0 must be a positive, finite number"),
+        (["--lam", "nan"], "lam=nan must be a positive, finite number"),
+        (["--splits", "0"], "a run needs at least one method and one split"),
+        (["--maps", "0"], "maps=0 must be at least 1"),
+        (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
+        (["--resume", "/nowhere"], "/nowhere is no results folder"),
+    ],
+)
+def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = [] if "--resume" in arguments else ["--out", str(tmp_path / "run")]
+    assert start(*TINY, *arguments, *out) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value", "choices"),
+    [
+        (["--method", "imitation"], "imitation", "two-stage"),
+        (["--loss", "cosine"], "cosine", "hamming"),
+        (["--size", "13"], "13", "30"),
+        (["--terrain", "flat"], "flat", "smooth"),
+        (["--preset", "tiny"], "tiny", "demo"),
+    ],
+)
+def test_unknown_choices(arguments: list[str], value: str, choices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        start(*arguments)
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert value in error
+    assert choices in error
+
+
+def test_resume_with_another_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    assert start("--method", "two-stage", *TINY, "--out", str(folder)) == 0
+    assert start("--resume", str(folder), "--method", "two-stage") == 0
+    assert start("--resume", str(folder), "--epochs", "9") == 2
+    assert "epochs is 1 there and 9 here" in capsys.readouterr().err
+    assert start("--method", "two-stage", *TINY, "--out", str(folder)) == 2
+    assert "holds a run already" in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""A run that was broken off goes on to the same numbers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from experiments.errors import InputError
+from experiments.run_folder import RunFolder
+from experiments.shortest_path.config import METHODS, Config
+from experiments.shortest_path.experiment import run
+from experiments.shortest_path.train import Training
+
+CONFIG = Config(
+    methods=METHODS, size=4, maps=24, validation_maps=10, test_maps=10, epochs=4, batch=8, splits=(0, 1), seed=5
+)
+TIMES = ("seconds", "solver_share")
+
+
+def numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without what a clock measured; as text, in which a NaN equals itself."""
+    return [{key: str(value) for key, value in row.items() if not key.startswith(TIMES)} for row in rows]
+
+
+def weights(folder: RunFolder, config: Config) -> list[torch.Tensor]:
+    found = []
+    for split in config.splits:
+        for name in config.methods:
+            state = folder.load_checkpoint(f"split{split}-{name}", config.as_json())
+            assert state is not None
+            found += [*state["network"].values(), *state["best"]["weights"].values()]
+    return found
+
+
+def quiet() -> Console:
+    return Console(file=open(os.devnull, "w"))
+
+
+def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = RunFolder.create(tmp_path / "whole", CONFIG.as_json())
+    rows = run(CONFIG, whole, quiet())
+    assert len(whole.rows()) == 2 * 3 * 4
+
+    broken = RunFolder.create(tmp_path / "broken", CONFIG.as_json())
+    epochs, run_epoch = 0, Training.run_epoch
+
+    def until_killed(self: Training, *arguments: Any) -> dict[str, float]:
+        nonlocal epochs
+        epochs += 1
+        if epochs % 5 == 0:  # in the middle of a method, and between methods
+            raise KeyboardInterrupt
+        return run_epoch(self, *arguments)
+
+    monkeypatch.setattr(Training, "run_epoch", until_killed)
+    kills = 0
+    while True:
+        try:
+            resumed = run(CONFIG, broken, quiet())
+            break
+        except KeyboardInterrupt:
+            kills += 1
+            torch.manual_seed(kills)  # a new process begins with another state
+    assert kills == 5
+    assert numbers(broken.rows()) == numbers(whole.rows())
+    assert numbers(resumed) == numbers(rows)
+    for a, b in zip(weights(whole, CONFIG), weights(broken, CONFIG), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_seeds_matter(tmp_path: Path) -> None:
+    one = Config(methods=("perturbed",), size=4, maps=16, validation_maps=10, test_maps=10, epochs=1)
+    other = Config.from_json({**one.as_json(), "seed": 1})
+    folders = [RunFolder.create(tmp_path / str(config.seed), config.as_json()) for config in (one, other)]
+    for config, folder in zip((one, other), folders, strict=True):
+        run(config, folder, quiet())
+    assert folders[0].rows()[0]["loss"] != folders[1].rows()[0]["loss"]
+
+
+KILLED = """
+import os, signal, sys
+from experiments.__main__ import main
+from experiments.run_folder import RunFolder
+
+save, count = RunFolder.save_checkpoint, 0
+
+def save_and_die(self, *arguments):
+    global count
+    count += 1
+    if count == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(self, *arguments)
+
+RunFolder.save_checkpoint = save_and_die
+main(sys.argv[1:])
+"""
+SMALL = [
+    *("--method", "interpolation", "--maps", "16", "--validation-maps", "10", "--test-maps", "10"),
+    *("--epochs", "4"),
+]
+
+
+def command(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    start = ["-m", "experiments"] if code is None else ["-c", code]
+    return subprocess.run(
+        [sys.executable, *start, "shortest-path", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_process_loses_one_epoch(tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    killed = command(*SMALL, "--out", str(folder), code=KILLED)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    state = RunFolder(folder).load_checkpoint("split0-interpolation", RunFolder(folder).config())
+    assert state is not None
+    assert state["epoch"] == 2
+    assert len(RunFolder(folder).rows()) == 3  # the third line was written, its checkpoint was not
+    resumed = command("--resume", str(folder))
+    assert resumed.returncode == 0, resumed.stderr
+    rows = RunFolder(folder).rows()
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    one = Config(methods=("interpolation",), size=4, maps=8, validation_maps=10, test_maps=10, epochs=1)
+    folder = RunFolder.create(tmp_path / "run", one.as_json())
+    run(one, folder, quiet())
+    with pytest.raises(InputError, match=r"lam is 20\.0 there and 5\.0 here"):
+        run(Config.from_json({**one.as_json(), "lam": 5.0}), folder, quiet())
