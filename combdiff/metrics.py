@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def regret(
-    y: Float[Tensor, "*batch n"], y_best: Float[Tensor, "*batch n"], costs: Float[Tensor, "*batch n"]
+    y: Float[Tensor, "*#batch n"], y_best: Float[Tensor, "*#batch n"], costs: Float[Tensor, "*#batch n"]
 ) -> Float[Tensor, "*batch"]:
     """What it costs to have taken y in place of the best solution: ⟨c, y⟩ − ⟨c, y_best⟩, in units of c.
 
     Args:
-        y: (*batch, n), the solutions of predicted costs.
+        y: (*batch, n), the solutions of predicted costs; batch dimensions broadcast.
         y_best: (*batch, n), optimal solutions for the true costs.
         costs: (*batch, n), the true costs, to be minimised.
 
@@ -28,7 +28,7 @@ def regret(
 
 
 def cost_ratio(
-    y: Float[Tensor, "*batch n"], y_best: Float[Tensor, "*batch n"], costs: Float[Tensor, "*batch n"]
+    y: Float[Tensor, "*#batch n"], y_best: Float[Tensor, "*#batch n"], costs: Float[Tensor, "*#batch n"]
 ) -> Float[Tensor, "*batch"]:
     """⟨c, y⟩ / ⟨c, y_best⟩: 1 for an optimal solution. It means something where optimal costs are positive.
 
@@ -43,9 +43,9 @@ def cost_ratio(
 
 
 def is_optimal(
-    y: Float[Tensor, "*batch n"],
-    y_best: Float[Tensor, "*batch n"],
-    costs: Float[Tensor, "*batch n"],
+    y: Float[Tensor, "*#batch n"],
+    y_best: Float[Tensor, "*#batch n"],
+    costs: Float[Tensor, "*#batch n"],
     tolerance: float = 1e-9,
 ) -> Bool[Tensor, "*batch"]:
     """Which solutions cost as little as the best one. Costs are compared: optimal solutions are often not unique.
@@ -62,9 +62,9 @@ def is_optimal(
 
 
 def optimal_rate(
-    y: Float[Tensor, "*batch n"],
-    y_best: Float[Tensor, "*batch n"],
-    costs: Float[Tensor, "*batch n"],
+    y: Float[Tensor, "*#batch n"],
+    y_best: Float[Tensor, "*#batch n"],
+    costs: Float[Tensor, "*#batch n"],
     tolerance: float = 1e-9,
 ) -> float:
     """The share of rows that are optimal, in [0, 1]; NaN of no rows. See `is_optimal`.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from experiments.errors import InputError
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = Shaped[np.ndarray, "..."]
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

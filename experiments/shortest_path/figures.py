@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64, Real
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy import ndarray
 from torch import Tensor
 
 from experiments.shortest_path.evaluate import free, solved
@@ -141,7 +142,7 @@ def _line(axis: Axes, path: Tensor, one: Maps, colour: str, width: float, dashed
     )
 
 
-def path_cells(path: np.ndarray[Any, Any], start: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def path_cells(path: Real[ndarray, "rows cols"], start: Int64[ndarray, 2]) -> Int64[ndarray, "length 2"]:
     """The cells of a 0/1 path in the order in which they are walked from its start.
 
     >>> path_cells(np.array([[1, 0], [0, 1]]), np.array([1, 1])).tolist()

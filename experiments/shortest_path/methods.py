@@ -97,7 +97,7 @@ def path_loss(name: str, y: Costs, path: Costs) -> Float[Tensor, ""]:
     gradient is ±1 everywhere. "squared" is ‖y − ȳ‖², the same number, but with no gradient where they agree.
 
     >>> import torch
-    >>> y, path = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[1.0, 1.0, 0.0]])
+    >>> y, path = torch.tensor([[[1.0, 0.0, 1.0]]]), torch.tensor([[[1.0, 1.0, 0.0]]])
     >>> path_loss("hamming", y, path), path_loss("squared", y, path)
     (tensor(2.), tensor(2.))
     """
