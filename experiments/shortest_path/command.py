@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--data", help="digits (default), warcraft:PATH or planning:PATH")
     data.add_argument("--environment", help="which of the environments, when planning:PATH is a folder")
     data.add_argument("--terrain", choices=["smooth", "independent"], help="how digits lie (default smooth)")
+    data.add_argument("--augment", choices=["warp", "noise", "none"], help="of the digits (default warp)")
     data.add_argument("--size", type=int, choices=SIZES, help="cells of a map each way (default 12)")
     data.add_argument("--maps", type=int, help="training maps")
     data.add_argument("--test-maps", type=int, help="test maps (default 1000)")

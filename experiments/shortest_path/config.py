@@ -23,6 +23,8 @@ class Config:
         data: "digits", "warcraft:PATH" or "planning:PATH".
         environment: of the planning data, where PATH is a folder.
         terrain: of the digits, "smooth" or "independent".
+        augment: how training images of digits are varied, for every method: "warp" (a random affine warp of each
+            tile, and pixel noise), "noise" (pixel noise only) or "none".
         size: cells of a map each way; None for data that have a size.
         methods: what is trained, in this order.
         loss: None for each method's own ("fenchel-young" for perturbed, "hamming" for interpolation).
@@ -40,6 +42,7 @@ class Config:
     data: str = "digits"
     environment: str | None = None
     terrain: Literal["smooth", "independent"] = "smooth"
+    augment: Literal["warp", "noise", "none"] = "warp"
     size: int | None = None
     methods: tuple[str, ...] = METHODS
     loss: str | None = None

@@ -7,6 +7,7 @@ other handwriting in the test maps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +18,16 @@ from numpy import ndarray
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 
 from experiments.shortest_path.augment import noise, warp_tiles
 from experiments.shortest_path.maps import DataSet, Maps, grid_solver
 
 Terrain = Literal["smooth", "independent"]
+Augment = Literal["warp", "noise", "none"]
 TILE = 8
 TRAIN_DIGITS, TEST_DIGITS = 1000, 400  # the other 397 are for validation
+PIXEL_NOISE = 0.1
 SMOOTH_COSTS = np.arange(10) + 1.0
 INDEPENDENT_COSTS = np.linspace(0.8, 9.2, 10)
 
@@ -80,7 +84,7 @@ def draw_maps(pool: Pool, count: int, size: int, terrain: Terrain, seed: tuple[i
     )
 
 
-def load(size: int, terrain: Terrain, split: int, counts: tuple[int, int, int]) -> DataSet:
+def load(size: int, terrain: Terrain, split: int, counts: tuple[int, int, int], augment: Augment = "warp") -> DataSet:
     """Train, validation and test maps of one split of the digits.
 
     Args:
@@ -88,16 +92,20 @@ def load(size: int, terrain: Terrain, split: int, counts: tuple[int, int, int]) 
         terrain: "smooth" (cost = digit + 1) or "independent" (harder: tiles independent, costs 0.8 to 9.2).
         split: seed of the split and of the maps.
         counts: how many maps to draw for training, validation and test.
+        augment: how training images are varied: by warps and noise, by noise, or not at all.
     """
     train, validation, test = (
         draw_maps(pool, count, size, terrain, (split, number))
         for number, (pool, count) in enumerate(zip(pools(split), counts, strict=True))
     )
-    return DataSet(train, validation, test, TILE, _augment)
+    return DataSet(train, validation, test, TILE, AUGMENT[augment])
 
 
-def _augment(images: torch.Tensor) -> torch.Tensor:
-    return noise(warp_tiles(images, TILE), 0.1)
+AUGMENT: dict[Augment, Callable[[Tensor], Tensor]] = {
+    "warp": lambda images: noise(warp_tiles(images, TILE), PIXEL_NOISE),
+    "noise": lambda images: noise(images, PIXEL_NOISE),
+    "none": lambda images: images,
+}
 
 
 def _mosaic(tiles: UInt8[ndarray, "n rows cols 8 8"]) -> UInt8[ndarray, "n 1 height width"]:

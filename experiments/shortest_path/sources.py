@@ -19,7 +19,7 @@ def load(config: Config, split: int) -> DataSet:
     """
     counts = config.maps, config.validation_maps, config.test_maps
     if config.source == "digits":
-        return digit_terrain.load(config.size or DIGIT_SIZE, config.terrain, split, counts)
+        return digit_terrain.load(config.size or DIGIT_SIZE, config.terrain, split, counts, config.augment)
     if config.source == "warcraft":
         return warcraft.load(Path(config.path), config.size, counts)
     return planning.load(Path(config.path), config.environment, split, counts)
