@@ -2,7 +2,7 @@
 
 Trains a small network end to end through the solver, beside two-stage regression on the true costs (the upper
 reference) and baselines that do not look, and writes one results folder: config.json, metrics.csv,
-checkpoints, summary.csv and .json, maps.png, curves.png.
+checkpoints, summary.csv and .json, maps.png, curves.png, report.html.
 
 examples:
   python -m experiments shortest-path

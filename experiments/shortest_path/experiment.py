@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.progress import StepBar
+from experiments.report import write_report
 from experiments.run_folder import RunFolder
 from experiments.shortest_path import sources
 from experiments.shortest_path.baselines import BASELINES
@@ -102,13 +103,15 @@ def train(config: Config, folder: RunFolder, console: Console, name: str, split:
 
 
 def report(config: Config, folder: RunFolder, console: Console, groups: list[list[Row]]) -> None:
-    """Print the table and where everything is."""
+    """Write the report, and print the table and where everything is."""
     hidden: set[str] = {"split"} if len(groups) == 1 else set()
     if all(row.get("free", 1.0) == 1.0 for group in groups for row in group):
         hidden.add("free")
     columns = [column for column in COLUMNS if column.key not in hidden]
-    print_table(console, f"Shortest paths on {describe(config)}: test maps", columns, groups)
-    for name in ("maps.png", "curves.png", "summary.csv"):
+    title = f"Shortest paths on {describe(config)}: test maps"
+    write_report(folder, title, columns, groups, ("maps.png", "curves.png"), config.as_json())
+    print_table(console, title, columns, groups)
+    for name in ("maps.png", "curves.png", "report.html"):
         console.print(str(folder.path / name), soft_wrap=True, highlight=False)
 
 

@@ -29,6 +29,9 @@ def check_folder(folder: Path, methods: list[str]) -> None:
         assert 0 <= row["optimal"] <= row["free"] <= 1
         assert row["ratio"] is None or row["ratio"] >= 1
     assert [row["method"] for row in RunFolder(folder).rows()] == methods
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert all(f">{row['method']}</td>" in page for row in rows)
     for name in ("maps.png", "curves.png"):
         picture = matplotlib.image.imread(folder / name)
         assert min(picture.shape[:2]) > 200
