@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add_arguments(
             tasks.add_parser(
                 name,
+                usage=f"{parser.prog} {name} [options]",
                 help=about.splitlines()[0],
                 description=about,
                 formatter_class=argparse.RawDescriptionHelpFormatter,
