@@ -108,7 +108,10 @@ class Config:
         settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
-        return cls(**settings)
+        try:
+            return cls(**settings)
+        except TypeError as error:
+            raise InputError(f"a setting has a value of the wrong type: {error}") from error
 
     @classmethod
     def preset(cls, preset: Preset, given: Mapping[str, Any]) -> Config:

@@ -174,6 +174,9 @@ def _cost_bands(axis: Axes, maps: Maps, learned: Mapping[str, Learned]) -> None:
     levels = torch.unique(truth)
     if len(levels) > 12:
         levels = torch.quantile(levels, torch.linspace(0, 1, 11, dtype=torch.float64))
+    levels = levels[
+        (truth[:, None] - levels).abs().argmin(1).bincount(minlength=len(levels)) > 0
+    ]  # those that are the nearest of some tile
     nearest = (truth[:, None] - levels).abs().argmin(1)
     x = (levels / truth.mean()).numpy()
     for number, (name, found) in enumerate(learned.items()):

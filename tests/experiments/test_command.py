@@ -12,6 +12,7 @@ import pytest
 
 from experiments.__main__ import main
 from experiments.run_folder import RunFolder
+from experiments.shortest_path.train import Training
 
 TINY = ["--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1", "--batch", "4"]
 
@@ -125,6 +126,17 @@ def test_unknown_choices(arguments: list[str], value: str, choices: str, capsys:
     error = capsys.readouterr().err
     assert value in error
     assert choices in error
+
+
+def test_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "run_epoch", interrupted)
+    assert start("--method", "two-stage", *TINY, "--out", str(tmp_path / "run")) == 130
+    assert f"--resume {tmp_path / 'run'}" in capsys.readouterr().out
 
 
 def test_resume_with_another_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
