@@ -91,7 +91,8 @@ def run(given: dict[str, Any]) -> None:
     try:
         run_experiment(config, folder, console)
     except KeyboardInterrupt:
-        console.print(f"interrupted; go on with: python -m experiments shortest-path --resume {folder.path}")
+        hint = f"interrupted; go on with: python -m experiments shortest-path --resume {folder.path}"
+        console.print(hint, soft_wrap=True, highlight=False)
         raise
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from experiments.__main__ import main
 from experiments.errors import InputError
 from experiments.run_folder import RunFolder
 from experiments.shortest_path.config import METHODS, Config
@@ -107,24 +108,17 @@ SMALL = [
 ]
 
 
-def command(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
-    start = ["-m", "experiments"] if code is None else ["-c", code]
-    return subprocess.run(
-        [sys.executable, *start, "shortest-path", *arguments], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_process_loses_one_epoch(tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    killed = command(*SMALL, "--out", str(folder), code=KILLED)
+    arguments = ["shortest-path", *SMALL, "--out", str(folder)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     state = RunFolder(folder).load_checkpoint("split0-interpolation", RunFolder(folder).config())
     assert state is not None
     assert state["epoch"] == 2
     assert len(RunFolder(folder).rows()) == 3  # the third line was written, its checkpoint was not
-    resumed = command("--resume", str(folder))
-    assert resumed.returncode == 0, resumed.stderr
+    assert main(["shortest-path", "--resume", str(folder)]) == 0
     rows = RunFolder(folder).rows()
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
 
