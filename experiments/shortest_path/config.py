@@ -128,7 +128,7 @@ class Config:
 
 PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("demo", "digits"): {},
-    ("full", "digits"): {"maps": 10_000, "epochs": 9},
+    ("full", "digits"): {"maps": 10_000, "epochs": 7},
     ("demo", "warcraft"): {"epochs": 4},
     ("full", "warcraft"): {"maps": 10_000, "epochs": 20},
     ("demo", "planning"): {"maps": 4000, "epochs": 5, "test_maps": 500, "validation_maps": 500},
