@@ -56,7 +56,7 @@ class Config:
     maps: int = 5000
     validation_maps: int = 1000
     test_maps: int = 1000
-    epochs: int = 7
+    epochs: int = 5
     batch: int = 8
     learning_rate: float = 5e-3
     weight_decay: float = 1e-4
