@@ -38,7 +38,8 @@ class Learned:
 def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
     """Several maps side by side: image, true costs and path, and each method's costs and path.
 
-    The last rows are maps on which the first method fails, if there are any.
+    The last rows are maps on which the first method fails, if there are any. Learned costs are known up to a factor:
+    they are shown so that the true path costs what it truly does.
     """
     chosen = _choose(maps, next(iter(learned.values())))
     fig = Figure(figsize=(2.3 * (2 + len(learned)), 2.45 * len(chosen) + 0.5), layout="constrained", dpi=130)
@@ -53,7 +54,8 @@ def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
         _line(axes[1], one.paths[0], one, TRUE_COLOUR, 2.4)
         for axis, found in zip(axes[2:], learned.values(), strict=True):
             costs, path = found.costs[row], found.paths[row]
-            _show_costs(axis, costs * float(one.costs.mean() / costs.mean()), low, high)
+            same = float((one.paths[0] * one.costs[0]).sum() / (one.paths[0] * costs).sum())
+            _show_costs(axis, costs * same, low, high)
             _line(axis, one.paths[0], one, TRUE_COLOUR, 2.4)
             _line(axis, path, one, PREDICTED_COLOUR, 2.4, dashed=True)
             text, colour = _verdict(path[None], one)
@@ -161,7 +163,7 @@ def path_cells(path: Real[ndarray, "rows cols"], start: Int64[ndarray, 2]) -> In
 
 def _verdict(path: Float64[Tensor, "1 rows cols"], one: Maps) -> tuple[str, str]:
     if not bool(free(path, one)):
-        return f"through {int((path * one.blocked).sum()) if one.blocked is not None else 0} blocked cells", "#b2182b"
+        return "through blocked cells", "#b2182b"
     if bool(solved(path, one)):
         return "optimal", "#1b7837"
     more = float((path * one.costs).sum() / (one.paths * one.costs).sum()) - 1

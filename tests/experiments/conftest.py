@@ -10,7 +10,19 @@ import pytest
 import torch
 
 from combdiff.solvers import ShortestPath
-from experiments.shortest_path.planning import MOVES, UNREACHABLE
+
+COMPASS = {
+    "N": (-1, 0),
+    "E": (0, 1),
+    "W": (0, -1),
+    "S": (1, 0),
+    "NE": (-1, 1),
+    "NW": (-1, -1),
+    "SE": (1, 1),
+    "SW": (1, -1),
+}
+"""the directions of the published policies, in their order"""
+UNREACHABLE = -1024
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +76,8 @@ def _fill(free: np.ndarray, end: tuple[int, int], policy: np.ndarray, distance: 
     front = [end]
     while front:
         here = front.pop(0)
-        for number, move in enumerate(MOVES):
-            cell = (here[0] - int(move[0]), here[1] - int(move[1]))
+        for number, move in enumerate(COMPASS.values()):
+            cell = (here[0] - move[0], here[1] - move[1])
             inside = 0 <= cell[0] < len(free) and 0 <= cell[1] < len(free)
             if inside and free[cell] and distance[cell] == UNREACHABLE:
                 distance[cell] = distance[here] - 1
