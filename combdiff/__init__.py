@@ -1,6 +1,6 @@
 """Any combinatorial solver as a differentiable PyTorch layer."""
 
-from combdiff import errors, solvers, temperature
+from combdiff import errors, metrics, solvers, temperature
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import FenchelYoungLoss
@@ -20,6 +20,7 @@ __all__ = [
     "SolverLayer",
     "Status",
     "errors",
+    "metrics",
     "solvers",
     "temperature",
     "wrap",

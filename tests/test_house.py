@@ -77,6 +77,7 @@ def test_public_names() -> None:
         "SolverLayer",
         "Status",
         "errors",
+        "metrics",
         "solvers",
         "temperature",
         "wrap",
