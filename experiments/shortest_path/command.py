@@ -18,13 +18,17 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
 from rich.console import Console
 
+from experiments.errors import InputError
 from experiments.run_folder import RunFolder, refuse_difference
 from experiments.shortest_path.config import LOSSES, METHODS, SIZES, Config, Preset
 from experiments.shortest_path.experiment import run as run_experiment
 
 RESULTS = Path("results/shortest-path")
+THREADS = 1
+"""two threads took 1.6 times as long as one for the small tensors of the demo; the solver uses every core anyway"""
 LOG_WIDTH = 120
 """columns of the output where it does not go to a terminal"""
 
@@ -61,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--batch", type=int, help="maps a step")
     train.add_argument("--learning-rate", type=float, help="peak of the one-cycle schedule")
     train.add_argument("--seed", type=int, help="of network and training (default 0)")
+    train.add_argument("--threads", type=int, help=f"of the network (default {THREADS}: its tensors are small)")
 
     folder = parser.add_argument_group("results").add_mutually_exclusive_group()
     folder.add_argument("--out", type=Path, help=f"results folder (default: a new one in {RESULTS})")
@@ -78,6 +83,10 @@ def run(given: dict[str, Any]) -> None:
     if not console.is_terminal:
         console = Console(width=LOG_WIDTH)
     resume, out, preset = (given.pop(name, None) for name in ("resume", "out", "preset"))
+    threads = given.pop("threads", THREADS)
+    if threads < 1:
+        raise InputError(f"threads={threads} must be at least 1")
+    torch.set_num_threads(threads)
     settings = _settings(given)
     if resume is None:
         config = Config.preset(preset or "demo", settings)

@@ -17,8 +17,9 @@ import torch
 from experiments.arrays import Array, expect_shape, read_arrays
 from experiments.errors import InputError
 from experiments.shortest_path.augment import noise
-from experiments.shortest_path.maps import DataSet, Maps
+from experiments.shortest_path.maps import DataSet, Maps, grid_solver
 
+ROUNDING = 0.01
 NAMES = ("maps", "vertex_weights", "shortest_paths")
 
 
@@ -62,11 +63,24 @@ def _read(folder: Path, split: str, count: int) -> Maps:
         raise InputError(f"{split}_vertex_weights must be positive and finite")
     if not np.isin(paths, (0, 1)).all() or not (paths[:, 0, 0].all() and paths[:, -1, -1].all()):
         raise InputError(f"{split}_shortest_paths must be 0/1 and go from the first to the last cell")
+    _refuse_detours(split, costs.astype(np.float64), paths)
     return Maps(
         torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8)),
         torch.from_numpy(costs.astype(np.float64)),
         torch.from_numpy(paths.astype(np.float32)),
     )
+
+
+def _refuse_detours(split: str, costs: Array, paths: Array) -> None:
+    """Labels have to be shortest paths, up to the rounding of published weights."""
+    best = grid_solver(costs.shape[1:]).solve(costs.reshape(len(costs), -1)).objective
+    ratio = (costs * paths).sum((1, 2)) / best
+    if (ratio > 1 + ROUNDING).any():
+        row = int(ratio.argmax())
+        raise InputError(
+            f"{split}_shortest_paths[{row}] costs {ratio[row]:.3g} times as much as the shortest path by "
+            f"{split}_vertex_weights: do the files belong together?"
+        )
 
 
 def _array(folder: Path, split: str, name: str) -> Array:

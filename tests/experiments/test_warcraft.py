@@ -80,6 +80,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "negative": (lambda f: _rewrite(f, "test_vertex_weights", lambda a: -a), "positive and finite"),
     "NaN": (lambda f: _rewrite(f, "test_vertex_weights", lambda a: a * np.nan), "positive and finite"),
     "not 0/1": (lambda f: _rewrite(f, "train_shortest_paths", lambda a: 2 * a), "must be 0/1"),
+    "detours": (lambda f: _rewrite(f, "val_shortest_paths", np.ones_like), r"val_shortest_paths\[\d\] costs .* times"),
     "no path": (lambda f: _rewrite(f, "train_shortest_paths", lambda a: 0 * a), "from the first to the last cell"),
 }
 
