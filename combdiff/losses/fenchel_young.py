@@ -59,7 +59,7 @@ class FenchelYoungLoss(nn.Module):
         theta: Float[Tensor, "*dims"],
         y_true: Float[Tensor, "*dims"],
         instances: Sequence[Any] | None = None,
-    ) -> Float[Tensor, "*batch"]:
+    ) -> Float[Tensor, "*reduced"]:
         """The loss of each row, reduced.
 
         Args:

@@ -1,0 +1,121 @@
+"""Normalised discounted cumulative gain as a loss, for lists of different lengths."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from combdiff.soft._arguments import Strength
+from combdiff.soft.permutation import MATRICES, soft_permutation
+from combdiff.soft.rank import soft_rank
+from combdiff.soft.topk import soft_topk
+
+Gain = Literal["exponential", "linear"]
+Reduction = Literal["mean", "sum", "none"]
+
+
+class SoftNDCGLoss(nn.Module):
+    """One minus the soft NDCG of a scored list.
+
+    With gains g (2^relevance − 1, or the relevance itself) and the DCG of an ideal order,
+
+        ranks   (method "pav", "torchsort", "lapsum")       DCG = Σ_j m_j g_j / log₂(1 + rank_j), descending soft ranks
+        matrix  (method "neuralsort", "sinkhorn", ...)      DCG = Σ_i (P g)_i / log₂(1 + i), i = 1..k
+
+    and L = 1 − DCG / ideal DCG. The second is NeuralNDCG; its columns are normalised to sum to 1 where they do not by
+    themselves, so that no gain counts twice. With k, m is the soft top-k mask of the same strength (1 without).
+    For a small strength it is 1 − NDCG@k. A list without a relevant document has the loss 0.
+
+    Args:
+        regularization, regularization_strength: of `soft_rank`; the strength may be changed between steps.
+        method: of `soft_rank` or `soft_permutation`.
+        k: the rank at which the gain is cut off; None for the whole list.
+        gain: "exponential" or "linear".
+        reduction: "mean" or "sum" over the lists, or "none".
+
+    Raises:
+        ValueError: for an unknown word, or k < 1.
+
+    Sources: Qin, Liu & Li (2010), "A general approximation framework for direct optimization of information retrieval
+    measures" (ranks); Pobrotyn & Białobrzeski (2021), "NeuralNDCG" (matrix), equation 10.
+
+    >>> loss = SoftNDCGLoss(regularization_strength=0.01)
+    >>> relevance = torch.tensor([[3.0, 0.0, 1.0]])
+    >>> loss(torch.tensor([[9.0, 1.0, 5.0]]), relevance)
+    tensor(0.)
+    >>> bool(loss(torch.tensor([[1.0, 9.0, 5.0]]), relevance) > 0.3)
+    True
+    """
+
+    def __init__(
+        self,
+        regularization: str = "l2",
+        regularization_strength: Strength = 1.0,
+        *,
+        method: str = "pav",
+        k: int | None = None,
+        gain: Gain = "exponential",
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        if gain not in get_args(Gain):
+            raise ValueError(f"gain={gain!r} is none of {', '.join(map(repr, get_args(Gain)))}")
+        if reduction not in get_args(Reduction):
+            raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
+        if k is not None and k < 1:
+            raise ValueError(f"k={k} must be at least 1, or None for the whole list")
+        self.regularization = regularization
+        self.regularization_strength = regularization_strength
+        self.method = method
+        self.k = k
+        self.gain = gain
+        self.reduction = reduction
+
+    def forward(
+        self,
+        scores: Float[Tensor, "*batch n"],
+        relevance: Float[Tensor, "*batch n"],
+        mask: Bool[Tensor, "*batch n"] | None = None,
+    ) -> Float[Tensor, "*reduced"]:
+        """The loss of each list, reduced.
+
+        Args:
+            scores: (*batch, n), higher is better.
+            relevance: of the same shape, at least 0; no gradient flows to it.
+            mask: True where a document exists; lists of different lengths are padded with anything.
+
+        Raises:
+            ValueError: for two shapes, and as the operators.
+        """
+        if scores.shape != relevance.shape:
+            raise ValueError(
+                f"scores have shape {tuple(scores.shape)}, relevance {tuple(relevance.shape)}: they must agree"
+            )
+        n = scores.shape[-1]
+        cut = n if self.k is None else min(self.k, n)
+        gains = relevance.detach().to(scores.dtype)
+        gains = torch.exp2(gains) - 1.0 if self.gain == "exponential" else gains
+        if mask is not None:
+            gains = torch.where(mask, gains, 0.0)
+        place = torch.arange(1, n + 1, device=scores.device, dtype=scores.dtype)
+        discount = torch.where(place <= cut, 1.0 / torch.log2(1.0 + place), 0.0)
+        ideal = (gains.sort(-1, descending=True).values * discount).sum(-1)
+
+        strength = self.regularization_strength
+        if self.method in MATRICES:
+            matrix = soft_permutation(scores, strength, descending=True, mask=mask, method=self.method)
+            columns = matrix.sum(-2, keepdim=True)
+            matrix = matrix / torch.where(columns > 0, columns, 1.0)
+            found = ((matrix @ gains[..., None])[..., 0] * discount).sum(-1)
+        else:
+            ranks = soft_rank(scores, self.regularization, strength, descending=True, mask=mask, method=self.method)
+            each = gains / torch.log2(1.0 + ranks.clamp(min=1.0))
+            if cut < n:
+                family = "lapsum" if self.method == "lapsum" else "pav"
+                each = each * soft_topk(scores, cut, self.regularization, strength, mask=mask, method=family).mask
+            found = each.sum(-1)
+        loss = torch.where(ideal > 0, 1.0 - found / torch.where(ideal > 0, ideal, 1.0), 0.0)
+        return loss if self.reduction == "none" else loss.mean() if self.reduction == "mean" else loss.sum()

@@ -1,0 +1,37 @@
+"""Soft sorting, ranking and selection: differentiable, O(n log n), any dimension, masks and dtype."""
+
+from combdiff.soft.argmax import soft_argmax
+from combdiff.soft.modules import (
+    SoftArgmax,
+    SoftMedian,
+    SoftPermutation,
+    SoftQuantile,
+    SoftRank,
+    SoftSort,
+    SoftTopK,
+)
+from combdiff.soft.permutation import soft_permutation
+from combdiff.soft.quantile import soft_median, soft_quantile
+from combdiff.soft.rank import soft_rank
+from combdiff.soft.sort import soft_sort
+from combdiff.soft.stochastic import gumbel_perturbed, stochastic
+from combdiff.soft.topk import soft_topk
+
+__all__ = [
+    "SoftArgmax",
+    "SoftMedian",
+    "SoftPermutation",
+    "SoftQuantile",
+    "SoftRank",
+    "SoftSort",
+    "SoftTopK",
+    "gumbel_perturbed",
+    "soft_argmax",
+    "soft_median",
+    "soft_permutation",
+    "soft_quantile",
+    "soft_rank",
+    "soft_sort",
+    "soft_topk",
+    "stochastic",
+]

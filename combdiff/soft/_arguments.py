@@ -1,0 +1,97 @@
+"""What every soft operator does with its arguments: checks them once, and turns any `dim` into rows."""
+
+from __future__ import annotations
+
+import math
+from typing import SupportsFloat
+
+import torch
+from torch import Tensor
+
+Strength = SupportsFloat | Tensor
+
+
+def check_values(values: Tensor, dim: int) -> int:
+    """The dimension as a number from 0; errors for what cannot be sorted."""
+    if not values.dtype.is_floating_point:
+        raise TypeError(f"values are {values.dtype}; soft operators need floats: pass values.float()")
+    if values.ndim == 0:
+        raise ValueError("values is a scalar; soft operators need at least one dimension")
+    if not -values.ndim <= dim < values.ndim:
+        raise ValueError(f"dim={dim} is not a dimension of values of shape {tuple(values.shape)}")
+    return dim % values.ndim
+
+
+def check_mask(mask: Tensor | None, values: Tensor) -> None:
+    """A mask is boolean and broadcasts to the values."""
+    if mask is None:
+        return
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask is {mask.dtype}; it must be torch.bool, True where an entry counts")
+    try:
+        fits = torch.broadcast_shapes(mask.shape, values.shape) == values.shape  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"mask of shape {tuple(mask.shape)} does not broadcast to values of {tuple(values.shape)}")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """One of a few words."""
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, choices))}")
+
+
+def to_rows(values: Tensor, dim: int) -> Tensor:
+    """(rows, n), with `dim` last."""
+    if dim != values.ndim - 1:
+        values = values.movedim(dim, -1)
+    elif values.ndim == 2:
+        return values
+    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
+
+
+def from_rows(rows: Tensor, like: Tensor, dim: int) -> Tensor:
+    """Undo `to_rows`; the last dimension may have another size by now."""
+    if dim == like.ndim - 1:
+        return rows if like.ndim == 2 else rows.reshape(*like.shape[:-1], rows.shape[-1])
+    shape = list(like.shape)
+    del shape[dim]
+    return rows.reshape(*shape, rows.shape[-1]).movedim(-1, dim)
+
+
+def mask_rows(mask: Tensor | None, values: Tensor, dim: int) -> Tensor | None:
+    """The mask as (rows, n)."""
+    return None if mask is None else to_rows(mask.expand(values.shape), dim).contiguous()
+
+
+def strength_rows(strength: Strength, values: Tensor, dim: int) -> float | Tensor:
+    """ε as a number, or as a tensor (rows, 1) or (1, 1) that keeps its graph."""
+    if not isinstance(strength, Tensor):
+        number = float(strength)
+        if not number >= 0:
+            raise ValueError(f"regularization_strength={number} must be positive, or 0 for the hard operator")
+        return number
+    if strength.numel() == 1:
+        return strength.reshape(1, 1)
+    shape = list(values.shape)
+    shape[dim] = 1
+    try:
+        return to_rows(strength.broadcast_to(shape), dim)
+    except RuntimeError:
+        raise ValueError(
+            f"regularization_strength of shape {tuple(strength.shape)} does not broadcast to {tuple(shape)}: "
+            f"one strength a row, so values' shape with 1 at dim={dim}"
+        ) from None
+
+
+def strength_tensor(strength: float | Tensor, x: Tensor) -> Tensor:
+    """ε as a tensor of the dtype and device of x."""
+    if isinstance(strength, Tensor):
+        return strength.to(x)
+    return torch.full((1, 1), strength, dtype=x.dtype, device=x.device)
+
+
+def computing(values: Tensor) -> Tensor:
+    """Half precision is computed in float32."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,0 +1,44 @@
+"""The same operators by torchsort, where it is installed: a second implementation, and a cross-check."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def _torchsort() -> ModuleType:
+    try:
+        return importlib.import_module("torchsort")
+    except ImportError:
+        raise ImportError(
+            "method='torchsort' needs torchsort, which is compiled when it is installed: "
+            "pip install --no-build-isolation torchsort; or use method='pav', the same operator"
+        ) from None
+
+
+def by_torchsort(
+    operator: str,
+    x: Float[Tensor, "rows n"],
+    regularization: str,
+    strength: float | Tensor,
+    mask: Tensor | None,
+    descending: bool,
+) -> Float[Tensor, "rows n"]:
+    """`torchsort.soft_rank` or `torchsort.soft_sort` of rows, with our `descending`.
+
+    Raises:
+        ImportError: torchsort is not installed.
+        ValueError: for what torchsort does not offer: masks, ε = 0 and tensors as ε.
+    """
+    if mask is not None:
+        raise ValueError("method='torchsort' takes no mask; method='pav' does")
+    if isinstance(strength, Tensor) or strength == 0:
+        raise ValueError(
+            f"method='torchsort' needs a positive number as strength, not {strength}; method='pav' takes it"
+        )
+    operation = getattr(_torchsort(), operator)
+    result: Tensor = operation(-x if descending else x, regularization, strength)
+    return -result if descending and operator == "soft_sort" else result

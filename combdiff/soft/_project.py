@@ -1,0 +1,274 @@
+"""`projected(x, ...)`: the projection onto the permutahedron as one differentiable torch operation.
+
+Three routes with one meaning:
+
+- eager CPU tensors: an `autograd.Function` around the compiled kernels (the leanest there is);
+- inside `torch.compile`, `make_fx` and on other devices: the operator `torch.ops.combdiff.soft_project`, with fake,
+  autograd and vmap rules;
+- inside `torch.func` transforms, forward mode, and for derivatives of order two or with respect to ε: the formula of
+  `_formula`, with the operator's blocks as constants.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from combdiff.soft._argsort_kernels import TINY, argsort_rows
+from combdiff.soft._formula import evaluate, working
+from combdiff.soft._hull import project_anywhere
+from combdiff.soft._pool_kernels import project
+from combdiff.soft._pull_back_kernels import pull_back
+from combdiff.soft._transforms import transformed
+from combdiff_solvers._rows import for_rows
+
+GRAIN = 8192  # entries below which a chunk of rows is not worth a thread
+SMALL = 256  # entries of a batch up to which rows of at most TINY are sorted inside the projection
+_NO_MASK = np.empty((1, 0), np.bool_)
+_NO_ORDER = np.empty((1, 0), np.int32)
+
+
+def _project_chunk(
+    first: int, last: int, kind: int, sign: int, x: Any, mask: Any, strength: Any, out: Any, block: Any
+) -> None:
+    order = np.empty((last, x.shape[1]), np.int32)
+    argsort_rows(first, last, x, mask, sign > 0, order)
+    project(first, last, kind, sign, x, mask, strength, order, out, block)
+
+
+def _forward(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
+    """The compiled projection of a contiguous CPU tensor of rows in float32 or float64."""
+    rows, n = x.shape
+    out, block = torch.empty_like(x), torch.empty(x.shape, dtype=torch.int32)
+    array, eps = x.detach().numpy(), _strength_array(strength)
+    valid = _NO_MASK if mask is None else mask.numpy()
+    arrays = (kind, sign, array, valid, eps)
+    if n <= 4 or (n <= TINY and rows * n <= SMALL):
+        project(0, rows, *arrays, _NO_ORDER, out.numpy(), block.numpy())
+    else:
+        for_rows(
+            _project_chunk, rows, *arrays, out.numpy(), block.numpy(),
+            threads=torch.get_num_threads(), grain=1 + GRAIN // (n + 1),
+        )  # fmt: skip
+    return out, block
+
+
+def _backward(
+    x: Tensor, strength: Tensor | float, kind: int, sign: int, out: Tensor, block: Tensor, grad_out: Tensor
+) -> Tensor:
+    """The compiled product of `grad_out` with the Jacobian with respect to x."""
+    grad = torch.empty_like(x)
+    arrays = (kind, sign, x.detach().numpy(), _strength_array(strength), out.detach().numpy(), block.numpy())
+    last = (grad_out.detach().contiguous().numpy(), grad.numpy())
+    rows, n = x.shape
+    for_rows(pull_back, rows, *arrays, *last, threads=torch.get_num_threads(), grain=1 + 2 * GRAIN // (n + 1))
+    return grad
+
+
+def _strength_array(strength: Tensor | float) -> Any:
+    if isinstance(strength, Tensor):
+        eps = strength.detach().double().reshape(-1).contiguous().numpy()
+        if not (eps >= 0).all():
+            raise ValueError(f"regularization_strength holds {eps[~(eps >= 0)][0]}; all must be positive, or 0")
+        return eps
+    return np.array([strength])
+
+
+def _gradients(
+    x: Tensor,
+    strength: Tensor | float,
+    mask: Tensor | None,
+    kind: int,
+    sign: int,
+    out: Tensor,
+    block: Tensor,
+    grad_out: Tensor,
+    wanted: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients with respect to x and ε: compiled if only the first of x is asked for, else through the formula."""
+    again = torch.is_grad_enabled()
+    if not again and not wanted[1]:
+        eps = strength if isinstance(strength, Tensor) else torch.tensor([[strength]], dtype=torch.float64)
+        if x.device.type == "cpu" and type(grad_out) is Tensor and not _mapped(grad_out):
+            return _backward(x, strength, kind, sign, out, block, grad_out), None
+        return torch.ops.combdiff.soft_pull_back(x, eps, mask, kind, sign, out, block, grad_out), None
+    with torch.enable_grad():
+        if not again:
+            x = x.detach().requires_grad_(wanted[0])
+            strength = strength.detach().requires_grad_(wanted[1]) if isinstance(strength, Tensor) else strength
+        eps = strength if isinstance(strength, Tensor) else torch.tensor([[strength]], dtype=torch.float64)
+        y = evaluate(x, eps.to(x.device), mask, kind, sign, out, block)
+        inputs = [part for part, want in zip((x, eps), wanted, strict=True) if want]
+        found = list(torch.autograd.grad(y, inputs, grad_out, create_graph=again))
+    return found.pop(0) if wanted[0] else None, found.pop(0) if wanted[1] else None
+
+
+def _mapped(grad_out: Tensor) -> bool:
+    """Inside the vmap of `torch.autograd.grad(..., is_grads_batched=True)`."""
+    return bool(torch._C._functorch.is_legacy_batchedtensor(grad_out))
+
+
+class _Projection(torch.autograd.Function):
+    """The eager route: CPU rows, compiled forward, compiled first gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> Tensor:
+        out, block = _forward(x, strength, mask, kind, sign)
+        of_tensor = isinstance(strength, Tensor)
+        ctx.save_for_backward(x, strength if of_tensor else None, mask, out, block)
+        ctx.rest = None if of_tensor else strength, kind, sign
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        x, eps, mask, out, block = ctx.saved_tensors
+        strength, kind, sign = ctx.rest
+        eps = strength if eps is None else eps
+        wanted = ctx.needs_input_grad[:2]
+        return (*_gradients(x, eps, mask, kind, sign, out, block, grad_out, wanted), None, None, None)
+
+
+@torch.library.custom_op(
+    "combdiff::soft_project",
+    mutates_args=(),
+    schema="(Tensor x, Tensor strength, Tensor? mask, int kind, int sign) -> (Tensor, Tensor)",
+)
+def soft_project(x: Tensor, strength: Tensor, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
+    """The projection of each row of x (rows, n), and the block of each entry (int32)."""
+    if x.device.type == "cpu":
+        return _forward(x.contiguous(), strength, None if mask is None else mask.contiguous(), kind, sign)
+    return project_anywhere(x, strength.to(x.device), mask, kind, sign)
+
+
+@soft_project.register_fake
+def _(x: Tensor, strength: Tensor, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), x.new_empty(x.shape, dtype=torch.int32)
+
+
+@torch.library.custom_op(
+    "combdiff::soft_pull_back",
+    mutates_args=(),
+    schema="(Tensor x, Tensor strength, Tensor? mask, int kind, int sign, Tensor out, Tensor block, "
+    "Tensor grad_out) -> Tensor",
+)
+def soft_pull_back(
+    x: Tensor,
+    strength: Tensor,
+    mask: Tensor | None,
+    kind: int,
+    sign: int,
+    out: Tensor,
+    block: Tensor,
+    grad_out: Tensor,
+) -> Tensor:
+    """The product of `grad_out` with the Jacobian of the projection with respect to x."""
+    if x.device.type == "cpu":
+        return _backward(x.contiguous(), strength, kind, sign, out.contiguous(), block.contiguous(), grad_out)
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        y = evaluate(leaf, strength.to(x.device), mask, kind, sign, out, block)
+        return torch.autograd.grad(y, leaf, grad_out)[0]
+
+
+@soft_pull_back.register_fake
+def _(
+    x: Tensor,
+    strength: Tensor,
+    mask: Tensor | None,
+    kind: int,
+    sign: int,
+    out: Tensor,
+    block: Tensor,
+    grad_out: Tensor,
+) -> Tensor:
+    return x.new_empty(x.shape)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x, strength, mask, kind, sign = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(x, strength, mask, *output)
+    ctx.rest = kind, sign
+
+
+def _op_backward(ctx: Any, grad_out: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    x, strength, mask, out, block = ctx.saved_tensors
+    kind, sign = ctx.rest
+    wanted = ctx.needs_input_grad[:2]
+    return (*_gradients(x, strength, mask, kind, sign, out, block, grad_out, wanted), None, None, None)
+
+
+torch.library.register_autograd("combdiff::soft_project", _op_backward, setup_context=_setup)
+
+
+def _fold(batch: int, like: Tensor, tensors: tuple[Any, ...], dims: tuple[Any, ...]) -> list[Any]:
+    """Fold the mapped dimension of every tensor of rows into its rows; tensors that have none are repeated."""
+    folded: list[Any] = []
+    for value, dim in zip(tensors, dims, strict=True):
+        if not isinstance(value, Tensor):
+            folded.append(value)
+            continue
+        every = value.movedim(dim, 0) if dim is not None else value.expand(batch, *value.shape)
+        rows = like.shape[-2]
+        folded.append(every.expand(batch, rows, every.shape[-1]).reshape(batch * rows, every.shape[-1]))
+    return folded
+
+
+@soft_project.register_vmap
+def _(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+    x = inputs[0] if in_dims[0] is None else inputs[0].movedim(in_dims[0], 0)
+    out, block = torch.ops.combdiff.soft_project(*_fold(info.batch_size, x, inputs, in_dims))
+    shape = (info.batch_size, *x.shape[-2:])
+    return (out.view(shape), block.view(shape)), (0, 0)
+
+
+@soft_pull_back.register_vmap
+def _(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
+    x = inputs[0] if in_dims[0] is None else inputs[0].movedim(in_dims[0], 0)
+    grad = torch.ops.combdiff.soft_pull_back(*_fold(info.batch_size, x, inputs, in_dims))
+    return grad.view(info.batch_size, *x.shape[-2:]), 0
+
+
+def projected(
+    x: Float[Tensor, "rows n"],
+    strength: Tensor | float,
+    mask: Bool[Tensor, "rows n"] | None,
+    kind: int,
+    sign: int,
+) -> Float[Tensor, "rows n"]:
+    """The projection of each row.
+
+    Args:
+        x: float32 or float64.
+        strength: ε, a number or a tensor (rows, 1) or (1, 1).
+        mask: which entries count.
+        kind: RANK_L2, SORT_L2, RANK_KL or SORT_KL of `_pool_kernels`.
+        sign: +1 or −1: t = sign · x is walked downwards.
+    """
+    if torch.compiler.is_compiling():
+        return _by_operator(x, strength, mask, kind, sign)
+    if transformed():
+        eps = _strength_tensor(strength, x)
+        out, block = torch.ops.combdiff.soft_project(x.detach(), eps.detach(), mask, kind, sign)
+        return evaluate(x, eps, mask, kind, sign, out, block)
+    if x.device.type != "cpu" or type(x) not in (Tensor, torch.nn.Parameter):
+        return _by_operator(x, strength, mask, kind, sign)
+    x = x.contiguous()
+    if torch.is_grad_enabled() and (x.requires_grad or (isinstance(strength, Tensor) and strength.requires_grad)):
+        found: Tensor = _Projection.apply(x, strength, mask, kind, sign)  # type: ignore[no-untyped-call]
+        return found
+    return _forward(x, strength, mask, kind, sign)[0]
+
+
+def _strength_tensor(strength: Tensor | float, x: Tensor) -> Tensor:
+    if isinstance(strength, Tensor):
+        return strength
+    return torch.full((1, 1), strength, dtype=working(x).dtype, device=x.device)
+
+
+def _by_operator(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> Tensor:
+    return torch.ops.combdiff.soft_project(x, _strength_tensor(strength, x), mask, kind, sign)[0]

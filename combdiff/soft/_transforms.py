@@ -1,0 +1,16 @@
+"""Which machinery of torch looks at the current call."""
+
+from __future__ import annotations
+
+import torch
+from torch.autograd import forward_ad
+
+
+def transformed() -> bool:
+    """Inside a `torch.func` transform, or in forward mode."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+def concrete() -> bool:
+    """Whether tensors have values that Python may look at."""
+    return not (torch.compiler.is_compiling() or transformed())

@@ -1,0 +1,50 @@
+"""Soft argmax."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from combdiff.soft._arguments import Strength, check_values
+from combdiff.soft.topk import soft_topk
+
+
+def soft_argmax(
+    values: Float[Tensor, "*dims"],
+    regularization: str = "l2",
+    regularization_strength: Strength = 1.0,
+    *,
+    dim: int = -1,
+    keepdim: bool = False,
+    mask: Bool[Tensor, "*#dims"] | None = None,
+    method: str = "pav",
+) -> Float[Tensor, "*left"]:
+    """The expected index of the largest value: Σ_i i p_i with the shares p of `soft_topk(values, 1, ...)`.
+
+    p is sparsemax(x/ε) for "l2" and softmax(x/ε) for "kl"; for ε → 0 the result is `argmax`, and the mean of the
+    indices where several values are the largest. An index means something where neighbours do (a position on an axis):
+    for classes use the shares.
+
+    Args:
+        values: (..., n, ...), n ≥ 1, any float dtype.
+        regularization, regularization_strength, method, mask: as in `soft_topk`.
+        dim: the dimension to search along.
+        keepdim: keep it with size 1.
+
+    Raises:
+        TypeError: for values that are not floats, or a mask that is not boolean.
+        ValueError: for no values, and as `soft_topk`.
+
+    Source: Martins & Astudillo (2016), "From softmax to sparsemax", for l2.
+
+    >>> soft_argmax(torch.tensor([0.0, 1.0, 1.5]))
+    tensor(1.7500)
+    """
+    axis = check_values(values, dim)
+    if values.shape[axis] == 0:
+        raise ValueError(f"values of shape {tuple(values.shape)} has no entries along dim={dim}: no largest one exists")
+    shares = soft_topk(values, 1, regularization, regularization_strength, dim=dim, mask=mask, method=method).mask
+    index = torch.arange(values.shape[axis], device=values.device, dtype=shares.dtype)
+    index = index.reshape([-1 if at == axis else 1 for at in range(values.ndim)])
+    return (shares * index).sum(axis, keepdim=keepdim)

@@ -1,0 +1,157 @@
+"""Soft ranks, sorted values and top-k masks from sums of Laplace distribution functions, in O(n log n).
+
+With F(u) = ½ exp(u) for u ≤ 0 and 1 − ½ exp(−u) for u > 0, the number of values up to a level b is softened to
+
+    N(b) = Σ_i F((b − x_i) / ε)
+
+and b_c is the level with N(b_c) = c. Then rank_i = N(x_i) + ½; entry j has the share F((b_i − x_j)/ε) −
+F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, never formed), and F((x_i − b_{n−k})/ε) of a place
+among the
+k largest. Between two neighbouring values N is a sum of two exponentials, so levels have a closed form once the
+values are
+sorted. Torch operations throughout, in float64: smooth in x and ε, all transforms and derivatives.
+
+Source: Struski, Bednarczyk, Podolak & Tabor (2025), "LapSum: one method to differentiate them all".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from combdiff.soft._arguments import strength_tensor
+
+_FAR = 800.0  # exp(-_FAR) is 0 in float64
+_NONE = -1e4  # logarithm of an empty sum; a number, so that derivatives stay finite
+
+
+class _Walk(NamedTuple):
+    """The values of each row in ascending order, masked ones last; one entry an entry of the row unless noted."""
+
+    eps: Float[Tensor, "rows 1"] | Float[Tensor, "1 1"]
+    order: Int[Tensor, "rows n"]
+    counts: Bool[Tensor, "rows n"]
+    values: Float[Tensor, "rows n"]
+    step: Float[Tensor, "rows n"]  # (x_j − x_{j−1}) / ε
+    u: Float[Tensor, "rows n"]  # their cumulative sum
+
+    def sums(self, weights: Float[Tensor, "rows n"] | None = None) -> tuple[Tensor, Tensor]:
+        """Σ_{i ≤ j} w_i exp((x_i − x_j)/ε) and Σ_{i ≥ j} w_i exp((x_j − x_i)/ε) over what counts; else 1."""
+        w = self.counts.to(self.u.dtype) if weights is None else torch.where(self.counts, weights, 0.0)
+        below = _decaying_sums(w, self.u)
+        above = _decaying_sums(w.flip(-1), -self.u.flip(-1)).flip(-1)
+        return torch.where(self.counts, below, 1.0), torch.where(self.counts, above, 1.0)
+
+
+def _decaying_sums(w: Tensor, u: Tensor) -> Tensor:
+    """Σ_{i ≤ j} w_i exp(u_i − u_j) for non-decreasing u, by doubling: no exponent is positive."""
+    span = 1
+    while span < w.shape[-1]:
+        decay = torch.exp(u[..., :-span] - u[..., span:])
+        w = w + torch.nn.functional.pad(decay * w[..., :-span], (span, 0))
+        span *= 2
+    return w
+
+
+def _walk(x: Tensor, strength: float | Tensor, mask: Tensor | None) -> _Walk:
+    x = torch.nan_to_num(x.double(), nan=torch.nan, posinf=1e300, neginf=-1e300)
+    eps = strength_tensor(strength, x).clamp(min=1e-100)
+    valid = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
+    order = torch.where(valid, x.detach(), torch.inf).argsort(dim=-1, stable=True)
+    counts = valid.gather(-1, order)
+    values = torch.where(valid, x, 0.0).gather(-1, order)
+    step = torch.where(counts[..., 1:], values[..., 1:] - values[..., :-1], 0.0) / eps
+    step = torch.cat([torch.zeros_like(x[..., :1]), step.clamp(max=_FAR)], -1)
+    return _Walk(eps, order, counts, values, step, step.cumsum(-1))
+
+
+def _counted(walk: _Walk) -> Tensor:
+    """N at each value; infinite for masked ones."""
+    below, above = walk.sums()
+    place = torch.arange(1, walk.u.shape[-1] + 1, device=walk.u.device)
+    count = place - 0.5 * below + 0.5 * (above - 1.0)
+    return torch.where(walk.counts, count + 0.0 * walk.u, torch.inf)  # of one value the count has no gradient else
+
+
+def _levels(walk: _Walk, targets: Float[Tensor, "rows m"]) -> tuple[Tensor, Tensor]:
+    """Where N reaches each target strictly between 0 and the number of values: (j, δ).
+
+    The level is x_j + δ ε, between the values x_j and x_{j+1} counted from 1; for j = 0 it is x_1 + δ ε.
+    """
+    n = walk.u.shape[-1]
+    j = torch.searchsorted(_counted(walk).detach().contiguous(), targets.contiguous(), right=True)
+    below, above = walk.sums()
+    at, after = (j - 1).clamp(min=0), j.clamp(max=n - 1)
+    last = walk.counts.sum(-1, keepdim=True)
+    log_a = torch.where(j > 0, below.gather(-1, at).log(), _NONE)
+    gap = torch.where(j > 0, walk.step.gather(-1, after), 0.0)
+    log_b = torch.where(j < last, above.gather(-1, after).log() - gap, _NONE)
+    # N = j − ½ A τ + ½ B / τ with τ = exp(−δ): a quadratic equation, solved in logarithms
+    q = targets - j
+    log_q = q.abs().clamp(min=1e-300).log()
+    root = 0.5 * _logaddexp(2.0 * log_q, log_a + log_b)
+    both = _logaddexp(root, log_q)
+    log_tau = torch.where(q > 0, torch.where(q > 0, log_b, 0.0) - both, both - torch.where(q > 0, 0.0, log_a))
+    return j, -log_tau
+
+
+def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
+    """log(exp a + exp b), with second derivatives where one is far below the other."""
+    return torch.maximum(a, b) + torch.log1p(torch.exp(-(a - b).abs()))
+
+
+def lapsum_ranks(
+    x: Float[Tensor, "rows n"], strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, descending: bool
+) -> Float[Tensor, "rows n"]:
+    """Ranks N(x_i) + ½ of each row; arguments as of `soft_rank`, in rows."""
+    walk = _walk(-x if descending else x, strength, mask)
+    ranks = torch.where(walk.counts, _counted(walk) + 0.5, 0.0)
+    return torch.zeros_like(ranks).scatter(-1, walk.order, ranks).to(x.dtype)
+
+
+def lapsum_sorted(
+    x: Float[Tensor, "rows n"], strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, descending: bool
+) -> Float[Tensor, "rows n"]:
+    """Sorted values, shares of the positions times values; arguments as of `soft_sort`, in rows."""
+    rows, n = x.shape
+    if rows * n == 0:
+        return x.clone()
+    walk = _walk(-x if descending else x, strength, mask)
+    size = walk.counts.sum(-1, keepdim=True)
+    place = torch.arange(1, n + 1, device=x.device, dtype=torch.float64)
+    inner = place < size
+    j, delta = _levels(walk, torch.where(inner, place, 0.5))
+    # weights that are positive, so that their logarithms may be summed; taken off again below
+    last = walk.values.gather(-1, (size - 1).clamp(min=0))
+    shift = (last - 2.0 * walk.values[..., :1]).detach() + 1e-3 * walk.eps.detach() + 1e-200
+    weights = torch.where(walk.counts, walk.values + shift, 1.0)
+    below, above = walk.sums(weights)
+    total = torch.where(walk.counts, weights, 0.0).cumsum(-1)
+    at, after = (j - 1).clamp(min=0), j.clamp(max=n - 1)
+    gap = torch.where(j > 0, walk.step.gather(-1, after), 0.0)
+    # (where a level lies below x_1, δ is negative and nothing is below it; elsewhere 0 ≤ δ ≤ gap)
+    part = torch.where(j > 0, total.gather(-1, at) - 0.5 * below.gather(-1, at) * torch.exp(-delta), 0.0)
+    part = part + torch.where(j < size, 0.5 * above.gather(-1, after) * torch.exp(delta - gap), 0.0)
+    part = torch.where(inner, part, total[..., -1:])
+    ordered = part.diff(dim=-1, prepend=torch.zeros_like(part[..., :1])) - shift
+    return torch.where(place <= size, -ordered if descending else ordered, 0.0).to(x.dtype)
+
+
+def lapsum_top(
+    x: Float[Tensor, "rows n"], k: int, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None
+) -> Float[Tensor, "rows n"]:
+    """The share of each entry in a place among the k largest; arguments as of `soft_topk`, in rows."""
+    walk = _walk(x, strength, mask)
+    size = walk.counts.sum(-1, keepdim=True).double()
+    some = (size > k) & (k > 0)
+    j, delta = _levels(walk, torch.where(some, size - k, 0.5))
+    values = torch.where(walk.counts, walk.values, 0.0)
+    v = (values - values.gather(-1, (j - 1).clamp(min=0))) / walk.eps - delta
+    low = 0.5 * torch.exp(torch.where(v <= 0, v, 0.0).clamp(min=-_FAR))
+    high = 1.0 - 0.5 * torch.exp(-torch.where(v > 0, v, 0.0).clamp(max=_FAR))
+    share = torch.where(some, torch.where(v <= 0, low, high), 1.0 if k > 0 else 0.0)
+    share = torch.where(walk.counts, share, 0.0)
+    return torch.zeros_like(share).scatter(-1, walk.order, share).to(x.dtype)

@@ -1,0 +1,90 @@
+"""The soft operators as modules: arguments at construction, values (and a mask) at the call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from combdiff.soft._arguments import Strength
+from combdiff.soft.argmax import soft_argmax
+from combdiff.soft.permutation import soft_permutation
+from combdiff.soft.quantile import soft_median, soft_quantile
+from combdiff.soft.rank import soft_rank
+from combdiff.soft.sort import soft_sort
+from combdiff.soft.topk import soft_topk
+
+
+class _Operator(nn.Module):
+    """A soft operator with its arguments.
+
+    `regularization_strength` is the temperature: an attribute that may be changed between steps, a number, a
+    schedule of `combdiff.temperature`, or an `nn.Parameter` to be learnt.
+    """
+
+    operator: Callable[..., Any]
+
+    def __init__(self, *args: Any, regularization_strength: Strength = 1.0, **kwargs: Any) -> None:
+        super().__init__()
+        self.args = args
+        self.kwargs = kwargs
+        self.regularization_strength = regularization_strength
+
+    def forward(self, values: Float[Tensor, "*dims"], mask: Bool[Tensor, "*#dims"] | None = None) -> Any:
+        """The operator of the values; see the function of the same name."""
+        strength = self.regularization_strength
+        return type(self).operator(values, *self.args, regularization_strength=strength, mask=mask, **self.kwargs)
+
+    def extra_repr(self) -> str:
+        words = [repr(arg) for arg in self.args]
+        words.append(f"regularization_strength={self.regularization_strength}")
+        return ", ".join(words + [f"{name}={value!r}" for name, value in self.kwargs.items()])
+
+
+class SoftRank(_Operator):
+    """`soft_rank` as a module.
+
+    >>> import torch
+    >>> SoftRank(regularization_strength=0.1)(torch.tensor([0.3, 2.0, 0.1]))
+    tensor([2., 3., 1.])
+    """
+
+    operator = staticmethod(soft_rank)
+
+
+class SoftSort(_Operator):
+    """`soft_sort` as a module (not to be mistaken for the method "softsort" of `soft_permutation`)."""
+
+    operator = staticmethod(soft_sort)
+
+
+class SoftTopK(_Operator):
+    """`soft_topk` as a module; the first argument is k."""
+
+    operator = staticmethod(soft_topk)
+
+
+class SoftQuantile(_Operator):
+    """`soft_quantile` as a module; the first argument is q."""
+
+    operator = staticmethod(soft_quantile)
+
+
+class SoftMedian(_Operator):
+    """`soft_median` as a module."""
+
+    operator = staticmethod(soft_median)
+
+
+class SoftArgmax(_Operator):
+    """`soft_argmax` as a module."""
+
+    operator = staticmethod(soft_argmax)
+
+
+class SoftPermutation(_Operator):
+    """`soft_permutation` as a module."""
+
+    operator = staticmethod(soft_permutation)

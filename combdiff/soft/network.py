@@ -1,0 +1,88 @@
+"""Differentiable sorting networks: every comparator swaps softly."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Layout = Literal["odd_even", "bitonic"]
+
+
+def network_matrix(
+    x: Float[Tensor, "rows n"],
+    eps: Tensor,
+    mask: Bool[Tensor, "rows n"] | None,
+    layout: Layout = "odd_even",
+) -> Float[Tensor, "rows n n"]:
+    """The doubly stochastic matrix of a sorting network whose comparators mix their inputs.
+
+    A comparator of a and b keeps their order with probability p = 1/(1 + exp(−(b − a)/ε)) and swaps it with 1 − p, in
+    the values and in the rows of the matrix. The odd-even network has n layers, the bitonic one log₂ n (log₂ n + 1)/2;
+    its size is filled up to a power of two with entries that are never mixed.
+
+    Args:
+        x: the values, sorted ascending by the matrix; 0 where masked.
+        eps: (rows, 1) or (1, 1), positive.
+        mask: which entries count.
+        layout: "odd_even" or "bitonic".
+
+    Source: Petersen, Borgelt, Kuehne & Deussen (2021), "Differentiable sorting networks for scalable sorting and
+    ranking supervision", section 3.
+
+    >>> network_matrix(torch.tensor([[2.0, 1.0]]), torch.tensor([[1e-3]]), None)
+    tensor([[[0., 1.],
+             [1., 0.]]])
+    """
+    rows, n = x.shape
+    wires = n if layout == "odd_even" else 1 << max(n - 1, 0).bit_length()
+    real = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
+    size = real.sum(-1, keepdim=True)
+    front = (~real).to(torch.uint8).argsort(dim=-1, stable=True)  # entries that count take the first wires
+    values = torch.nn.functional.pad(x.gather(-1, front), (0, wires - n))
+    real = torch.arange(wires, device=x.device) < size
+    matrix = torch.eye(wires, dtype=x.dtype, device=x.device).expand(rows, -1, -1)
+    if n == 1:  # no comparator: a constant, but of x
+        matrix = matrix + 0.0 * torch.where(x.isfinite(), x, 0.0)[..., None]
+    for layer, (first, second) in enumerate(_layers(wires, layout, x.device)):
+        a, b = values[..., first], values[..., second]
+        real_a, real_b = real[..., first], real[..., second]
+        keep = torch.sigmoid((b - a) / eps)
+        # entries that do not count go behind those that do, unmixed; k entries need k layers of odd_even
+        keep = torch.where(real_a & real_b, keep, (real_a | ~real_b).to(x.dtype))
+        if layout == "odd_even":
+            keep = torch.where(layer < size, keep, 1.0)
+        values = _mixed(values, keep, first, second)
+        matrix = _mixed(matrix.transpose(-1, -2), keep[..., None, :], first, second).transpose(-1, -2)
+        real = real.index_copy(-1, first, real_a | real_b).index_copy(-1, second, real_a & real_b)
+    return torch.zeros_like(matrix[..., :n, :n]).scatter(-1, front[..., None, :].expand(-1, n, -1), matrix[..., :n, :n])
+
+
+def _mixed(rows: Tensor, keep: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Swap the entries `first` and `second` of the last dimension with probability 1 − keep."""
+    a, b = rows[..., first], rows[..., second]
+    return rows.index_copy(-1, first, keep * a + (1 - keep) * b).index_copy(-1, second, keep * b + (1 - keep) * a)
+
+
+def _layers(wires: int, layout: Layout, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """The comparators of each layer: wires that shall hold the lower and the upper value."""
+    every = torch.arange(wires, device=device)
+    layers = []
+    if layout == "odd_even":
+        for layer in range(wires if wires > 1 else 0):
+            first = every[layer % 2 : wires - 1 : 2]
+            layers.append((first, first + 1))
+        return layers
+    size = 2
+    while size <= wires:
+        step = size // 2
+        while step >= 1:
+            low = every[(every & step) == 0]
+            high = low + step
+            down = (low & size) != 0
+            layers.append((torch.where(down, high, low), torch.where(down, low, high)))
+            step //= 2
+        size *= 2
+    return layers

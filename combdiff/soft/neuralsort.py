@@ -1,0 +1,38 @@
+"""NeuralSort: a row-wise softmax relaxation of the sorting matrix."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def neuralsort_matrix(
+    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
+) -> Float[Tensor, "rows n n"]:
+    """The unimodal row-stochastic matrix softmax(((k + 1 − 2i) s − A 1) / ε), s = −x, A_jl = |s_j − s_l|, i = 1..n.
+
+    Args:
+        x: the values, sorted ascending by the matrix; 0 where masked.
+        eps: (rows, 1) or (1, 1), positive.
+        mask: which entries count; k of a row do.
+
+    Source: Grover, Wang, Zweig & Ermon (2019), "Stochastic optimization of sorting networks via continuous
+    relaxations", equation 5.
+
+    >>> neuralsort_matrix(torch.tensor([[2.0, 1.0]]), torch.tensor([[1e-3]]), None)
+    tensor([[[0., 1.],
+             [1., 0.]]])
+    """
+    n = x.shape[-1]
+    away = (x[..., :, None] - x[..., None, :]).abs()
+    k: Tensor | int = n
+    if mask is not None:
+        away = torch.where(mask[..., None, :], away, 0.0)
+        k = mask.sum(-1, keepdim=True)[..., None]
+    place = torch.arange(1, n + 1, device=x.device)[:, None]
+    logits = (2 * place - k - 1) * x[..., None, :] - away.sum(-1)[..., None, :]
+    if mask is not None:
+        logits = torch.where(mask[..., None, :], logits, torch.finfo(x.dtype).min)
+    logits = logits - logits.detach().amax(-1, keepdim=True)  # before the division, which may overflow
+    return torch.softmax(logits / eps[..., None], -1)

@@ -1,0 +1,122 @@
+"""Soft permutation matrices, for those who want the matrix: O(n²) memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from combdiff.soft._arguments import (
+    Strength,
+    check_choice,
+    check_mask,
+    check_values,
+    computing,
+    mask_rows,
+    strength_rows,
+    strength_tensor,
+    to_rows,
+)
+from combdiff.soft.network import network_matrix
+from combdiff.soft.neuralsort import neuralsort_matrix
+from combdiff.soft.sinkhorn import sinkhorn_matrix
+from combdiff.soft.softsort import softsort_matrix
+
+MATRICES: dict[str, Callable[..., Tensor]] = {
+    "neuralsort": neuralsort_matrix,
+    "softsort": softsort_matrix,
+    "sinkhorn": sinkhorn_matrix,
+    "network": network_matrix,
+    "bitonic": lambda x, eps, mask: network_matrix(x, eps, mask, layout="bitonic"),
+}
+
+
+def soft_permutation(
+    values: Float[Tensor, "*dims"],
+    regularization_strength: Strength = 1.0,
+    *,
+    dim: int = -1,
+    descending: bool = False,
+    mask: Bool[Tensor, "*#dims"] | None = None,
+    method: str = "neuralsort",
+) -> Float[Tensor, "*batch n n"]:
+    """A soft permutation matrix: entry (i, j) is the share of value j in sorted position i.
+
+    `soft_permutation(x) @ x` is a soft sort of x. Every row sums to 1; with "sinkhorn", "network" and "bitonic"
+    every column
+    does, too. For two values at a distance d all methods give the larger one the share 1/(1 + exp(−d/ε)) of the upper
+    place: ε means the same everywhere. ε = 0 is the hard permutation (equal values share their places with
+    "neuralsort", "softsort" and "sinkhorn").
+
+    Args:
+        values: (..., n, ...), any float dtype. Half precision is computed in float32.
+        regularization_strength: ε ≥ 0: a number, a schedule, or a tensor that broadcasts to values with size 1 at
+            `dim`.
+        dim: the dimension that is permuted; the result has the other ones first, then (n, n).
+        descending: the largest value first.
+        mask: broadcasts to values, True where an entry counts. The others have a zero column, and as many of
+            the last rows are zero.
+        method: "neuralsort", "softsort", "sinkhorn" (optimal transport), "network" (odd-even) or "bitonic".
+
+    Raises:
+        TypeError: for values that are not floats, or a mask that is not boolean.
+        ValueError: for a negative strength, shapes that do not fit, or an unknown method.
+
+    Sources: see the functions of each method.
+
+    >>> x = torch.tensor([3.0, 1.0])
+    >>> soft_permutation(x, 0.5)
+    tensor([[0.0180, 0.9820],
+            [0.9820, 0.0180]])
+    """
+    axis = check_values(values, dim)
+    check_mask(mask, values)
+    check_choice("method", method, tuple(MATRICES))
+    rows = computing(to_rows(values, axis))
+    strength = strength_rows(regularization_strength, values, axis)
+    valid = mask_rows(mask, values, axis)
+    matrix = matrix_of(method, rows, strength, valid, descending).to(values.dtype)
+    batch = [size for at, size in enumerate(values.shape) if at != axis]
+    return matrix.reshape(*batch, *matrix.shape[-2:])
+
+
+def matrix_of(
+    method: str,
+    x: Float[Tensor, "rows n"],
+    strength: float | Tensor,
+    mask: Bool[Tensor, "rows n"] | None,
+    descending: bool,
+) -> Float[Tensor, "rows n n"]:
+    """The matrix of each row."""
+    kept = x if mask is None else torch.where(mask, x, 0.0)
+    if kept.shape[-1] == 0:
+        return kept[..., :, None] * kept[..., None, :]
+    eps = strength_tensor(strength, x).clamp(min=torch.finfo(x.dtype).tiny)
+    matrix: Tensor = MATRICES[method](-kept if descending else kept, eps, mask)
+    if mask is None:
+        return matrix
+    place = torch.arange(x.shape[-1], device=x.device)
+    inside = (place < mask.sum(-1, keepdim=True))[..., :, None] & mask[..., None, :]
+    return torch.where(inside, matrix, 0.0)
+
+
+def matrix_sorted(
+    method: str, x: Tensor, strength: float | Tensor, mask: Tensor | None, descending: bool
+) -> Float[Tensor, "rows n"]:
+    """Sorted values: the matrix times the values."""
+    matrix = matrix_of(method, x, strength, mask, descending)
+    kept = x if mask is None else torch.where(mask, x, 0.0)
+    return (matrix @ kept[..., None])[..., 0]
+
+
+def matrix_ranks(
+    method: str, x: Tensor, strength: float | Tensor, mask: Tensor | None, descending: bool
+) -> Float[Tensor, "rows n"]:
+    """Ranks: the mean position of each entry under its column."""
+    matrix = matrix_of(method, x, strength, mask, descending)
+    place = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)
+    total = matrix.sum(-2)
+    mean = (place[:, None] * matrix).sum(-2) / torch.where(total > 0, total, 1.0)
+    return mean if mask is None else torch.where(mask, mean, 0.0)

@@ -1,0 +1,31 @@
+"""SoftSort: softmax of the distance to the hard sorted values."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def softsort_matrix(
+    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
+) -> Float[Tensor, "rows n n"]:
+    """The row-stochastic matrix softmax(−|sort(x)_i − x_j| / ε).
+
+    Args:
+        x: the values, sorted ascending by the matrix; 0 where masked.
+        eps: (rows, 1) or (1, 1), positive.
+        mask: which entries count.
+
+    Source: Prillo & Eisenschlos (2020), "SoftSort: a continuous relaxation for the argsort operator", equation 1.
+
+    >>> softsort_matrix(torch.tensor([[2.0, 1.0]]), torch.tensor([[1e-3]]), None)
+    tensor([[[0., 1.],
+             [1., 0.]]])
+    """
+    key = x if mask is None else torch.where(mask, x, torch.inf)
+    ordered = x.gather(-1, key.argsort(dim=-1, stable=True))
+    logits = -(ordered[..., :, None] - x[..., None, :]).abs() / eps[..., None]
+    if mask is not None:
+        logits = torch.where(mask[..., None, :], logits, torch.finfo(x.dtype).min)
+    return torch.softmax(logits, -1)

@@ -1,0 +1,95 @@
+"""Soft sort."""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from combdiff.soft._arguments import (
+    Strength,
+    check_choice,
+    check_mask,
+    check_values,
+    computing,
+    from_rows,
+    mask_rows,
+    strength_rows,
+    to_rows,
+)
+from combdiff.soft._peer import by_torchsort
+from combdiff.soft._pool_kernels import SORT_KL, SORT_L2
+from combdiff.soft._project import projected
+from combdiff.soft.lapsum import lapsum_sorted
+from combdiff.soft.permutation import matrix_sorted
+from combdiff.soft.rank import METHODS
+
+
+def soft_sort(
+    values: Float[Tensor, "*dims"],
+    regularization: str = "l2",
+    regularization_strength: Strength = 1.0,
+    *,
+    dim: int = -1,
+    descending: bool = False,
+    mask: Bool[Tensor, "*#dims"] | None = None,
+    method: str = "pav",
+) -> Float[Tensor, "*dims"]:
+    """Differentiable sort: the values in ascending order, neighbours that are far apart drawn together.
+
+    With ρ = (n, ..., 1), P(x) the convex hull of the permutations of x, and ε the regularization strength, the
+    descending sort is
+
+        l2:  argmin over s ∈ P(x) of ½ ‖s − ρ/ε‖²            kl:  log of argmin over P(exp x) of KL(·, exp(ρ/ε))
+
+    and the ascending sort of x is minus the descending sort of −x (for kl these two differ). Neighbours whose gap is
+    below 1/ε are sorted exactly; ε = 0 (and every small enough ε) is the hard sort, ε → ∞ gives the mean (l2) or a
+    constant (kl) everywhere. O(n log n). Unlike in the hard sort, every value of a block gets a part of the gradient.
+
+    Args:
+        values: (..., n, ...), any float dtype. Half precision is computed in float32.
+        regularization: "l2" or "kl"; of the methods "pav" and "torchsort", the others have one of their own.
+        regularization_strength: ε ≥ 0: a number, a temperature schedule, or a tensor that broadcasts to values with
+            size 1 at `dim` and may ask for a gradient. Its unit is 1/values with the two projections, as in torchsort,
+            and that of the values with the other methods.
+        dim: the dimension to sort along.
+        descending: largest first.
+        mask: broadcasts to values, True where an entry counts. Those come first; the rest of the result is 0.
+        method: "pav", this projection; "torchsort", the same by that library; or another relaxation, see
+            `docs/soft.md`.
+
+    Infinite values are sorted exactly, to the ends, and take no part in the softness. A row with a NaN becomes NaN.
+
+    Raises:
+        TypeError: for values that are not floats, or a mask that is not boolean.
+        ValueError: for a negative strength, shapes that do not fit, or an unknown word.
+
+    Source: Blondel, Teboul, Berthet & Djolonga (2020), "Fast differentiable sorting and ranking", equation 5.
+
+    >>> import torch
+    >>> x = torch.tensor([0.3, 2.0, 0.1])
+    >>> soft_sort(x, regularization_strength=0.1)
+    tensor([0.1000, 0.3000, 2.0000])
+    >>> soft_sort(x, regularization_strength=1.0)
+    tensor([0.1000, 0.6500, 1.6500])
+    >>> soft_sort(x, mask=torch.tensor([True, False, True]))
+    tensor([0.1000, 0.3000, 0.0000])
+    """
+    axis = check_values(values, dim)
+    check_mask(mask, values)
+    check_choice("regularization", regularization, ("l2", "kl"))
+    rows = computing(to_rows(values, axis))
+    strength = strength_rows(regularization_strength, values, axis)
+    valid = mask_rows(mask, values, axis)
+    if method == "pav":
+        kind = SORT_L2 if regularization == "l2" else SORT_KL
+        ordered = projected(rows, strength, valid, kind, 1 if descending else -1)
+    elif method == "torchsort":
+        ordered = by_torchsort("soft_sort", rows, regularization, strength, valid, descending)
+    else:
+        check_choice("method", method, METHODS)
+        ordered = (
+            lapsum_sorted(rows, strength, valid, descending)
+            if method == "lapsum"
+            else matrix_sorted(method, rows, strength, valid, descending)
+        )
+    return from_rows(ordered.to(values.dtype) if ordered.dtype != values.dtype else ordered, values, axis)

@@ -1,0 +1,175 @@
+"""Derivatives of any order, transforms, compilation: all the same operator."""
+
+# mypy: disable-error-code="no-untyped-call"
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
+
+from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk
+from combdiff.soft._hull import project_anywhere
+from combdiff.soft._pool_kernels import RANK_KL, RANK_L2, SORT_KL, SORT_L2
+
+EPS = 0.6
+OPERATORS = {
+    "rank l2": lambda x, e=EPS: soft_rank(x, "l2", e),
+    "sort l2": lambda x, e=EPS: soft_sort(x, "l2", e),
+    "rank kl": lambda x, e=EPS: soft_rank(x, "kl", e),
+    "sort kl": lambda x, e=EPS: soft_sort(x, "kl", e),
+}
+MORE = {
+    "rank lapsum": lambda x, e=EPS: soft_rank(x, regularization_strength=e, method="lapsum"),
+    "sort lapsum": lambda x, e=EPS: soft_sort(x, regularization_strength=e, method="lapsum"),
+    "topk l2": lambda x, e=EPS: soft_topk(x, 2, "l2", e).mask,
+    "topk kl": lambda x, e=EPS: soft_topk(x, 2, "kl", e).mask,
+    "topk lapsum": lambda x, e=EPS: soft_topk(x, 2, regularization_strength=e, method="lapsum").mask,
+    "argmax": lambda x, e=EPS: soft_argmax(x, "kl", e),
+    "median": lambda x, e=EPS: soft_median(x, "l2", e),
+    **{
+        f"{name} matrix": lambda x, e=EPS, name=name: soft_permutation(x, e, method=name)
+        for name in ("neuralsort", "softsort", "sinkhorn", "network", "bitonic")
+    },
+}
+projections = pytest.mark.parametrize("name", OPERATORS)
+everything = pytest.mark.parametrize("name", [*OPERATORS, *MORE])
+ALL = {**OPERATORS, **MORE}
+
+
+def inputs() -> tuple[Tensor, Tensor]:
+    x = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5)).requires_grad_()
+    return x, torch.tensor([[0.5], [0.9]], dtype=torch.float64, requires_grad=True)
+
+
+@everything
+def test_first_and_second_derivatives(name: str) -> None:
+    x, eps = inputs()
+    assert gradcheck(lambda x, e: ALL[name](x, e), (x, eps))
+    assert gradgradcheck(lambda x, e: ALL[name](x, e).sin(), (x, eps))
+
+
+@projections
+def test_descending_gradients(name: str) -> None:
+    x, eps = inputs()
+    operator, reg = (soft_rank if "rank" in name else soft_sort), name.split()[1]
+    assert gradcheck(lambda v: operator(v, reg, 0.6, descending=True), (x,))
+    assert gradcheck(lambda v, e: operator(v, reg, e, descending=True), (x, eps))
+
+
+@projections
+def test_forward_mode_and_batched_gradients(name: str) -> None:
+    x, eps = inputs()
+    f = OPERATORS[name]
+    assert gradcheck(f, (x, eps), check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(f(forward_ad.make_dual(x.detach(), torch.ones_like(x)))).tangent
+    expected = torch.zeros_like(x) if "rank" in name else torch.ones_like(x)  # shifts
+    torch.testing.assert_close(tangent, expected)
+
+
+@projections
+def test_masked_gradients(name: str) -> None:
+    x, eps = inputs()
+    mask = torch.tensor([[True, False, True, True, False], [False] * 5])
+    operator = soft_rank if "rank" in name else soft_sort
+    reg = name.split()[1]
+    assert gradcheck(lambda x, e: operator(x, reg, e, mask=mask), (x, eps))
+    spoilt = torch.where(mask, x, torch.nan)
+    y = operator(spoilt, reg, eps, mask=mask)
+    gradients = torch.autograd.grad(y.square().sum(), (x, eps))
+    assert all(g.isfinite().all() for g in gradients)
+
+
+@everything
+def test_functional_transforms(name: str) -> None:
+    x, eps = inputs()
+    x, f = x.detach(), ALL[name]
+    torch.testing.assert_close(vmap(f)(x), f(x))
+    if name in OPERATORS:
+        torch.testing.assert_close(vmap(f)(x, eps), f(x, eps))
+        torch.testing.assert_close(vmap(f, in_dims=(None, 0))(x, eps[:, 0])[1], f(x, eps[1]))
+    weights = torch.linspace(-1, 1, f(x).numel(), dtype=torch.float64).reshape(f(x).shape)
+    leaf = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad((f(leaf) * weights).sum(), leaf)
+    torch.testing.assert_close(grad(lambda v: (f(v) * weights).sum())(x), expected)
+    torch.testing.assert_close(jacrev(f)(x[0]), jacfwd(f)(x[0]), atol=1e-7, rtol=1e-5)
+    torch.testing.assert_close((jvp(f, (x,), (x,))[1] * weights).sum(), (expected * x).sum(), atol=1e-7, rtol=1e-5)
+
+
+@projections
+def test_hessian_by_three_routes(name: str) -> None:
+    x, _ = inputs()
+
+    def loss(v: Tensor) -> Tensor:
+        return OPERATORS[name](v).sin().sum()
+
+    found = hessian(loss)(x[0].detach())
+    torch.testing.assert_close(found, torch.autograd.functional.hessian(loss, x[0].detach()))
+    step = 1e-6 * torch.eye(5, dtype=torch.float64)
+    numeric = torch.stack([(grad(loss)(x[0].detach() + d) - grad(loss)(x[0].detach() - d)) / 2e-6 for d in step])
+    torch.testing.assert_close(found, numeric, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [RANK_L2, SORT_L2, RANK_KL, SORT_KL])
+@pytest.mark.filterwarnings("ignore")
+def test_operator_passes_opcheck(kind: int) -> None:
+    x = torch.randn(3, 5, requires_grad=True)
+    eps = torch.rand(3, 1, dtype=torch.float64) + 0.1
+    mask = torch.rand(3, 5) < 0.7
+    torch.library.opcheck(torch.ops.combdiff.soft_project.default, (x, eps, None, kind, 1))
+    torch.library.opcheck(torch.ops.combdiff.soft_project.default, (x, eps.requires_grad_(), mask, kind, -1))
+    out, block = torch.ops.combdiff.soft_project(x.detach(), eps.detach(), None, kind, 1)
+    arguments = (x.detach(), eps.detach(), None, kind, 1, out, block, torch.randn(3, 5))
+    torch.library.opcheck(torch.ops.combdiff.soft_pull_back.default, arguments)
+
+
+COMPILE = """
+import torch
+from combdiff import soft_rank, soft_sort
+
+generator = torch.Generator().manual_seed(5)
+x = torch.randn(2, 5, dtype=torch.float64, generator=generator).requires_grad_()
+eps = torch.tensor([[0.5], [0.9]], dtype=torch.float64, requires_grad=True)
+for operator in (soft_rank, soft_sort):
+    for reg in ("l2", "kl"):
+        def model(v, e):
+            return operator(2.0 * v, reg, 0.6).sin() + operator(v, reg, e)
+
+        y = torch.compile(model, fullgraph=True, backend="aot_eager")(x, eps)
+        torch.testing.assert_close(y, model(x, eps))
+        found, expected = (torch.autograd.grad(z.square().sum(), (x, eps)) for z in (y, model(x, eps)))
+        torch.testing.assert_close(found, expected)
+        torch._dynamo.reset()
+"""
+
+
+def test_full_graph_compilation() -> None:
+    """In a process of its own, since the shape checks of the test run are not what users compile."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 33])
+@pytest.mark.parametrize("kind", [RANK_L2, SORT_L2, RANK_KL, SORT_KL])
+def test_any_device_formulation_agrees_with_the_compiled_one(kind: int, n: int) -> None:
+    """The plain torch path of other devices, on CPU tensors."""
+    from combdiff.soft._project import _forward
+
+    generator = torch.Generator().manual_seed(n)
+    x = torch.randn(8, n, dtype=torch.float64, generator=generator)
+    x[0] = x[0].round()
+    if n > 2:
+        x[1, 0], x[1, 1], x[2, 1], x[3, 2] = torch.inf, torch.inf, -torch.inf, torch.nan
+    mask = torch.rand(8, n, generator=generator) < 0.7
+    for eps in (0.0, 0.4, float("inf")):
+        strength = torch.full((8, 1), eps, dtype=torch.float64)
+        for valid in (None, mask):
+            for sign in (1, -1):
+                expected, blocks = _forward(x, strength, valid, kind, sign)
+                found, found_blocks = project_anywhere(x, strength, valid, kind, sign)
+                torch.testing.assert_close(found, expected, equal_nan=True, rtol=1e-9, atol=1e-9)
+                if kind in (RANK_L2, RANK_KL):  # equal values may be told apart either way by a sort
+                    assert torch.equal(found_blocks, blocks)
