@@ -1,9 +1,18 @@
 """Any combinatorial solver as a differentiable PyTorch layer."""
 
-from combdiff import errors, metrics, solvers, temperature
+from combdiff import errors, metrics, soft, solvers, temperature
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
-from combdiff.losses import FenchelYoungLoss
+from combdiff.losses import FenchelYoungLoss, SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
+from combdiff.soft import (
+    soft_argmax,
+    soft_median,
+    soft_permutation,
+    soft_quantile,
+    soft_rank,
+    soft_sort,
+    soft_topk,
+)
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
 
@@ -15,12 +24,24 @@ __all__ = [
     "Perturbed",
     "Sense",
     "SmoothedLayer",
+    "SoftNDCGLoss",
+    "SoftTopKLoss",
     "Solutions",
     "Solver",
     "SolverLayer",
+    "SpearmanLoss",
     "Status",
+    "TrimmedLoss",
     "errors",
     "metrics",
+    "soft",
+    "soft_argmax",
+    "soft_median",
+    "soft_permutation",
+    "soft_quantile",
+    "soft_rank",
+    "soft_sort",
+    "soft_topk",
     "solvers",
     "temperature",
     "wrap",

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
+from combdiff_solvers._native import load_adapter
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count
 
 __all__ = ["FunctionSolver", "wrap"]
@@ -29,6 +30,8 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
     >>> cheapest.solve(np.array([[2.0, 1.0, 3.0]])).y
     array([[0., 1., 0.]])
     """
+    if load_adapter(model) and wrap.dispatch(type(model)) is not wrap.dispatch(object):
+        return wrap(model, *args, **options)
     if callable(model):
         return FunctionSolver(model, *args, **options)
     known = ", ".join(kind.__name__ for kind in wrap.registry if kind is not object)

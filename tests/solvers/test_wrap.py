@@ -109,7 +109,7 @@ def test_other_types_can_be_registered() -> None:
         wrap(Model())
     wrap.register(Model, lambda model, k: TopK(model.n, k))
     assert wrap(Model(), 2).shape == (5,)
-    with pytest.raises(TypeError, match="one of Model"):
+    with pytest.raises(TypeError, match=r"one of .*Model"):
         wrap(3)
 
 

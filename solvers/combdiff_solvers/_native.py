@@ -1,0 +1,30 @@
+"""Which adapter knows the models of which library; it is imported when such a model is first wrapped.
+
+So `import combdiff` stays quick, and works without the libraries. The object itself proves that its library is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+ADAPTERS = {
+    "ortools.math_opt": "combdiff_solvers.math_opt",
+    "ortools.linear_solver": "combdiff_solvers.pywraplp_model",
+    "ortools.sat": "combdiff_solvers.cp_sat",
+    "pyscipopt": "combdiff_solvers.scip",
+    "pysat.formula": "combdiff_solvers.pysat_formula",
+    "combdiff_solvers.formula": "combdiff_solvers.formula_model",
+}
+"""from the prefix of the module where a model's type is defined to the module that registers it with `wrap`"""
+
+
+def load_adapter(model: Any) -> bool:
+    """Import the adapter for a model's type or one of its bases; False where the table has none."""
+    found = False
+    for base in type(model).__mro__:
+        for prefix, adapter in ADAPTERS.items():
+            if base.__module__ == prefix or base.__module__.startswith(prefix + "."):
+                importlib.import_module(adapter)
+                found = True
+    return found

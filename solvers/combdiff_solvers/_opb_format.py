@@ -1,0 +1,92 @@
+"""The pseudo-Boolean format OPB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+
+from combdiff_solvers.formula import MAX_VARIABLES, AtMost, Formula, Soft
+from combdiff_solvers.protocol import Sense
+
+_HEADER = re.compile(r"\*\s*#variable=\s*([0-9]{1,18})\s+#constraint=\s*([0-9]{1,18})")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,400}")
+_LITERAL = re.compile(r"(~?)x([0-9]{1,18})")
+
+
+def read_opb(text: str) -> tuple[Formula, Sense | None]:
+    """Read linear pseudo-Boolean constraints, and an objective `min:` or `max:` if there is one.
+
+    h is that objective. Products of variables, and soft constraints (`.wbo`), are refused.
+
+    >>> formula, sense = read_opb("* #variable= 2 #constraint= 1\\nmin: +3 x1 -1 x2 ;\\n+1 x1 +1 ~x2 >= 1 ;\\n")
+    >>> formula.at_most, sense
+    ((AtMost(literals=(-1, 2), bound=1, weights=(1, 1)),), <Sense.MIN: 'min'>)
+    """
+    header = _HEADER.match(text)
+    lines = [line for line in text.split("\n") if not line.startswith("*")]
+    *statements, rest = re.sub(r"(>=|<=|(?<![<>])=|;|:)", r" \1 ", "\n".join(lines)).split(";")
+    if rest.strip():
+        raise ValueError(f"it ends inside a statement, {rest.strip()[:40]!r}: it was cut short")
+    objective: list[tuple[int, int]] = []
+    sense: Sense | None = None
+    at_most: list[AtMost] = []
+    constraints = 0
+    for number, statement in enumerate(statements, start=1):
+        words = statement.split()
+        if words[1:2] == [":"] and words[0] in ("min", "max"):
+            if number > 1:
+                raise ValueError("the objective has to be the first statement, and there is only one")
+            sense = Sense(words[0])
+            objective = _terms(words[2:], number)
+            continue
+        constraints += 1
+        at_most += _constraint(words, number)
+    used = [*(literal for _, literal in objective), *(literal for one in at_most for literal in one.literals)]
+    largest = max(map(abs, used), default=0)
+    variables = largest
+    if header:
+        variables, announced = int(header[1]), int(header[2])
+        if constraints < announced:
+            raise ValueError(f"it announces {announced} constraints and has {constraints}: it was cut short")
+        if largest > variables:
+            raise ValueError(f"it uses x{largest}, but announces {variables} variables")
+    if variables > MAX_VARIABLES:
+        raise ValueError(f"it has {variables} variables, and more than {MAX_VARIABLES} are refused")
+    return _with_objective(variables, at_most, objective, sense), sense
+
+
+def _terms(words: list[str], statement: int) -> list[tuple[int, int]]:
+    """(weight, literal) pairs."""
+    terms = []
+    for place in range(0, len(words), 2):
+        weight, name = words[place], words[place + 1] if place + 1 < len(words) else ""
+        literal = _LITERAL.fullmatch(name)
+        if not _NUMBER.fullmatch(weight) or literal is None or int(literal[2]) < 1:
+            what = (
+                "products of variables are not supported"
+                if _LITERAL.fullmatch(weight)
+                else "want a number and x1, x2, ..."
+            )
+            raise ValueError(f"statement {statement}: {f'{weight} {name}'[:40]!r}: {what}")
+        terms.append((int(weight), int(literal[2]) * (-1 if literal[1] else 1)))
+    return terms
+
+
+def _constraint(words: list[str], statement: int) -> Iterable[AtMost]:
+    if len(words) < 2 or words[-2] not in (">=", "<=", "=") or not _NUMBER.fullmatch(words[-1]):
+        raise ValueError(f"statement {statement}: {' '.join(words)[:40]!r} does not end in '>= NUMBER', '<= ' or '= '")
+    terms, side = _terms(words[:-2], statement), int(words[-1])
+    if words[-2] in ("<=", "="):
+        yield AtMost.of(terms, side)
+    if words[-2] in (">=", "="):
+        yield AtMost.of([(-weight, literal) for weight, literal in terms], -side)
+
+
+def _with_objective(
+    variables: int, at_most: list[AtMost], objective: list[tuple[int, int]], sense: Sense | None
+) -> Formula:
+    """The objective as soft clauses: what is paid for is that a clause fails (min) or earned that it holds (max)."""
+    sign = 1 if sense is Sense.MAX else -1
+    soft = tuple(Soft((sign * literal,), Fraction(weight)) for weight, literal in objective)
+    return Formula(variables, (), tuple(at_most), soft)

@@ -1,0 +1,73 @@
+"""Whether a batch is worth the workers: what a row takes here, and what they have gained so far."""
+
+from __future__ import annotations
+
+from math import ceil
+from statistics import median
+
+SURE = 1e-3  # seconds of work after which a mean over rows is trusted
+LONGEST_PAUSE = 64  # calls to leave the workers alone for, at most
+
+
+class Pace:
+    """Keeps a pool from being slower than the plain solver.
+
+    The first rows are solved by the caller and timed. Workers get the others where the time that they are going to
+    save is several times what the sending costs; and where the clock then says that they saved nothing (a solver that
+    holds the GIL, a machine that is busy), they are left alone for 1, 2, 4, ... calls before they are tried again.
+
+    Args:
+        workers: how many there are.
+        overhead: seconds that a batch costs more when it is sent.
+    """
+
+    def __init__(self, workers: int, overhead: float) -> None:
+        self.row = 0.0
+        self._workers = workers
+        self._overhead = overhead
+        self._rows = 0.0
+        self._seconds = 0.0
+        self._failures = 0
+        self._calls_to_wait = 0
+
+    def rows_to_solve_here(self, rows: int, first: bool) -> int:
+        """How many of the next rows the caller solves itself; 0 if the workers are to have them all.
+
+        `first` says whether these are the first rows of a call.
+        """
+        if not self._rows:
+            return 1
+        if self._seconds < SURE:
+            return min(rows, ceil(2 * SURE / max(self.row, 1e-9)))
+        if first and self._calls_to_wait:
+            self._calls_to_wait -= 1
+            return rows
+        saved = rows * self.row * (1 - 1 / self._workers)
+        return rows if rows == 1 or saved < 3 * self._overhead else 0
+
+    def chunk_sizes(self, rows: int) -> tuple[int, int]:
+        """The most rows of a chunk (about 0.3 s, so that it can be called off), and the least worth sending."""
+        row = max(self.row, 1e-9)
+        return max(1, int(0.3 / row)), max(1, min(rows // (4 * self._workers), ceil(4 * self._overhead / row)))
+
+    def solved_here(self, rows: int, seconds: float) -> None:
+        """The caller solved some rows."""
+        self._rows = self._rows / 2 + rows
+        self._seconds = self._seconds / 2 + seconds
+        self.row = self._seconds / self._rows
+
+    def solved_there(self, rows: int, seconds: float, pace: list[float], warm: bool) -> None:
+        """The workers solved some rows; `pace` is the seconds a row of each chunk, `warm` if none had to start."""
+        if not self._rows:
+            self._rows, self._seconds = rows, SURE + rows * median(pace)
+            self.row = median(pace)
+        if median(pace) < self.row:  # the first rows, which a solver may need to warm up on, took longer
+            self.row = median(pace)
+            self._rows, self._seconds = rows, max(SURE, rows * self.row)
+        if not warm:
+            return
+        if seconds > 0.95 * rows * self.row:
+            self._calls_to_wait = min(2**self._failures, LONGEST_PAUSE)
+            self._failures += 1
+        else:
+            self._failures = 0

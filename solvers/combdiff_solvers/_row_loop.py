@@ -1,0 +1,81 @@
+"""The loop over the rows of a batch, for solvers that take one row at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers.limits import Clock
+from combdiff_solvers.protocol import Solutions, Status
+
+T = TypeVar("T")
+
+SPENT = "the batch_time_limit was spent before this row began: raise it, or solve smaller batches"
+
+
+class Answer(NamedTuple):
+    """One solved row: y and its objective where the status has a solution, and what the solver said."""
+
+    status: Status
+    y: Float64[ndarray, " n"] | None = None
+    objective: float = float("nan")
+    message: str | None = None
+
+
+def solve_rows(
+    theta: Float64[ndarray, "b n"], clock: Clock, solve_row: Callable[[int, float | None], Answer]
+) -> Solutions:
+    """Call `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR."""
+    y = np.full_like(theta, np.nan)
+    objective = np.full(len(theta), np.nan)
+    status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
+    messages: dict[int, str] = {}
+    for row in range(len(theta)):
+        seconds = clock.seconds()
+        if seconds is not None and seconds <= 0:
+            status[row], messages[row] = Status.LIMIT, SPENT
+            continue
+        try:
+            answer = solve_row(row, seconds)
+        except Exception as error:
+            messages[row] = f"{type(error).__name__}: {error}"
+            continue
+        status[row] = answer.status
+        if answer.status.has_solution:
+            y[row], objective[row] = answer.y, answer.objective
+        if answer.message:
+            messages[row] = answer.message
+    return Solutions(y, objective, status, messages)
+
+
+class PerThread(Generic[T]):
+    """One `T` for each thread, built when the thread first asks; never pickled, so a copy begins without any.
+
+    >>> numbers = PerThread(lambda: [0])
+    >>> numbers.get() is numbers.get()
+    True
+    """
+
+    def __init__(self, build: Callable[[], T]) -> None:
+        self._build = build
+        self._local = threading.local()
+
+    def get(self) -> T:
+        """This thread's own."""
+        try:
+            value: T = self._local.value
+        except AttributeError:
+            value = self._local.value = self._build()
+        return value
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_build": self._build}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()

@@ -1,0 +1,100 @@
+"""Subsets with a number of entries, exact or between bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int, Shaped
+from numpy import ndarray
+
+from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+
+__all__ = ["KSubset", "KSubsetInstances"]
+
+
+@dataclass(frozen=True, eq=False)
+class KSubsetInstances(ColumnInstances):
+    """How many entries each row of a batch picks, and among which.
+
+    What is None is as the solver was told.
+
+    Args:
+        least: (b,) integers.
+        most: (b,) integers.
+        allowed: (b, n), true where an entry may be picked.
+
+    >>> KSubsetInstances(least=np.array([1, 2]), most=np.array([1, 2]))[1]
+    {'least': np.int64(2), 'most': np.int64(2)}
+    """
+
+    least: Int[ndarray, " b"] | None = None
+    most: Int[ndarray, " b"] | None = None
+    allowed: Shaped[ndarray, "b n"] | None = None
+
+
+class KSubset:
+    """The best subset of between `least` and `most` entries, as a 0/1 vector.
+
+    Solves min (or max) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with least ≤ Σ y ≤ most. Only comparisons are made, so the answer is
+    exact; among equal entries the first ones are taken, and an entry that changes nothing (θ = 0) only where `least`
+    asks for it. `TopK` is the case of one k for all rows.
+
+    A row whose bounds cannot be met by its `allowed` entries is INFEASIBLE, alone.
+
+    Args:
+        n: number of entries.
+        least: the smallest number to pick.
+        most: the largest; as `least` if None, which is a subset of exactly so many.
+        sense: "max" (default, as `TopK`) or "min".
+
+    Raises:
+        ValueError: unless 0 ≤ least ≤ most ≤ n.
+
+    >>> KSubset(4, 1, 3).solve(np.array([[0.3, 2.0, -1.0, 0.9], [-2.0, -3.0, -1.0, -4.0]])).y
+    array([[1., 1., 0., 1.],
+           [0., 0., 1., 0.]])
+    """
+
+    def __init__(self, n: int, least: int, most: int | None = None, sense: Sense | str = Sense.MAX) -> None:
+        most = least if most is None else most
+        if n < 1 or not 0 <= least <= most <= n:
+            raise ValueError(f"least={least} and most={most} must lie in 0..n={n}, in this order")
+        self.shape: tuple[int, ...] = (n,)
+        self.least, self.most = least, most
+        self.sense = Sense(sense)
+
+    def solve(
+        self, theta: Float64[ndarray, "b n"], instances: KSubsetInstances | Sequence[Any] | None = None
+    ) -> Solutions:
+        """Solve every row of θ, (b, n).
+
+        Args:
+            theta: gains (or costs), one problem a row.
+            instances: `KSubsetInstances`, or a sequence of mappings with its fields as keys.
+        """
+        theta = as_rows(theta, self.shape)
+        batch = len(theta)
+        least, most, allowed = np.full(batch, self.least), np.full(batch, self.most), np.ones_like(theta, dtype=bool)
+        if instances is not None:
+            check_count(instances, batch)
+        if instances is not None and batch:
+            given = KSubsetInstances.of(instances)
+            least = least if given.least is None else np.asarray(given.least)
+            most = most if given.most is None else np.asarray(given.most)
+            if given.allowed is not None:
+                if given.allowed.shape != theta.shape:
+                    raise ValueError(f"allowed has shape {given.allowed.shape}, but theta {theta.shape}")
+                allowed = given.allowed.astype(bool)
+        cost = np.where(allowed, self.sense.sign * theta, np.inf)
+        order = np.argsort(cost, axis=1, kind="stable")
+        wanted = np.clip((cost < 0.0).sum(axis=1), least, most)
+        y = np.zeros_like(theta)
+        np.put_along_axis(y, order, (np.arange(theta.shape[1]) < wanted[:, None]).astype(np.float64), axis=1)
+        impossible = (least > most) | (most < 0) | (least > allowed.sum(axis=1))
+        y[impossible] = np.nan
+        status = np.where(impossible, Status.INFEASIBLE, Status.OPTIMAL).astype(np.uint8)
+        return Solutions.from_y(y, theta, status)

@@ -1,0 +1,100 @@
+"""OnRay on a local cluster: the answers, dying actors, errors."""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers import OnRay, Status, TopK
+from tests.solvers.probes import Probe, Raises, Reports
+
+ray = pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def theta() -> Float64[ndarray, "b n"]:
+    return np.random.default_rng(0).normal(size=(60, 4))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_answers_are_those_of_the_solver_in_order(theta: ndarray) -> None:
+    theta[[5, 40], 0] = 101.0, 102.0
+    instances = ["nothing" if row % 7 == 3 else "any" for row in range(60)]
+    expected = Probe().solve(theta, instances)
+    with OnRay(Raises(), adaptive=False) as pool:
+        assert pool.crew.size == 2
+        found = pool.solve(theta, instances)
+    good = found.status != Status.ERROR
+    assert np.flatnonzero(~good).tolist() == [5, 40]
+    np.testing.assert_array_equal(found.y[good], expected.y[good])
+    np.testing.assert_array_equal(found.status[good], expected.status[good])
+    raised = {5: "RuntimeError: no 101, please", 40: "RuntimeError: no 102, please"}
+    assert found.messages == {**expected.messages, **raised}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_actor_is_replaced_and_its_chunk_solved_again(theta: ndarray) -> None:
+    with OnRay(Probe(seconds=0.02), workers=2, adaptive=False) as pool:
+        pool.solve(theta[:8])
+        victim: Any = next(iter(pool.crew._workers))
+        pid = victim.pid
+
+        def kill() -> None:
+            time.sleep(0.1)
+            os.kill(pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        found = pool.solve(theta)
+        killer.join()
+        np.testing.assert_array_equal(found.y, Probe().solve(theta).y)
+        assert (found.status == Status.OPTIMAL).all()
+        assert pool.replaced == 1
+
+
+@pytest.mark.usefixtures("cluster")
+def test_actors_keep_their_solvers_warm_and_import_no_torch(theta: ndarray) -> None:
+    with OnRay(Reports(seconds=0.001), workers=2, adaptive=False) as pool:
+        seen = np.vstack([pool.solve(theta).y[:, :3] for _ in range(2)])
+        assert os.getpid() not in seen[:, 0]
+        assert (seen[:, 1] == 1).all()
+        assert not seen[:, 2].any()
+        again = pickle.loads(pickle.dumps(pool))
+        assert isinstance(again, OnRay)
+        assert again.shape == pool.shape
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray) -> None:
+    pool = OnRay(Probe(), workers=1, adaptive=False)
+    pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
+    with pytest.raises(RuntimeError, match="No module named"):
+        pool.solve(theta)
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"combdiff\[ray\]"):
+        OnRay(TopK(3))
+
+
+@pytest.mark.parametrize(("arguments", "match"), [({"workers": 0}, "workers=0"), ({"cpus": 0.0}, "cpus=0")])
+def test_bad_arguments(arguments: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        OnRay(TopK(3), **arguments)
