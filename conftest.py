@@ -7,6 +7,7 @@ import jaxtyping
 import pytest
 
 ROOT = Path(__file__).parent
+collect_ignore_glob = ["experiments/benchmarks/*"]  # they need the peers that they race against
 
 
 def modules(folder: Path, package: str) -> list[str]:

@@ -23,9 +23,9 @@ class Limits:
     Raises:
         ValueError: for a time that is not above zero, or a gap that is negative or NaN.
 
-    >>> Limits(time_limit=0)
+    >>> Limits(time_limit=0.0)
     Traceback (most recent call last):
-    ValueError: time_limit=0 must be a number of seconds above zero, or None for no limit
+    ValueError: time_limit=0.0 must be a number of seconds above zero, or None for no limit
     """
 
     time_limit: float | None = None
@@ -56,8 +56,8 @@ class Limits:
 class Clock:
     """The time that a batch has left.
 
-    >>> Limits(time_limit=3).start().seconds()
-    3
+    >>> Limits(time_limit=3.0).start().seconds()
+    3.0
     """
 
     def __init__(self, limits: Limits) -> None:
