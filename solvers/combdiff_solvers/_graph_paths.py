@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int, UInt8
 from numpy import ndarray
 
-from combdiff_solvers._path_kernels import acyclic_paths, graph_paths
+from combdiff_solvers._graph_path_kernels import acyclic_paths, graph_paths
 from combdiff_solvers._rows import for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.protocol import Status, check_count
@@ -63,6 +63,10 @@ class GraphPaths:
         self._out = np.argsort(self._tail, kind="stable")
         self._first_out = np.searchsorted(self._tail[self._out], np.arange(count + 1))
         self._order = self._topological_order()
+        if self._order is not None:
+            rank = np.argsort(self._order)
+            self._into = np.lexsort((rank[self._tail], rank[self._head]))
+            self._first_in = np.searchsorted(rank[self._head[self._into]], np.arange(count + 1))
         self._source = self._check("source", source)
         self._target = self._check("target", target)
 
@@ -71,18 +75,16 @@ class GraphPaths:
         """Whether the graph has no directed cycle."""
         return self._order is not None
 
-    def _topological_order(self) -> Int[ndarray, " edges"] | None:
-        """The edges by the topological rank of their tail (Kahn 1962); None if there is a cycle."""
+    def _topological_order(self) -> Int[ndarray, " vertices"] | None:
+        """Every vertex after those that lead to it (Kahn 1962); None if there is a cycle."""
         waits_for = np.bincount(self._head, minlength=self.vertices)
         ready = list(np.flatnonzero(waits_for == 0))
-        order: list[int] = []
         for vertex in ready:  # grows while it is walked over
             for edge in self._out[self._first_out[vertex] : self._first_out[vertex + 1]]:
-                order.append(edge)
                 waits_for[self._head[edge]] -= 1
                 if not waits_for[self._head[edge]]:
                     ready.append(self._head[edge])
-        return np.array(order, dtype=np.int64) if len(order) == len(self._tail) else None
+        return np.array(ready, dtype=np.int64) if len(ready) == self.vertices else None
 
     def _check(self, name: str, vertex: int | None) -> int | None:
         if vertex is not None and not 0 <= vertex < self.vertices:
@@ -103,15 +105,14 @@ class GraphPaths:
         source = self._ends("source", self._source, None if given is None else given.source, status, messages)
         target = self._ends("target", self._target, None if given is None else given.target, status, messages)
         grain = 1 + 4096 // cost.shape[1]
-        edges = (self._tail, self._head)
         answer = (y, objective, status)
         if self._order is not None:
-            graph = (self.vertices, self._order, *edges)
+            graph = (self._order, self._first_in, self._into, self._tail)
             for_rows(
                 acyclic_paths, batch, cost, negative, source, target, *graph, *answer, threads=threads, grain=grain
             )
         else:
-            out = (self._first_out, self._out, *edges)
+            out = (self._first_out, self._out, self._tail, self._head)
             for_rows(graph_paths, batch, cost, negative, source, target, *out, *answer, threads=threads, grain=grain)
         return y, objective, status, messages
 

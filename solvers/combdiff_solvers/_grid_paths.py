@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Shaped, UInt8
 from numpy import ndarray
 
-from combdiff_solvers._path_kernels import grid_paths
+from combdiff_solvers._grid_path_kernels import grid_paths
 from combdiff_solvers._rows import for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.protocol import Status, check_count
