@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import ceil
 from statistics import median
 
@@ -19,10 +20,14 @@ class Pace:
     Args:
         workers: how many there are.
         overhead: seconds that a batch costs more when it is sent.
+
+    Attributes:
+        few: so many rows stay with the caller whatever else is known, as long as they take the time they took.
     """
 
     def __init__(self, workers: int, overhead: float) -> None:
         self.row = 0.0
+        self.few = 1
         self._workers = workers
         self._overhead = overhead
         self._rows = 0.0
@@ -42,28 +47,37 @@ class Pace:
         if first and self._calls_to_wait:
             self._calls_to_wait -= 1
             return rows
-        saved = rows * self.row * (1 - 1 / self._workers)
-        return rows if rows == 1 or saved < 3 * self._overhead else 0
+        return rows if rows <= self.few else 0
 
     def chunk_sizes(self, rows: int) -> tuple[int, int]:
         """The most rows of a chunk (about 0.3 s, so that it can be called off), and the least worth sending."""
         row = max(self.row, 1e-9)
         return max(1, int(0.3 / row)), max(1, min(rows // (4 * self._workers), ceil(4 * self._overhead / row)))
 
+    def is_news(self, rows: int, seconds: float) -> bool:
+        """Whether it is worth knowing that the caller took so long."""
+        return rows > self.few or seconds > 3 * self._overhead
+
     def solved_here(self, rows: int, seconds: float) -> None:
         """The caller solved some rows."""
         self._rows = self._rows / 2 + rows
         self._seconds = self._seconds / 2 + seconds
-        self.row = self._seconds / self._rows
+        self._learn(self._seconds / self._rows)
+
+    def _learn(self, row: float) -> None:
+        self.row = row
+        saved = max(row, 1e-9) * (1 - 1 / self._workers)  # by the workers, on each row
+        if self._seconds >= SURE:
+            self.few = max(1, int(3 * self._overhead / saved)) if saved else sys.maxsize
 
     def solved_there(self, rows: int, seconds: float, pace: list[float], warm: bool) -> None:
         """The workers solved some rows; `pace` is the seconds a row of each chunk, `warm` if none had to start."""
         if not self._rows:
             self._rows, self._seconds = rows, SURE + rows * median(pace)
-            self.row = median(pace)
+            self._learn(median(pace))
         if median(pace) < self.row:  # the first rows, which a solver may need to warm up on, took longer
-            self.row = median(pace)
-            self._rows, self._seconds = rows, max(SURE, rows * self.row)
+            self._rows, self._seconds = rows, max(SURE, rows * median(pace))
+            self._learn(median(pace))
         if not warm:
             return
         if seconds > 0.95 * rows * self.row:

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
@@ -60,11 +61,14 @@ class Pooled:
     @property
     def crew(self) -> Crew:
         """The workers."""
+        if self._crew is not None:
+            return self._crew
         with self._own:
             if self._crew is None:
-                self._crew = self._hire()
-                self._pace = Pace(self._crew.size, self.overhead)
-                weakref.finalize(self, self._crew.close)
+                crew = self._hire()
+                self._pace = Pace(crew.size, self.overhead)
+                weakref.finalize(self, crew.close)
+                self._crew = crew
             return self._crew
 
     @property
@@ -86,6 +90,11 @@ class Pooled:
             ValueError: for θ of another shape, or instances that the solver does not take.
             RuntimeError: when no worker could be started.
         """
+        crew, pace = self.crew, self._pace
+        assert pace is not None
+        whole = self._solve_whole(pace, theta, instances)
+        if whole is not None and not whole.messages:
+            return whole
         theta = as_rows(theta, self.shape)
         if instances is not None:
             check_count(instances, len(theta))
@@ -93,8 +102,8 @@ class Pooled:
             empty = self.solver.solve(theta[:0], some(instances, 0, 0))  # raises for what it does not take
             if not len(theta):
                 return empty
-        crew, pace = self.crew, self._pace
-        assert pace is not None
+        if whole is not None:
+            return whole
         pieces: list[tuple[int, Solutions]] = []
         done = 0
         while self.adaptive and done < len(theta):
@@ -103,13 +112,26 @@ class Pooled:
                 break
             found, seconds = self._solve_here(theta[done : done + rows], some(instances, done, done + rows))
             pace.solved_here(rows, seconds)
-            if rows == len(theta):
-                return found
             pieces.append((done, found))
             done += rows
         if done < len(theta):
             pieces += self._send(crew, pace, theta[done:], some(instances, done, len(theta)), done)
         return together(pieces, *theta.shape)
+
+    def _solve_whole(self, pace: Pace, theta: ndarray, instances: Sequence[Any] | None) -> Solutions | None:
+        """The answer to a batch that is not worth the workers, None for one that is.
+
+        θ is not checked: the solver does that, and its time may be that of a few array operations.
+        """
+        if not self.adaptive or np.ndim(theta) != 2 or (instances is not None and len(instances) != len(theta)):
+            return None
+        rows = len(theta)
+        if not rows or (rows > pace.few and pace.rows_to_solve_here(rows, first=True) != rows):
+            return None
+        found, seconds = self._solve_here(theta, instances)
+        if pace.is_news(rows, seconds):
+            pace.solved_here(rows, seconds)
+        return found
 
     def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
         with self._own:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
 from combdiff_solvers.limits import Clock
@@ -27,29 +27,49 @@ class Answer(NamedTuple):
     message: str | None = None
 
 
-def solve_rows(
-    theta: Float64[ndarray, "b n"], clock: Clock, solve_row: Callable[[int, float | None], Answer]
-) -> Solutions:
-    """Call `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR."""
-    y = np.full_like(theta, np.nan)
-    objective = np.full(len(theta), np.nan)
-    status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
+class End(NamedTuple):
+    """How the solve of a row ended, and what the solver said."""
+
+    status: Status
+    message: str | None = None
+
+
+def visit_rows(
+    rows: int, clock: Clock, visit: Callable[[int, float | None], End | Answer]
+) -> tuple[UInt8[ndarray, " b"], dict[int, str]]:
+    """Call `visit(row, seconds)` for every row; an exception becomes that row's ERROR."""
+    status = np.full(rows, Status.ERROR, dtype=np.uint8)
     messages: dict[int, str] = {}
-    for row in range(len(theta)):
+    for row in range(rows):
         seconds = clock.seconds()
         if seconds is not None and seconds <= 0:
             status[row], messages[row] = Status.LIMIT, SPENT
             continue
         try:
-            answer = solve_row(row, seconds)
+            end = visit(row, seconds)
         except Exception as error:
             messages[row] = f"{type(error).__name__}: {error}"
             continue
-        status[row] = answer.status
+        status[row] = end.status
+        if end.message:
+            messages[row] = end.message
+    return status, messages
+
+
+def solve_rows(
+    theta: Float64[ndarray, "b n"], clock: Clock, solve_row: Callable[[int, float | None], Answer]
+) -> Solutions:
+    """The answers of `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR."""
+    y = np.full_like(theta, np.nan)
+    objective = np.full(len(theta), np.nan)
+
+    def visit(row: int, seconds: float | None) -> Answer:
+        answer = solve_row(row, seconds)
         if answer.status.has_solution:
             y[row], objective[row] = answer.y, answer.objective
-        if answer.message:
-            messages[row] = answer.message
+        return answer
+
+    status, messages = visit_rows(len(theta), clock, visit)
     return Solutions(y, objective, status, messages)
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 from numpy import ndarray
 from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
-from combdiff_solvers._mip_engines import BACKENDS, Engine, Found, make_engine
+from combdiff_solvers._chunks import together
+from combdiff_solvers._mip_engines import BACKENDS, Engine, make_engine
 from combdiff_solvers._model_proto import Columns, crossed_bounds
 from combdiff_solvers._priced import priced, settle_sense
-from combdiff_solvers._row_loop import Answer, PerThread, solve_rows
-from combdiff_solvers.limits import Limits
+from combdiff_solvers._row_loop import Answer, End, PerThread, solve_rows, visit_rows
+from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, refuse_instances
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["MathOptModel", "wrap_math_opt"]
+
+BLOCK = 2**22  # entries of x that are held at a time
+FIRST_ORDER = "a first-order LP solver: y is within its tolerance of an optimum, and no vertex"
 
 
 class MathOptModel:
@@ -114,7 +118,7 @@ class MathOptModel:
             )
 
     def _build(self) -> Engine:
-        typical = None if self._typical is None else self._costs(self._typical)
+        typical = None if self._typical is None else self._costs(self._typical[None])[0]
         proto = model_pb2.ModelProto.FromString(self._proto)
         return make_engine(proto, self.backend, self.limits, self._parameters, typical)
 
@@ -125,15 +129,15 @@ class MathOptModel:
         self.__dict__.update(state)
         self._engines = PerThread(partial(MathOptModel._build, self))
 
-    def _costs(self, theta: Float64[ndarray, " n"]) -> Float64[ndarray, " v"]:
-        """All linear costs, θ and h, scaled by a power of two; unscaled if h is quadratic."""
-        costs = self._columns.costs.copy()
-        costs[self._priced] += theta
-        largest = np.abs(costs).max()
-        if largest > 0 and not len(self._columns.quadratic[2]):
-            target = 0 if self._columns.is_linear_program else 20  # relative gaps of 1e-9 rise above MIP tolerances
-            costs = np.ldexp(costs, target - int(np.frexp(largest)[1]))
-        return costs
+    def _costs(self, theta: Float64[ndarray, "b n"]) -> Float64[ndarray, "b v"]:
+        """All linear costs, θ and h, each row scaled by a power of two; unscaled if h is quadratic."""
+        costs = np.tile(self._columns.costs, (len(theta), 1))
+        costs[:, self._priced] += theta
+        if len(self._columns.quadratic[2]):
+            return costs
+        target = 0 if self._columns.is_linear_program else 20  # relative gaps of 1e-9 rise above MIP tolerances
+        largest = np.abs(costs).max(axis=1, keepdims=True)
+        return np.where(largest > 0, np.ldexp(costs, target - np.frexp(largest)[1]), costs)
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
         """Solve every row of θ, (b, n); n is the product of `shape`."""
@@ -142,49 +146,62 @@ class MathOptModel:
         clock = self.limits.start()
         if self._crossed is not None:
             return solve_rows(theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=self._crossed))
-        engine = self._engines.get() if len(theta) else None
+        rows = max(1, BLOCK // len(self._columns.ids))
+        firsts = range(0, len(theta), rows)
+        return together(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
 
-        def solve_row(row: int, seconds: float | None) -> Answer:
-            assert engine is not None
-            costs = self._costs(theta[row])
-            return self._answer(theta[row], costs, engine.solve(costs, seconds))
+    def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
+        engine, costs = self._engines.get(), self._costs(theta)
+        x, bound = np.full(costs.shape, np.nan), np.full(len(theta), np.nan)
 
-        return solve_rows(theta, clock, solve_row)
+        def visit(row: int, seconds: float | None) -> End:
+            found = engine.solve(costs[row], seconds)
+            if found.x is not None:
+                x[row] = found.x
+            if found.bound is not None:
+                bound[row] = found.bound
+            return End(found.status, found.message)
 
-    def _answer(self, theta: Float64[ndarray, " n"], costs: Float64[ndarray, " v"], found: Found) -> Answer:
-        if found.x is None:
-            return Answer(found.status, message=found.message)
-        x = np.where(self._columns.integer, np.rint(found.x), found.x) + 0.0
-        y = x[self._priced]
+        status, messages = visit_rows(len(theta), clock, visit)
+        x[:, self._columns.integer] = np.rint(x[:, self._columns.integer])
+        x += 0.0  # no -0.0
+        y = np.ascontiguousarray(x[:, self._priced])
         rows, columns, squares = self._columns.quadratic
-        h = float(self._columns.costs @ x + self._columns.offset + (squares * x[rows]) @ x[columns])
-        status, message = found.status, found.message
-        if status is Status.OPTIMAL:
-            status, message = self._proof(x, costs, found)
-        return Answer(status, y, float(theta @ y) + h, message)
+        h = np.einsum("bv,v->b", x, self._columns.costs) + self._columns.offset
+        if len(squares):
+            h += np.einsum("bq,bq,q->b", x[:, rows], x[:, columns], squares)
+        for row, doubt in self._doubts(np.flatnonzero(status == Status.OPTIMAL), x, costs, bound):
+            status[row], messages[row] = Status.FEASIBLE, doubt
+        return Solutions(y, np.einsum("bn,bn->b", theta, y) + h, status, messages)
 
-    def _proof(
-        self, x: Float64[ndarray, " v"], costs: Float64[ndarray, " v"], found: Found
-    ) -> tuple[Status, str | None]:
-        """What the back end's "optimal" is worth for these costs."""
+    def _doubts(
+        self,
+        optimal: Int[ndarray, " k"],
+        x: Float64[ndarray, "b v"],
+        costs: Float64[ndarray, "b v"],
+        bound: Float64[ndarray, " b"],
+    ) -> Iterator[tuple[int, str]]:
+        """The rows whose "optimal" is worth less for these costs, and why."""
         if not BACKENDS[self.backend].exact:
-            return Status.FEASIBLE, "a first-order LP solver: y is within its tolerance of an optimum, and no vertex"
+            yield from ((row, FIRST_ORDER) for row in optimal.tolist())
+            return
         sizes = np.abs(costs)
-        largest = sizes.max()
-        if largest == 0:
-            return Status.OPTIMAL, None
-        if sizes[sizes > 0].min() < 1e-7 * largest and 0 < sizes @ np.abs(x) < 1e-3 * largest:
-            return Status.FEASIBLE, (
-                "optimal only as far as floating point can tell: the costs span "
-                f"{np.log10(largest / sizes[sizes > 0].min()):.0f} orders of magnitude and y avoids the large "
-                "ones; scale them down, or use CP-SAT, which is exact about integers"
-            )
-        if not self.limits.exact and found.bound is not None and not len(self._columns.quadratic[2]):
-            gap = abs(float(costs @ x) + self._columns.offset - found.bound)
-            if gap > 1e-9 * (sizes @ np.abs(x)):
-                share = gap / max(float(sizes @ np.abs(x)), 1e-300)
-                return Status.FEASIBLE, f"stopped at a gap of {share:.2g} of the objective, as it was allowed to"
-        return Status.OPTIMAL, None
+        largest, least = sizes.max(axis=1), np.where(sizes > 0, sizes, np.inf).min(axis=1)
+        for row in optimal[(least < 1e-7 * largest)[optimal]].tolist():
+            if 0 < sizes[row] @ np.abs(x[row]) < 1e-3 * largest[row]:
+                yield (
+                    row,
+                    "optimal only as far as floating point can tell: the costs span "
+                    f"{np.log10(largest[row] / least[row]):.0f} orders of magnitude and y avoids the large "
+                    "ones; scale them down, or use CP-SAT, which is exact about integers",
+                )
+        if self.limits.exact or len(self._columns.quadratic[2]):
+            return
+        total = np.einsum("bv,bv->b", sizes, np.abs(x))
+        gap = np.abs(np.einsum("bv,bv->b", costs, x) + self._columns.offset - bound)  # NaN where there is no bound
+        for row in optimal[(gap > 1e-9 * total)[optimal]].tolist():
+            share = gap[row] / max(total[row], 1e-300)
+            yield row, f"stopped at a gap of {share:.2g} of the objective, as it was allowed to"
 
 
 @wrap.register(mathopt.Model)
