@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit benchmarks clean
+BENCHMARKS := shortest_path overhead shortest_path_vs_pyepo glop_vs_pyepo knapsack tsp parallel ray memory soft_sort \
+	$(if $(COMBDIFF_DATA),satlib sudoku)
+
+.PHONY: demo test lint types unit benchmarks torchsort clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments shortest-path --preset demo
@@ -21,9 +24,15 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto
 
-benchmarks: $(READY)
-	$(BIN)/python -m experiments.benchmarks.shortest_path
-	$(BIN)/python -m experiments.benchmarks.overhead
+# Every ratio that experiments/benchmarks/README.md prints; COMBDIFF_DATA names the data of satlib and sudoku.
+benchmarks: $(READY) torchsort
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[benchmarks]"
+	for name in $(BENCHMARKS); do $(BIN)/python -m experiments.benchmarks.$$name || exit 1; done
+
+# A peer of the soft operators, compiled here. Where nvcc is on the PATH but torch has no CUDA, its build would fail.
+torchsort: $(READY)
+	$(BIN)/python -m pip install -q -c constraints.txt setuptools wheel ninja
+	PATH=/usr/bin:/bin $(abspath $(BIN))/python -m pip install -q --no-build-isolation torchsort==0.1.10
 
 # torch goes first and pinned: a range, or another package's wish, could bring gigabytes of GPU libraries.
 $(READY): pyproject.toml constraints.txt

@@ -1,9 +1,10 @@
 """The same GLOP linear program re-solved, against PyEPO with its OR-Tools GLOP back end, one process.
 
+    pip install 'combdiff[benchmarks]'
     python -m experiments.benchmarks.glop_vs_pyepo
 
 PyEPO's own 5×5 and 12×12 grid shortest-path models (edge costs), 1,000 cost vectors; the wrapped model is the very
-`pywraplp.Solver` that PyEPO built. Needs the peer: pip install pyepo.
+`pywraplp.Solver` that PyEPO built.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ def knapsack_weights(items: int) -> ndarray:
 def mixed_integer(items: int, backend: str) -> Solver:
     """A knapsack by OR-Tools."""
     weights = knapsack_weights(items)
-    options = {"sense": "max", "integrality": 1, "bounds": (0, 1), "backend": backend}
-    return MixedInteger(weights, weights.sum(axis=1) / 3, **options)
+    room = weights.sum(axis=1) / 3
+    return MixedInteger(weights, room, sense="max", integrality=1, bounds=(0, 1), backend=backend)
 
 
 def native_scip(items: int) -> Solver:

@@ -1,5 +1,6 @@
 """All formulas of satlib decided, their models checked, and the back ends compared.
 
+    pip install 'combdiff[benchmarks]'
     COMBDIFF_DATA=... python -m experiments.benchmarks.satlib
 
 θ is random normal, so each satisfiable formula is a weighted MaxSAT problem. The peers are CP-SAT on the same formula
@@ -9,9 +10,7 @@ folder; the ratio is of their medians of the total time, in turns.
 
 from __future__ import annotations
 
-import os
 import threading
-from pathlib import Path
 
 import numpy as np
 from pysat.examples.rc2 import RC2Stratified
@@ -21,6 +20,7 @@ import combdiff
 from combdiff.solvers import Status
 from combdiff_solvers.formula import Formula
 from combdiff_solvers.formula_files import read_formula
+from experiments.benchmarks.data import data_folder
 from experiments.benchmarks.timing import race
 
 SOME = 10
@@ -43,7 +43,7 @@ def by_pysat(formula: Formula, theta: list[float]) -> list[int] | None:
 
 def main() -> None:
     """Decide, check and print."""
-    root = Path(os.environ["COMBDIFF_DATA"]) / "satlib"
+    root = data_folder("satlib")
     rng = np.random.default_rng(0)
     for folder, satisfiable in (("uf20-91", True), ("uf50-218", True), ("uuf50-218", False)):
         formulas = [read_formula(path)[0] for path in sorted((root / folder).glob("*.cnf"))]
@@ -53,11 +53,11 @@ def main() -> None:
             found = solver.solve(row)
             wanted = Status.OPTIMAL if satisfiable else Status.INFEASIBLE
             right += found.status[0] == wanted and (not satisfiable or bool(formula.satisfied(found.y)[0]))
-        theirs = [combdiff.wrap(formula, backend="cp-sat") for formula in formulas[:SOME]]
+        theirs = [combdiff.wrap(formula, backend="cp_sat") for formula in formulas[:SOME]]
         seconds = race(
             {
                 "rc2": lambda ours=ours, theta=theta: [ours[i].solve(theta[i]) for i in range(SOME)],
-                "cp-sat": lambda theirs=theirs, theta=theta: [theirs[i].solve(theta[i]) for i in range(SOME)],
+                "cp_sat": lambda theirs=theirs, theta=theta: [theirs[i].solve(theta[i]) for i in range(SOME)],
                 "pysat": lambda formulas=formulas, theta=theta: [
                     by_pysat(formulas[i], theta[i, 0].tolist()) for i in range(SOME)
                 ],

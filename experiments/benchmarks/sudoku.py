@@ -1,5 +1,6 @@
 """Puzzles per second, and how that compares with a new PySAT oracle for each puzzle.
 
+    pip install 'combdiff[benchmarks]'
     COMBDIFF_DATA=... python -m experiments.benchmarks.sudoku
 
 1,000 puzzles each of three levels, every solution compared with the known one. The peer is PySAT's Glucose 3 on the
@@ -9,7 +10,6 @@ usual pairwise encoding, made anew for each puzzle, as most published scripts do
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy import ndarray
 from pysat.solvers import Glucose3
 
 from combdiff.solvers import Sudoku, SudokuInstances
+from experiments.benchmarks.data import data_folder
 from experiments.benchmarks.timing import race
 
 PUZZLES = 1000
@@ -56,7 +57,7 @@ def by_pysat(clauses: list[list[int]], puzzles: ndarray) -> ndarray:
 
 def main() -> None:
     """Solve, check and print."""
-    folder = Path(os.environ["COMBDIFF_DATA"]) / "sudoku"
+    folder = data_folder("sudoku")
     solver, clauses = Sudoku(), pairwise()
     for level in ("kids", "easy", "medium"):
         puzzles, solutions = digits(folder / f"{level}.txt"), digits(folder / f"{level}.solutions.txt")

@@ -74,7 +74,7 @@ def _sums_to_come(weights: list[int], bound: int) -> list[list[int]]:
         if states > MAX_STATES:
             raise ValueError(
                 f"a pseudo-Boolean constraint of {len(weights)} literals with weights up to {weights[0]} is too large "
-                "to become clauses: use backend='cp-sat'"
+                "to become clauses: use backend='cp_sat'"
             )
         sums.append(sorted(longer))
     return sums[::-1]

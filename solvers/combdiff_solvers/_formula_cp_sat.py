@@ -15,7 +15,7 @@ from combdiff_solvers.protocol import Sense
 def formula_on_cp_sat(
     formula: Formula, literals: Sequence[int], shape: tuple[int, ...], sense: Sense, limits: Limits
 ) -> CpSatModel:
-    """The solver of `wrap_formula` with `backend="cp-sat"`."""
+    """The solver of `wrap_formula` with `backend="cp_sat"`."""
     model = cp_model.CpModel()
     variables = [model.new_bool_var(f"x{i}") for i in range(1, formula.variables + 1)]
 

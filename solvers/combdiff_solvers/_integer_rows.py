@@ -34,6 +34,7 @@ def cp_model_text(
     row_upper: Float64[ndarray, " r"],
     costs: Float64[ndarray, " v"],
     maximize: bool,
+    offset: float = 0.0,
 ) -> str:
     """The CpModelProto, as text, of an integer program.
 
@@ -55,7 +56,7 @@ def cp_model_text(
         multiplier = integer_multiplier(matrix.data[part])
         if multiplier is None:
             raise ValueError(
-                f"row {row} of A cannot be scaled to integers (tried up to 1e9): use 'scip' or 'highs', or round it"
+                f"row {row} cannot be scaled to integers (tried up to 1e9): use 'scip' or 'highs', or round it"
             )
         constraint = helper.ConstraintProto()
         constraint.linear.vars.extend(matrix.indices[part].tolist())
@@ -63,10 +64,11 @@ def cp_model_text(
         sides = [_side(row_lower[row] * multiplier, up=True), _side(row_upper[row] * multiplier, up=False)]
         constraint.linear.domain.extend(sides if sides[0] <= sides[1] else [])
         model.constraints.append(constraint)
-    if costs.any():
+    if costs.any() or offset:
         used = np.flatnonzero(costs)
         model.floating_point_objective.vars.extend(used.tolist())
         model.floating_point_objective.coeffs.extend(costs[used].tolist())
+        model.floating_point_objective.offset = offset
         model.floating_point_objective.maximize = maximize
     return str(model)
 

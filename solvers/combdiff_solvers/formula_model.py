@@ -15,7 +15,7 @@ from combdiff_solvers.wrap import wrap
 __all__ = ["wrap_formula"]
 
 Price = Literal["variables", "clauses"]
-Backend = Literal["rc2", "cp-sat"]
+Backend = Literal["rc2", "cp_sat"]
 
 
 @wrap.register(Formula)
@@ -48,7 +48,7 @@ def wrap_formula(
         variables: a nested sequence or an array of variables (positive integers), which gives the shape of θ.
         price: "variables" or "clauses".
         sense: "min" or "max".
-        backend: "rc2" (PySAT; exact, see `SatModel`) or "cp-sat" (OR-Tools; see `CpSatModel` for its bound on
+        backend: "rc2" (PySAT; exact, see `SatModel`) or "cp_sat" (OR-Tools; see `CpSatModel` for its bound on
         rounding). time_limit, batch_time_limit, relative_gap, absolute_gap: see `Limits`.
 
     Raises:
@@ -78,11 +78,11 @@ def wrap_formula(
         indices, shape = priced(variables, lambda one: _variable(one, formula.variables), "variables of the formula")
         literals = indices.tolist()
     chosen = Sense(sense) if sense is not None else (Sense.MAX if price == "clauses" else Sense.MIN)
-    if backend == "cp-sat":
+    if backend == "cp_sat":
         try:
             from combdiff_solvers._formula_cp_sat import formula_on_cp_sat
         except ImportError as error:
-            raise ImportError(f"backend='cp-sat' needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
+            raise ImportError(f"backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
         return formula_on_cp_sat(formula, literals, shape, chosen, limits)
     from combdiff_solvers.sat import SatModel
 

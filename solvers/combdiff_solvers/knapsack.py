@@ -94,9 +94,8 @@ class Knapsack:
             )
         for name, values in (("weights", self.weights), ("capacity", self.capacity)):
             if not (np.isfinite(values).all() and (values >= 0.0).all()):
-                raise ValueError(
-                    f"{name} hold {values[~(values >= 0.0) | np.isinf(values)][0]}: finite, and not negative"
-                )
+                bad = values[~(values >= 0.0) | np.isinf(values)][0]
+                raise ValueError(f"{name} hold {bad}, but must be finite and not negative")
         if backend not in get_args(Backend):
             raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, get_args(Backend)))}")
         if nodes < 1 or (time_limit is not None and time_limit <= 0.0):

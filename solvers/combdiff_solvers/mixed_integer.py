@@ -73,7 +73,7 @@ class MixedInteger:
         try:
             import scipy.sparse
 
-            from combdiff_solvers import _integer_rows, _model_proto, _priced, cp_sat, math_opt
+            from combdiff_solvers import _model_proto, _priced, linear_solver
         except ImportError as error:
             raise ImportError(f"MixedInteger needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
         columns = _count(A, integrality, *bounds, h)
@@ -99,15 +99,10 @@ class MixedInteger:
         indices, shape = _priced.priced(np.arange(columns) if priced is None else np.array(priced), index_of, "indices")
         limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
         maximize = Sense(sense) is Sense.MAX
-        self._solver: Solver
-        if backend == "cp_sat":
-            text = _integer_rows.cp_model_text(least, most, whole > 0, matrix, row_lower, row_upper, costs, maximize)
-            self._solver = cp_sat.CpSatModel(text, indices, shape, sense, limits, warm_start, parameters)
-        else:
-            proto = _model_proto.from_arrays(
-                least, most, whole > 0, costs, matrix, row_lower, row_upper, maximize=maximize
-            )
-            self._solver = math_opt.MathOptModel(proto, indices, shape, sense, backend, limits, warm_start, parameters)
+        proto = _model_proto.from_arrays(least, most, whole > 0, costs, matrix, row_lower, row_upper, maximize=maximize)
+        self._solver: Solver = linear_solver.linear_solver(
+            proto, indices, shape, sense, backend, limits, warm_start, parameters
+        )
         self.sense = self._solver.sense
         self.shape = self._solver.shape
 

@@ -18,8 +18,8 @@ from pybind11_abseil.status import StatusNotOk
 from combdiff_solvers._lp_format import read_lp
 from combdiff_solvers._priced import priced
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.math_opt import MathOptModel
-from combdiff_solvers.protocol import Sense
+from combdiff_solvers.linear_solver import linear_solver
+from combdiff_solvers.protocol import Sense, Solver
 
 __all__ = ["read_model", "wrap_model_file"]
 
@@ -95,8 +95,8 @@ def wrap_model_file(
     relative_gap: float = 0.0,
     absolute_gap: float = 0.0,
     warm_start: ndarray | None = None,
-) -> MathOptModel:
-    """`combdiff.wrap` for an MPS or LP file: see `MathOptModel` and `Limits`.
+) -> Solver:
+    """`combdiff.wrap` for an MPS or LP file: see `MathOptModel`, `CpSatModel` (backend="cp_sat") and `Limits`.
 
     `variables` are names, in any shape; None for all variables in the order of the file. The file is read once.
     """
@@ -115,4 +115,4 @@ def wrap_model_file(
         indices, shape = priced([variables] if isinstance(variables, str) else variables, index_of, "variable names")
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
     ids = np.array(proto.variables.ids)[indices]
-    return MathOptModel(proto, ids, shape, sense, backend, limits, warm_start)
+    return linear_solver(proto, ids, shape, sense, backend, limits, warm_start)

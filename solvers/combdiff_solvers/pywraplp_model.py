@@ -11,7 +11,7 @@ from ortools.linear_solver.python import model_builder
 from combdiff_solvers._model_proto import from_mp_model
 from combdiff_solvers._priced import priced
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.math_opt import MathOptModel
+from combdiff_solvers.linear_solver import linear_solver
 from combdiff_solvers.protocol import Sense, Solver
 from combdiff_solvers.wrap import wrap
 
@@ -57,7 +57,7 @@ def wrap_pywraplp(
     proto = linear_solver_pb2.MPModelProto()
     model.ExportModelToProto(proto)
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-    return MathOptModel(from_mp_model(proto), ids, shape, sense, backend, limits, warm_start)
+    return linear_solver(from_mp_model(proto), ids, shape, sense, backend, limits, warm_start)
 
 
 @wrap.register(model_builder.Model)
@@ -85,4 +85,4 @@ def wrap_model_builder(
 
     ids, shape = priced(variables, index_of, "ModelBuilder variables")
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-    return MathOptModel(from_mp_model(model.export_to_proto()), ids, shape, sense, backend, limits, warm_start)
+    return linear_solver(from_mp_model(model.export_to_proto()), ids, shape, sense, backend, limits, warm_start)

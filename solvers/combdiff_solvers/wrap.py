@@ -34,7 +34,9 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
         return wrap(model, *args, **options)
     if callable(model):
         return FunctionSolver(model, *args, **options)
-    known = ", ".join(kind.__name__ for kind in wrap.registry if kind is not object)
+    known = ", ".join(
+        f"{kind.__module__.split('.')[0]}'s {kind.__name__}" for kind in wrap.registry if kind is not object
+    )
     raise TypeError(
         f"cannot wrap a {type(model).__name__}: give a function of a NumPy array"
         + (f" or one of {known}" if known else "")

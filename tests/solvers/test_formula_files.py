@@ -87,8 +87,8 @@ def test_opb_against_enumeration(tmp_path: Path) -> None:
     np.testing.assert_array_equal(formula.satisfied(y), good)
     own = 2 * x1 - 3 * x2 + (1 - x3)
     theta = np.random.default_rng(0).normal(size=(50, 4))
-    for backend in ("rc2", "cp-sat"):
-        if backend == "cp-sat":
+    for backend in ("rc2", "cp_sat"):
+        if backend == "cp_sat":
             pytest.importorskip("ortools", reason="OR-Tools is not installed")
         found = combdiff.wrap(path, backend=backend).solve(theta)
         np.testing.assert_allclose(found.objective, (theta @ y.T + own)[:, good].min(axis=1), atol=1e-9)
@@ -253,7 +253,7 @@ def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delitem(sys.modules, "combdiff_solvers._formula_cp_sat", raising=False)
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
     with pytest.raises(ImportError, match=r"combdiff\[ortools\]"):
-        combdiff.wrap(path, backend="cp-sat")
+        combdiff.wrap(path, backend="cp_sat")
     monkeypatch.setitem(sys.modules, "pysat.solvers", None)
     with pytest.raises(ImportError, match=r"combdiff\[sat\]"):
         combdiff.wrap(path)

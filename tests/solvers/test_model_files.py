@@ -61,6 +61,15 @@ def test_files_and_the_model_agree(tmp_path: Path, packed: bool) -> None:
             assert wrap(path).shape == (5,)
 
 
+def test_a_file_on_cp_sat(tmp_path: Path) -> None:
+    path = tmp_path / "knapsack.lp"
+    path.write_text("Maximize\n obj: 2 b\nSubject To\n c: 3 a + 4 b + 2.5 c <= 6.5\nBinary\n a b c\nEnd\n")
+    theta = np.random.default_rng(0).normal(size=(20, 3))
+    found, expected = wrap(path, backend="cp_sat").solve(theta), wrap(path, backend="scip").solve(theta)
+    np.testing.assert_array_equal(found.y, expected.y)
+    np.testing.assert_allclose(found.objective, expected.objective)
+
+
 def test_lp_by_hand() -> None:
     proto = read_lp(LP)
     assert list(proto.variables.names) == ["x", "y", "z", "w"]

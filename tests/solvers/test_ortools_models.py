@@ -111,6 +111,27 @@ class TestModelBuilder(PairsWithH):
     maker = "ModelBuilder"
 
 
+class TestMathOptOnCpSat(PairsWithH):
+    options = {"backend": "cp_sat"}  # noqa: RUF012
+
+
+class TestPywraplpOnCpSat(TestMathOptOnCpSat):
+    maker = "pywraplp"
+
+
+def test_bad_models_for_cp_sat() -> None:
+    model = mathopt.Model()
+    x, real = model.add_binary_variable(), model.add_variable(lb=0, ub=1)
+    with pytest.raises(ValueError, match="variable 1 is continuous"):
+        wrap(model, [x], backend="cp_sat")
+    model.delete_variable(real)
+    model.minimize(x * x)
+    with pytest.raises(ValueError, match="linear objective"):
+        wrap(model, [x], backend="cp_sat")
+    with pytest.raises(ValueError, match=r"'gurobi' is none of 'glop', .*'cp_sat'"):
+        wrap(model, [x], backend="gurobi")
+
+
 class TestCpModel(PairsWithH):
     maker = "CpModel"
 
