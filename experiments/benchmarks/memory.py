@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def mixed_integer(backend: str) -> Solver:
     return MixedInteger(np.ones((1, 5)), 2, lower=2, integrality=1, bounds=(0, 1), backend=backend)
 
 
-SOLVERS = {
+SOLVERS: dict[str, Callable[[], Solver]] = {
     "GLOP": glop,
     "CP-SAT": cp_sat,
     "SCIP": scip,

@@ -1,7 +1,7 @@
 """`TravelingSalesman`: the kernel against CP-SAT's circuit constraint, and the heuristic's gap.
 
-    pip install 'combdiff[benchmarks]'
-    python -m experiments.benchmarks.tsp
+pip install 'combdiff[benchmarks]'
+python -m experiments.benchmarks.tsp
 """
 
 from __future__ import annotations

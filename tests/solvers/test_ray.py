@@ -3,10 +3,12 @@
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from combdiff_solvers import OnRay, Status, TopK
 from tests.solvers.probes import Probe, Raises, Reports
 
 ray = pytest.importorskip("ray")
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,36 @@ def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray) -> No
     pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
     with pytest.raises(RuntimeError, match="No module named"):
         pool.solve(theta)
+
+
+SCRIPT = """
+import numpy as np
+from combdiff_solvers import OnRay
+from tests.solvers.probes import Probe
+pool = OnRay(Probe(seconds=600.0), workers=1, adaptive=False)
+worker = pool.crew._make()
+worker.start()  # Ray runs, and an actor can be made
+print(worker.pid, flush=True)
+worker.stop()
+try:
+    pool.solve(np.zeros((8, 4)))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_ctrl_c_ends_all() -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'solvers'}"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    )
+    assert running.stdout is not None
+    assert int(running.stdout.readline()) > 0
+    time.sleep(1.0)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+    assert said == "interrupted\n"
+    assert running.returncode == 0
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
