@@ -135,15 +135,21 @@ def test_public_names() -> None:
             assert getattr(module, name).__doc__, f"{name} has no docstring"
 
 
-def snippets() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+def snippets(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
 
 
-def test_there_are_snippets() -> None:
-    assert snippets()
+PAGES = ["README.md", "solvers/README.md"]
 
 
-@pytest.mark.parametrize("snippet", snippets(), ids=lambda text: text.strip().splitlines()[-1][:40])
+@pytest.mark.parametrize("page", PAGES)
+def test_there_are_snippets(page: str) -> None:
+    assert snippets(page)
+
+
+@pytest.mark.parametrize("snippet", [text for page in PAGES for text in snippets(page)], ids=lambda text: text[:60])
 def test_readme_snippets_run(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in re.findall(r"^from (ortools|pyscipopt|pysat)\b", snippet, flags=re.MULTILINE):
+        pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {"__name__": "readme"})
