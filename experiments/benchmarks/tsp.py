@@ -36,7 +36,8 @@ def compare(cities: int, rows: int, peers: int) -> None:
     proven = (found.status == Status.OPTIMAL).mean()
     print(
         f"{cities} cities: kernel {fast * 1e3:.2f} ms, {proven:.0%} proven; CP-SAT {slow * 1e3:.0f} ms "
-        f"({slow / fast:.0f} ×, {both.sum()} of {peers} proven in {PATIENCE:.0f} s); heuristic {rough_ * 1e3:.2f} ms, {gap:.2%} longer"
+        f"({slow / fast:.0f} ×, {both.sum()} of {peers} proven in {PATIENCE:.0f} s); "
+        f"heuristic {rough_ * 1e3:.2f} ms, {gap:.2%} longer"
     )
 
 
