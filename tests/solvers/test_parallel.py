@@ -336,6 +336,27 @@ def pace(row: float, rows: int = 1000) -> Pace:
     return known
 
 
+@pytest.mark.parametrize("rows", [1, 7])
+def test_bad_theta_is_an_error_as_without_the_pool(rows: int) -> None:
+    theta = np.zeros((rows, 4))
+    theta[-1, 2] = np.nan
+    with Parallel(TopK(4, 2), 2) as pool:
+        for _ in range(2):
+            with pytest.raises(ValueError, match=rf"theta\[{rows - 1}, 2\] is nan"):
+                pool.solve(theta)
+            pool.solve(np.zeros((rows, 4)))  # then the pace is known
+
+
+def test_a_moment_is_not_believed() -> None:
+    known = Pace(workers=2, overhead=1e-4)
+    known.solved_here(1, 1e-7)
+    assert known.few == 1
+    known.solved_here(100_000, 1e-2)
+    assert known.few > 1000
+    assert not known.is_news(known.few, 1e-5)
+    assert known.is_news(known.few, 1e-2)
+
+
 def test_cheap_batches_stay_here() -> None:
     assert pace(1e-7).rows_to_solve_here(1000, first=True) == 1000
     assert pace(1e-2).rows_to_solve_here(1, first=True) == 1
