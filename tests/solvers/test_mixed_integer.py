@@ -182,9 +182,10 @@ def test_unbounded_integers(backend: str) -> None:
 def test_a_batch_in_blocks_is_whole(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     solver = MixedInteger([[3, 4, 2]], 6, integrality=1, bounds=(0, 1), sense="max", h=[1, 0, 0])
     theta = np.random.default_rng(0).normal(size=(rows, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr("combdiff_solvers.math_opt_model.BLOCK", 5 * 3)
+        found = solver.solve(theta)
     expected = solver.solve(theta)
-    monkeypatch.setattr("combdiff_solvers.math_opt_model.BLOCK", 5 * 3)
-    found = solver.solve(theta)
     np.testing.assert_array_equal(found.y, expected.y)
     np.testing.assert_array_equal(found.objective, expected.objective)
 
