@@ -3,7 +3,7 @@
 A float becomes an unsigned integer of the same order. Short rows of float32 are sorted as one word (key, index) by
 NumPy's SIMD sort, which needs no separate index array; long rows by a least-significant-digit radix sort, whose
 time does not depend on the vector instructions of the machine. Both are stable for float32; equal float64 inputs
-may come in any (reproducible) order. Rows of at most TINY entries are left to `_pool_kernels.project`, which sorts them
+may come in any (reproducible) order. Rows of at most TINY entries are left to the projections, which sort them
 as it goes.
 """
 

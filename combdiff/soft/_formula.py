@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from combdiff.soft._pool_kernels import RANK_KL, RANK_L2, SORT_KL
+from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL
 
 
 def working(x: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def evaluate(
     hard: Float[Tensor, "rows n"],
     block: Int[Tensor, "rows n"],
 ) -> Float[Tensor, "rows n"]:
-    """The projection of each row of x, given `hard` and `block` as `_pool_kernels.project` writes them.
+    """The projection of each row of x, given `hard` and `block` as the kernels write them.
 
     Where an entry or a position is not soft, the value of `hard` is taken, as a constant; what is computed there beside
     it stays finite, so that no NaN comes back in a gradient.

@@ -7,7 +7,7 @@ is no corner of the hull, and the rest is. A bridge comes from a few tangent ste
 two points is moved up until nothing on either side is above it; its height over the middle grows with each step.
 
 Sums are taken from the middle outwards, in the logarithm for kl, so that only neighbours are compared: exact where
-`_pool_kernels` is. Work O(n log n) for each step, memory O(n).
+the kernels are. Work O(n log n) for each step, memory O(n).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from combdiff.soft._formula import evaluate, inverse, working
-from combdiff.soft._pool_kernels import HARD, POISONED, RANK_KL, RANK_L2, SORT_KL
+from combdiff.soft._kinds import HARD, POISONED, RANK_KL, RANK_L2, SORT_KL
 
 MOST_STEPS = 200  # a bridge takes about ten
 DIGITS = 1e-13  # heights that differ by less, relatively, are equal
@@ -32,7 +32,7 @@ def project_anywhere(
     kind: int,
     sign: int,
 ) -> tuple[Float[Tensor, "rows n"], Int[Tensor, "rows n"]]:
-    """What `_pool_kernels.project` computes, on the device of x: the projection and the block of each entry."""
+    """What the kernels compute, on the device of x: the projection and the block of each entry."""
     rows, n = x.shape
     if rows == 0 or n == 0:
         return torch.empty_like(x), torch.empty(x.shape, dtype=torch.int32, device=x.device)

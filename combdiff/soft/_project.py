@@ -21,13 +21,18 @@ from torch import Tensor
 from combdiff.soft._argsort_kernels import TINY, argsort_rows
 from combdiff.soft._formula import evaluate, working
 from combdiff.soft._hull import project_anywhere
-from combdiff.soft._pool_kernels import project
-from combdiff.soft._pull_back_kernels import pull_back
+from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
+from combdiff.soft._l2_kernels import project_l2
+from combdiff.soft._pull_back_kernels import pull_back_rank, pull_back_sort
+from combdiff.soft._rank_kl_kernels import project_rank_kl
+from combdiff.soft._sort_kl_kernels import project_sort_kl
 from combdiff.soft._transforms import transformed
 from combdiff_solvers._rows import for_rows
 
 GRAIN = 8192  # entries below which a chunk of rows is not worth a thread
 SMALL = 256  # entries of a batch up to which rows of at most TINY are sorted inside the projection
+PROJECT = {RANK_L2: project_l2, SORT_L2: project_l2, RANK_KL: project_rank_kl, SORT_KL: project_sort_kl}
+PULL_BACK = {RANK_L2: pull_back_rank, SORT_L2: pull_back_sort, RANK_KL: pull_back_rank, SORT_KL: pull_back_sort}
 _NO_MASK = np.empty((1, 0), np.bool_)
 _NO_ORDER = np.empty((1, 0), np.int32)
 
@@ -37,7 +42,7 @@ def _project_chunk(
 ) -> None:
     order = np.empty((last, x.shape[1]), np.int32)
     argsort_rows(first, last, x, mask, sign > 0, order)
-    project(first, last, kind, sign, x, mask, strength, order, out, block)
+    PROJECT[kind](first, last, kind, sign, x, mask, strength, order, out, block)
 
 
 def _forward(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
@@ -48,7 +53,7 @@ def _forward(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int
     valid = _NO_MASK if mask is None else mask.numpy()
     arrays = (kind, sign, array, valid, eps)
     if n <= 4 or (n <= TINY and rows * n <= SMALL):
-        project(0, rows, *arrays, _NO_ORDER, out.numpy(), block.numpy())
+        PROJECT[kind](0, rows, *arrays, _NO_ORDER, out.numpy(), block.numpy())
     else:
         for_rows(
             _project_chunk, rows, *arrays, out.numpy(), block.numpy(),
@@ -65,7 +70,7 @@ def _backward(
     arrays = (kind, sign, x.detach().numpy(), _strength_array(strength), out.detach().numpy(), block.numpy())
     last = (grad_out.detach().contiguous().numpy(), grad.numpy())
     rows, n = x.shape
-    for_rows(pull_back, rows, *arrays, *last, threads=torch.get_num_threads(), grain=1 + 2 * GRAIN // (n + 1))
+    for_rows(PULL_BACK[kind], rows, *arrays, *last, threads=torch.get_num_threads(), grain=1 + 2 * GRAIN // (n + 1))
     return grad
 
 
@@ -246,7 +251,7 @@ def projected(
         x: float32 or float64.
         strength: ε, a number or a tensor (rows, 1) or (1, 1).
         mask: which entries count.
-        kind: RANK_L2, SORT_L2, RANK_KL or SORT_KL of `_pool_kernels`.
+        kind: RANK_L2, SORT_L2, RANK_KL or SORT_KL of `_kinds`.
         sign: +1 or −1: t = sign · x is walked downwards.
     """
     if torch.compiler.is_compiling():

@@ -19,14 +19,26 @@ import numpy as np
 from numba import njit
 
 from combdiff.soft._exp_kernels import exp_inplace
-from combdiff.soft._pool_kernels import POISONED, RANK_KL, RANK_L2, SORT_KL
+from combdiff.soft._kinds import POISONED, RANK_KL, SORT_KL
+from combdiff.soft._windows_kernels import rows_of_tile
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _is_poisoned(r: int, block: Array, grad: Array) -> bool:
+    """Whether row r holds a NaN; if so, its gradient is written."""
+    n = block.shape[1]
+    if n == 0 or block[r, 0] != POISONED:
+        return False
+    for i in range(n):
+        grad[r, i] = np.nan
+    return True
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def pull_back(
+def pull_back_rank(
     first: int,
     last: int,
     kind: int,
@@ -38,68 +50,96 @@ def pull_back(
     grad_out: Array,
     grad: Array,
 ) -> None:
-    """Rows first..last−1 of the product of `grad_out` (rows, n) with the Jacobian of `_pool_kernels.project`.
+    """Rows first..last−1 of the product of `grad_out` (rows, n) with the Jacobian of the ranks.
 
     Args:
-        kind, sign, x, strength: as there.
-        out, block: what it wrote.
+        kind, sign, x, strength: as in `project_l2`.
+        out, block: what it, or `project_rank_kl`, wrote.
         grad: (rows, n), written.
     """
     n = x.shape[1]
     total, count = np.empty(n), np.empty(n)
-    if kind == SORT_KL:
-        peak, share, powers = np.empty(n), np.empty(n), np.empty(n, np.int64)
-    else:
-        peak, share, powers = total, total, np.empty(0, np.int64)
     for r in range(first, last):
-        if n and block[r, 0] == POISONED:
-            for i in range(n):
-                grad[r, i] = np.nan
+        if _is_poisoned(r, block, grad):
             continue
         eps = strength[r] if strength.size > 1 else strength[0]
-        inv = 1.0 / eps if eps > 0 else 0.0
-        for i in range(n):
-            total[i] = count[i] = 0.0
-        if kind in (RANK_L2, RANK_KL):
-            by_rank = kind == RANK_KL and eps > 0
-            for i in range(n):
-                b = block[r, i]
-                if b >= 0:
-                    weight = np.float64(out[r, i]) if by_rank else 1.0
-                    total[b] += weight * grad_out[r, i]
-                    count[b] += weight
-            for i in range(n):
-                b = block[r, i]
-                weight = sign * inv * out[r, i] if by_rank else sign * inv
-                grad[r, i] = weight * (grad_out[r, i] - total[b] / count[b]) if b >= 0 else 0.0
-            continue
-        soft_kl = kind == SORT_KL and eps > 0
+        slope = sign / eps if eps > 0 else 0.0
+        by_rank = kind == RANK_KL and eps > 0
+        for p in range(n):
+            total[p] = count[p] = 0.0
         for i in range(n):
             b = block[r, i]
             if b >= 0:
-                if soft_kl and (count[b] == 0 or sign * x[r, i] > peak[b]):
-                    peak[b] = sign * x[r, i]
-                count[b] += 1
-        begin = 0
-        while begin < n:
-            size = int(count[begin])
-            mass = 0.0
-            for p in range(begin, begin + size):
-                mass += grad_out[r, p]
-            total[begin] = mass
-            begin += max(size, 1)
-        if soft_kl:
-            for i in range(n):
-                b = block[r, i]
-                share[i] = sign * x[r, i] - peak[b] if b >= 0 else 0.0
-            exp_inplace(share, 0, n, powers)
-            for i in range(n):
-                count[i] = 0.0
+                weight = np.float64(out[r, i]) if by_rank else 1.0
+                total[b] += weight * grad_out[r, i]
+                count[b] += weight
+        for p in range(n):
+            total[p] /= count[p]
+        for i in range(n):
+            b = block[r, i]
+            weight = slope * out[r, i] if by_rank else slope
+            grad[r, i] = weight * (grad_out[r, i] - total[b]) if b >= 0 else 0.0
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _below_peak(r: int, sign: int, x: Array, block: Array, peak: Array, base: int, gap: Array) -> None:
+    """gap[base + i] = t_i minus the largest t of its block; 0 for what is in none."""
+    n = x.shape[1]
+    for p in range(n):
+        peak[p] = -np.inf
+    for i in range(n):
+        b = block[r, i]
+        if b >= 0:
+            peak[b] = max(peak[b], np.float64(sign * x[r, i]))
+    for i in range(n):
+        b = block[r, i]
+        gap[base + i] = sign * x[r, i] - peak[b] if b >= 0 else 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pull_back_sort(
+    first: int,
+    last: int,
+    kind: int,
+    sign: int,
+    x: Array,
+    strength: Array,
+    out: Array,
+    block: Array,
+    grad_out: Array,
+    grad: Array,
+) -> None:
+    """As `pull_back_rank`, for the sorted values of `project_l2` or `project_sort_kl`."""
+    n = x.shape[1]
+    kl = kind == SORT_KL
+    tile = rows_of_tile(last - first, n)
+    total, count, share = np.empty(n), np.empty(n), np.ones(tile * n)
+    powers = np.empty(tile * n if kl else 0, np.int64)
+    for top in range(first, last, tile):
+        rows = min(tile, last - top)
+        if kl:
+            for j in range(rows):
+                _below_peak(top + j, sign, x, block, total, j * n, share)
+            exp_inplace(share, 0, rows * n, powers)
+        for j in range(rows):
+            r, base = top + j, j * n
+            if _is_poisoned(r, block, grad):
+                continue
+            for p in range(n):
+                total[p] = count[p] = 0.0
+            low, soft = n, 0
             for i in range(n):
                 b = block[r, i]
                 if b >= 0:
-                    count[b] += share[i]
-        for i in range(n):
-            b = block[r, i]
-            weight = share[i] if soft_kl else 1.0
-            grad[r, i] = weight * total[b] / count[b] if b >= 0 else 0.0
+                    count[b] += share[base + i]
+                    low = min(low, b)
+                    soft += 1
+            b = low
+            for p in range(low, low + soft):  # the positions that blocks cover
+                b = p if count[p] > 0 else b
+                total[b] += grad_out[r, p]
+            for p in range(n):
+                total[p] /= count[p]
+            for i in range(n):
+                b = block[r, i]
+                grad[r, i] = share[base + i] * total[b] if b >= 0 else 0.0

@@ -21,7 +21,7 @@ from combdiff.soft._arguments import (
     to_rows,
 )
 from combdiff.soft._formula import working
-from combdiff.soft._pool_kernels import SORT_KL, SORT_L2
+from combdiff.soft._kinds import SORT_KL, SORT_L2
 from combdiff.soft._project import projected
 from combdiff.soft.lapsum import lapsum_sorted, lapsum_top
 from combdiff.soft.permutation import MATRICES, matrix_of

@@ -1,0 +1,108 @@
+"""The walk through a row in descending order of t = ±x, which every projection starts with, and its hard ends.
+
+Position p = 0..k−1 of the walk weighs w_p = k − p, where k entries of the row count. A projection splits the finite
+part of the walk into *blocks* of neighbours (Blondel et al. 2020, Proposition 3 and Lemma 3): two neighbouring blocks
+are pooled while the value of the first does not exceed that of the second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from combdiff.soft._kinds import HARD, POISONED
+
+# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
+Array = Any
+
+
+@njit(nogil=True, cache=True, inline="always")
+def insertion(r: int, x: Array, mask: Array, flip: bool, o: int, order: Array) -> None:
+    """Argsort the tiny row r of x into order[o]; masked entries last."""
+    n = x.shape[1]
+    masked = mask.size > 0
+    size = 0
+    for i in range(n):
+        if masked and not mask[r, i]:
+            continue
+        value = x[r, i]
+        at = size
+        while at > 0 and (x[r, order[o, at - 1]] < value if flip else x[r, order[o, at - 1]] > value):
+            order[o, at] = order[o, at - 1]
+            at -= 1
+        order[o, at] = i
+        size += 1
+    if masked:
+        for i in range(n):
+            if not mask[r, i]:
+                order[o, size] = i
+                size += 1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def walk(
+    r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: int, t: Array
+) -> tuple[int, int, int]:
+    """Write t of row r, in the order order[o], from t[base] on.
+
+    Returns:
+        low, high, end: indices into t; the k entries that count end at `end`, the finite ones are t[low:high].
+        Where a NaN counts, `end` is POISONED.
+    """
+    n = x.shape[1]
+    k = n
+    if mask.size > 0:
+        k = 0
+        for i in range(n):
+            k += mask[r, i]
+    poisoned = False
+    for p in range(k):
+        value = sign * x[r, order[o, p]]
+        t[base + p] = value
+        poisoned |= value != value
+    low, high = base, base + k
+    if poisoned:
+        return low, low, POISONED
+    while low < high and t[low] == np.inf:
+        low += 1
+    while high > low and t[high - 1] == -np.inf:
+        high -= 1
+    return low, high, base + k
+
+
+@njit(nogil=True, cache=True, inline="always")
+def finish(
+    r: int,
+    sign: int,
+    rank: bool,
+    o: int,
+    order: Array,
+    base: int,
+    t: Array,
+    low: int,
+    high: int,
+    end: int,
+    out: Array,
+    block: Array,
+) -> None:
+    """Write the results of row r that are not soft, if there are any; arguments as of `walk`."""
+    n = order.shape[1]
+    if end == POISONED:
+        for i in range(n):
+            out[r, i] = np.nan
+            block[r, i] = POISONED
+        return
+    for p in range(base, low):
+        i = order[o, p - base]
+        block[r, i] = HARD
+        out[r, i if rank else p - base] = end - 0.5 * (base + low - 1) if rank else sign * t[p]
+    for p in range(high, end):
+        i = order[o, p - base]
+        block[r, i] = HARD
+        out[r, i if rank else p - base] = end - 0.5 * (high + end - 1) if rank else sign * t[p]
+    for p in range(end - base, n):
+        i = order[o, p]
+        block[r, i] = HARD
+        out[r, i if rank else p] = 0.0

@@ -1,0 +1,55 @@
+"""Windows: parts of a walk that are so narrow that exponentials relative to their first position are safe numbers.
+
+Sums of exponentials are kept relative to the window they start in, so that nothing over- or underflows, one vector loop
+takes all exponentials, and only blocks of different windows cost another exp.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+SPAN = 300.0  # of the exponents of a window
+TILE = 512  # entries whose exponentials are taken at once: short rows fill vectors, and all scratch stays in the cache
+
+# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
+Array = Any
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def windows(t: Array, low: int, high: int, scale: float, step: float, window: Array, u: Array) -> bool:
+    """Cut t[low:high] such that (t[first] − t[last]) scale and (last − first) step are at most SPAN in every window.
+
+    window[p] is where the window of p starts; u[p] = (t[p] − t[window[p]]) scale.
+
+    Returns:
+        Whether there are several; if not, `window` is not written, and the only one starts at `low`.
+    """
+    if low == high or ((t[low] - t[high - 1]) * scale <= SPAN and (high - low) * step <= SPAN):
+        for p in range(low, high):
+            u[p] = (t[p] - t[low]) * scale
+        return False
+    begin = low
+    for p in range(low, high):
+        if (t[begin] - t[p]) * scale > SPAN or (p - begin) * step > SPAN:
+            begin = p
+        window[p] = begin
+        u[p] = (t[p] - t[begin]) * scale
+    return True
+
+
+@njit(nogil=True, cache=True, inline="always")
+def zero_outside(u: Array, base: int, low: int, high: int, end: int) -> None:
+    """u[base:low] = u[high:end] = 0."""
+    for p in range(base, low):
+        u[p] = 0.0
+    for p in range(high, end):
+        u[p] = 0.0
+
+
+@njit(nogil=True, cache=True, inline="always")
+def rows_of_tile(rows: int, n: int) -> int:
+    """How many of the rows of length n are taken at once."""
+    return max(1, min(rows, TILE // max(n, 1)))
