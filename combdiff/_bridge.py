@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Float64, UInt8
 from numpy import ndarray
 from torch import Tensor
+
+from combdiff_solvers.threads import for_rows
 
 
 def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:
@@ -25,6 +27,19 @@ def to_tensor(array: ndarray, like: Tensor) -> Tensor:
 def worst_status(status: UInt8[ndarray, " rows"], batch: int) -> UInt8[Tensor, " batch"]:
     """The largest status of each of `batch` rows that are stacked any number of times."""
     return torch.from_numpy(status.reshape(-1, batch).max(axis=0) if batch else status)
+
+
+def run_kernel(kernel: Callable[..., None], rows: int, *arguments: Any, grain: int) -> None:
+    """Run `kernel(first, last, *arguments)` over the rows of contiguous CPU tensors, in place.
+
+    Args:
+        kernel: a compiled function of arrays that lets go of the GIL.
+        rows: number of rows of the batch.
+        arguments: what it is given; tensors arrive as arrays that share their memory.
+        grain: rows below which a chunk is not worth one of `torch.get_num_threads()` threads.
+    """
+    arrays = [part.detach().numpy() if isinstance(part, Tensor) else part for part in arguments]
+    for_rows(kernel, rows, *arrays, threads=torch.get_num_threads(), grain=grain)
 
 
 def first_not_finite(theta: Tensor) -> tuple[int, ...] | None:

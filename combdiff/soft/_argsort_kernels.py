@@ -3,8 +3,7 @@
 A float becomes an unsigned integer of the same order. Short rows of float32 are sorted as one word (key, index) by
 NumPy's SIMD sort, which needs no separate index array; long rows by a least-significant-digit radix sort, whose
 time does not depend on the vector instructions of the machine. Both are stable for float32; equal float64 inputs
-may come in any (reproducible) order. Rows of at most TINY entries are left to the projections, which sort them
-as it goes.
+may come in any (reproducible) order. Tiny rows are sorted inside the projections (`_walk_kernels.argsort_tiny`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-TINY = 16  # insertion sort inside the projection: one compiled call a batch
 SHORT = 512  # up to here NumPy's sorting networks win, beyond it radix sort
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.

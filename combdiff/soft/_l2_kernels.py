@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from combdiff.soft._kinds import RANK_L2
-from combdiff.soft._walk_kernels import finish, insertion, walk
+from combdiff.soft._walk_kernels import argsort_tiny, finish, walk
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
@@ -85,13 +85,13 @@ def project_l2(
         x: (rows, n) float32 or float64.
         mask: (rows, n) bool, or empty where every entry counts.
         strength: (rows,) or (1,) float64, ε.
-        order: (rows, n) int32, the walk; or empty: rows are tiny and are sorted here.
+        order: (rows, n) int32, the walk; or empty: rows are tiny, not masked, and sorted here.
         out, block: (rows, n), written; ranks by entry, sorted values by position.
     """
     n = x.shape[1]
     sort_here, rank = order.size == 0, kind == RANK_L2
     if sort_here:
-        order = np.empty((1, n), np.int32)
+        order = np.zeros((1, n), np.int32)
     t, value, start, share = np.empty(n), np.empty(n), np.empty(n + 1, np.int64), np.empty(n + 1)
     for c in range(n + 1):
         share[c] = 1.0 / c
@@ -100,7 +100,7 @@ def project_l2(
         inv = min(1.0 / eps, 1e308) if eps > 0 else 0.0
         o = 0 if sort_here else r
         if sort_here:
-            insertion(r, x, mask, sign > 0, o, order)
+            argsort_tiny(r, x, sign > 0, o, order)
         low, high, k = walk(r, sign, x, mask, o, order, 0, t)
         if high - low < n:
             finish(r, sign, rank, o, order, 0, t, low, high, k, out, block)

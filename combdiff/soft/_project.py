@@ -13,74 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._argsort_kernels import TINY, argsort_rows
+from combdiff.soft import _compiled
 from combdiff.soft._formula import evaluate, working
 from combdiff.soft._hull import project_anywhere
-from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
-from combdiff.soft._l2_kernels import project_l2
-from combdiff.soft._pull_back_kernels import pull_back_rank, pull_back_sort
-from combdiff.soft._rank_kl_kernels import project_rank_kl
-from combdiff.soft._sort_kl_kernels import project_sort_kl
 from combdiff.soft._transforms import transformed
-from combdiff_solvers._rows import for_rows
-
-GRAIN = 8192  # entries below which a chunk of rows is not worth a thread
-SMALL = 256  # entries of a batch up to which rows of at most TINY are sorted inside the projection
-PROJECT = {RANK_L2: project_l2, SORT_L2: project_l2, RANK_KL: project_rank_kl, SORT_KL: project_sort_kl}
-PULL_BACK = {RANK_L2: pull_back_rank, SORT_L2: pull_back_sort, RANK_KL: pull_back_rank, SORT_KL: pull_back_sort}
-_NO_MASK = np.empty((1, 0), np.bool_)
-_NO_ORDER = np.empty((1, 0), np.int32)
-
-
-def _project_chunk(
-    first: int, last: int, kind: int, sign: int, x: Any, mask: Any, strength: Any, out: Any, block: Any
-) -> None:
-    order = np.empty((last, x.shape[1]), np.int32)
-    argsort_rows(first, last, x, mask, sign > 0, order)
-    PROJECT[kind](first, last, kind, sign, x, mask, strength, order, out, block)
-
-
-def _forward(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
-    """The compiled projection of a contiguous CPU tensor of rows in float32 or float64."""
-    rows, n = x.shape
-    out, block = torch.empty_like(x), torch.empty(x.shape, dtype=torch.int32)
-    array, eps = x.detach().numpy(), _strength_array(strength)
-    valid = _NO_MASK if mask is None else mask.numpy()
-    arrays = (kind, sign, array, valid, eps)
-    if n <= 4 or (n <= TINY and rows * n <= SMALL):
-        PROJECT[kind](0, rows, *arrays, _NO_ORDER, out.numpy(), block.numpy())
-    else:
-        for_rows(
-            _project_chunk, rows, *arrays, out.numpy(), block.numpy(),
-            threads=torch.get_num_threads(), grain=1 + GRAIN // (n + 1),
-        )  # fmt: skip
-    return out, block
-
-
-def _backward(
-    x: Tensor, strength: Tensor | float, kind: int, sign: int, out: Tensor, block: Tensor, grad_out: Tensor
-) -> Tensor:
-    """The compiled product of `grad_out` with the Jacobian with respect to x."""
-    grad = torch.empty_like(x)
-    arrays = (kind, sign, x.detach().numpy(), _strength_array(strength), out.detach().numpy(), block.numpy())
-    last = (grad_out.detach().contiguous().numpy(), grad.numpy())
-    rows, n = x.shape
-    for_rows(PULL_BACK[kind], rows, *arrays, *last, threads=torch.get_num_threads(), grain=1 + 2 * GRAIN // (n + 1))
-    return grad
-
-
-def _strength_array(strength: Tensor | float) -> Any:
-    if isinstance(strength, Tensor):
-        eps = strength.detach().double().reshape(-1).contiguous().numpy()
-        if not (eps >= 0).all():
-            raise ValueError(f"regularization_strength holds {eps[~(eps >= 0)][0]}; all must be positive, or 0")
-        return eps
-    return np.array([strength])
 
 
 def _gradients(
@@ -97,15 +37,15 @@ def _gradients(
     """Gradients with respect to x and ε: compiled if only the first of x is asked for, else through the formula."""
     again = torch.is_grad_enabled()
     if not again and not wanted[1]:
-        eps = strength if isinstance(strength, Tensor) else torch.tensor([[strength]], dtype=torch.float64)
         if x.device.type == "cpu" and type(grad_out) is Tensor and not _mapped(grad_out):
-            return _backward(x, strength, kind, sign, out, block, grad_out), None
+            return _compiled.pull_back(x, strength, kind, sign, out, block, grad_out), None
+        eps = _strength_tensor(strength, x)
         return torch.ops.combdiff.soft_pull_back(x, eps, mask, kind, sign, out, block, grad_out), None
     with torch.enable_grad():
         if not again:
             x = x.detach().requires_grad_(wanted[0])
             strength = strength.detach().requires_grad_(wanted[1]) if isinstance(strength, Tensor) else strength
-        eps = strength if isinstance(strength, Tensor) else torch.tensor([[strength]], dtype=torch.float64)
+        eps = _strength_tensor(strength, x)
         y = evaluate(x, eps.to(x.device), mask, kind, sign, out, block)
         inputs = [part for part, want in zip((x, eps), wanted, strict=True) if want]
         found = list(torch.autograd.grad(y, inputs, grad_out, create_graph=again))
@@ -122,7 +62,7 @@ class _Projection(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> Tensor:
-        out, block = _forward(x, strength, mask, kind, sign)
+        out, block = _compiled.project(x, strength, mask, kind, sign)
         of_tensor = isinstance(strength, Tensor)
         ctx.save_for_backward(x, strength if of_tensor else None, mask, out, block)
         ctx.rest = None if of_tensor else strength, kind, sign
@@ -145,7 +85,7 @@ class _Projection(torch.autograd.Function):
 def soft_project(x: Tensor, strength: Tensor, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
     """The projection of each row of x (rows, n), and the block of each entry (int32)."""
     if x.device.type == "cpu":
-        return _forward(x.contiguous(), strength, None if mask is None else mask.contiguous(), kind, sign)
+        return _compiled.project(x.contiguous(), strength, None if mask is None else mask.contiguous(), kind, sign)
     return project_anywhere(x, strength.to(x.device), mask, kind, sign)
 
 
@@ -172,7 +112,7 @@ def soft_pull_back(
 ) -> Tensor:
     """The product of `grad_out` with the Jacobian of the projection with respect to x."""
     if x.device.type == "cpu":
-        return _backward(x.contiguous(), strength, kind, sign, out.contiguous(), block.contiguous(), grad_out)
+        return _compiled.pull_back(x.contiguous(), strength, kind, sign, out.contiguous(), block.contiguous(), grad_out)
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         y = evaluate(leaf, strength.to(x.device), mask, kind, sign, out, block)
@@ -266,7 +206,7 @@ def projected(
     if torch.is_grad_enabled() and (x.requires_grad or (isinstance(strength, Tensor) and strength.requires_grad)):
         found: Tensor = _Projection.apply(x, strength, mask, kind, sign)  # type: ignore[no-untyped-call]
         return found
-    return _forward(x, strength, mask, kind, sign)[0]
+    return _compiled.project(x, strength, mask, kind, sign)[0]
 
 
 def _strength_tensor(strength: Tensor | float, x: Tensor) -> Tensor:

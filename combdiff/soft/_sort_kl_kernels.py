@@ -17,7 +17,7 @@ from numba import njit
 from combdiff.soft._exp_kernels import exp_inplace
 from combdiff.soft._kinds import SORT_L2
 from combdiff.soft._l2_kernels import project_l2
-from combdiff.soft._walk_kernels import finish, insertion, walk
+from combdiff.soft._walk_kernels import argsort_tiny, finish, walk
 from combdiff.soft._windows_kernels import SPAN, rows_of_tile, windows, zero_outside
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
@@ -95,7 +95,7 @@ def project_sort_kl(
     n = x.shape[1]
     sort_here = order.size == 0
     tile = rows_of_tile(last - first, n)
-    here = np.empty((tile if sort_here else 0, n), np.int32)
+    here = np.zeros((tile if sort_here else 0, n), np.int32)
     ends = np.empty((tile, 3), np.int64)
     t, u, powers = np.empty(tile * n), np.empty(tile * n), np.empty(tile * n, np.int64)
     window, several = np.empty(tile * n, np.int64), np.empty(tile, np.bool_)
@@ -107,7 +107,7 @@ def project_sort_kl(
             r, base = top + j, j * n
             eps = strength[r] if strength.size > 1 else strength[0]
             if sort_here:
-                insertion(r, x, mask, sign > 0, j, here)
+                argsort_tiny(r, x, sign > 0, j, here)
                 low, high, end = walk(r, sign, x, mask, j, here, base, t)
             else:
                 low, high, end = walk(r, sign, x, mask, r, order, base, t)

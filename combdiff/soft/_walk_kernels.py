@@ -19,32 +19,29 @@ Array = Any
 
 
 @njit(nogil=True, cache=True, inline="always")
-def insertion(r: int, x: Array, mask: Array, flip: bool, o: int, order: Array) -> None:
-    """Argsort the tiny row r of x into order[o]; masked entries last."""
+def argsort_tiny(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
+    """Argsort row r of x into order[o] by counting, for each entry, those before it: few steps without a branch.
+
+    Of a row with a NaN it writes only some indices, a NaN's first.
+    """
     n = x.shape[1]
-    masked = mask.size > 0
-    size = 0
+    spoilt = -1
     for i in range(n):
-        if masked and not mask[r, i]:
-            continue
         value = x[r, i]
-        at = size
-        while at > 0 and (x[r, order[o, at - 1]] < value if flip else x[r, order[o, at - 1]] > value):
-            order[o, at] = order[o, at - 1]
-            at -= 1
+        at = 0
+        for j in range(i):
+            at += x[r, j] >= value if flip else x[r, j] <= value
+        for j in range(i + 1, n):
+            at += x[r, j] > value if flip else x[r, j] < value
         order[o, at] = i
-        size += 1
-    if masked:
-        for i in range(n):
-            if not mask[r, i]:
-                order[o, size] = i
-                size += 1
+        if value != value:
+            spoilt = i
+    if spoilt >= 0:
+        order[o, 0] = spoilt
 
 
 @njit(nogil=True, cache=True, inline="always")
-def walk(
-    r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: int, t: Array
-) -> tuple[int, int, int]:
+def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: int, t: Array) -> tuple[int, int, int]:
     """Write t of row r, in the order order[o], from t[base] on.
 
     Returns:

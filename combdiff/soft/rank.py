@@ -19,8 +19,8 @@ from combdiff.soft._arguments import (
     strength_rows,
     to_rows,
 )
-from combdiff.soft._peer import by_torchsort
 from combdiff.soft._kinds import RANK_KL, RANK_L2
+from combdiff.soft._peer import by_torchsort
 from combdiff.soft._project import projected
 from combdiff.soft.lapsum import lapsum_ranks
 from combdiff.soft.permutation import matrix_ranks

@@ -16,8 +16,8 @@ from combdiff.soft._arguments import (
     strength_rows,
     to_rows,
 )
-from combdiff.soft._peer import by_torchsort
 from combdiff.soft._kinds import SORT_KL, SORT_L2
+from combdiff.soft._peer import by_torchsort
 from combdiff.soft._project import projected
 from combdiff.soft.lapsum import lapsum_sorted
 from combdiff.soft.permutation import matrix_sorted
