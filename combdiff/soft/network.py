@@ -21,7 +21,8 @@ def network_matrix(
 
     A comparator of a and b keeps their order with probability p = 1/(1 + exp(−(b − a)/ε)) and swaps it with 1 − p, in
     the values and in the rows of the matrix. The odd-even network has n layers, the bitonic one log₂ n (log₂ n + 1)/2;
-    its size is filled up to a power of two with entries that are never mixed.
+    its size is filled up to a power of two with entries that are never mixed. A row of which k entries count goes
+    through the layers of a network for k entries only, so that a mask is the same as leaving the others out.
 
     Args:
         x: the values, sorted ascending by the matrix; 0 where masked.
@@ -46,14 +47,13 @@ def network_matrix(
     matrix = torch.eye(wires, dtype=x.dtype, device=x.device).expand(rows, -1, -1)
     if n == 1:  # no comparator: a constant, but of x
         matrix = matrix + 0.0 * torch.where(x.isfinite(), x, 0.0)[..., None]
-    for layer, (first, second) in enumerate(_layers(wires, layout, x.device)):
+    for first, second, least in _layers(wires, layout, x.device):
         a, b = values[..., first], values[..., second]
         real_a, real_b = real[..., first], real[..., second]
         keep = torch.sigmoid((b - a) / eps)
-        # entries that do not count go behind those that do, unmixed; k entries need k layers of odd_even
+        # entries that do not count go behind those that do, unmixed
         keep = torch.where(real_a & real_b, keep, (real_a | ~real_b).to(x.dtype))
-        if layout == "odd_even":
-            keep = torch.where(layer < size, keep, 1.0)
+        keep = torch.where(size >= least, keep, 1.0)
         values = _mixed(values, keep, first, second)
         matrix = _mixed(matrix.transpose(-1, -2), keep[..., None, :], first, second).transpose(-1, -2)
         real = real.index_copy(-1, first, real_a | real_b).index_copy(-1, second, real_a & real_b)
@@ -66,14 +66,15 @@ def _mixed(rows: Tensor, keep: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return rows.index_copy(-1, first, keep * a + (1 - keep) * b).index_copy(-1, second, keep * b + (1 - keep) * a)
 
 
-def _layers(wires: int, layout: Layout, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """The comparators of each layer: wires that shall hold the lower and the upper value."""
+def _layers(wires: int, layout: Layout, device: torch.device) -> list[tuple[Tensor, Tensor, int]]:
+    """The comparators of each layer: wires that shall hold the lower and the upper value; and the fewest entries,
+    on the first wires, that need the layer."""
     every = torch.arange(wires, device=device)
     layers = []
     if layout == "odd_even":
         for layer in range(wires if wires > 1 else 0):
             first = every[layer % 2 : wires - 1 : 2]
-            layers.append((first, first + 1))
+            layers.append((first, first + 1, layer + 1))
         return layers
     size = 2
     while size <= wires:
@@ -82,7 +83,7 @@ def _layers(wires: int, layout: Layout, device: torch.device) -> list[tuple[Tens
             low = every[(every & step) == 0]
             high = low + step
             down = (low & size) != 0
-            layers.append((torch.where(down, high, low), torch.where(down, low, high)))
+            layers.append((torch.where(down, high, low), torch.where(down, low, high), size // 2 + 1))
             step //= 2
         size *= 2
     return layers

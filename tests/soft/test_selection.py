@@ -105,14 +105,22 @@ def test_matrices(method: str) -> None:
     torch.testing.assert_close((down @ x[..., None])[..., 0], x.sort(-1, descending=True).values)
     two = torch.tensor([0.0, 0.8], dtype=torch.float64)
     torch.testing.assert_close(soft_permutation(two, 0.5, method=method)[1, 1], torch.sigmoid(two[1] / 0.5))
-    mask = torch.tensor([True, False, True, True, False, True, True])
-    if method != "bitonic":  # its wires depend on the length
-        torch.testing.assert_close(
-            soft_permutation(x, 0.4, method=method, mask=mask)[:, :5][..., mask],
-            soft_permutation(x[:, mask], 0.4, method=method),
-        )
     assert soft_permutation(x, 0.4, method=method, dim=0).shape == (7, 3, 3)
     assert soft_permutation(x[:, :0], 0.4, method=method).shape == (3, 0, 0)
+
+
+@pytest.mark.parametrize("method", MATRICES)
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9])
+def test_a_masked_matrix_is_that_of_the_entries_that_count(method: str, count: int) -> None:
+    x = sample(3, 9)
+    mask = torch.zeros(9, dtype=torch.bool)
+    mask[torch.randperm(9, generator=torch.Generator().manual_seed(count))[:count]] = True
+    for descending in (False, True):
+        found = soft_permutation(x, 0.4, method=method, mask=mask, descending=descending)
+        alone = soft_permutation(x[:, mask], 0.4, method=method, descending=descending)
+        torch.testing.assert_close(found[:, :count][..., mask], alone)
+        assert (found[..., ~mask] == 0).all()
+        assert (found[:, count:] == 0).all()
 
 
 @pytest.mark.parametrize("method", OTHERS)
