@@ -25,6 +25,11 @@ _NO_MASK = np.empty((1, 0), np.bool_)
 _NO_ORDER = np.empty((1, 0), np.int32)
 
 
+def serves(x: Tensor) -> bool:
+    """Whether the kernels can read x; other devices have the plain torch path of `_hull` and `_formula`."""
+    return x.device.type == "cpu"
+
+
 def _sort_and_project(
     first: int, last: int, kind: int, sign: int, x: Any, mask: Any, strength: Any, out: Any, block: Any
 ) -> None:

@@ -34,10 +34,10 @@ def _gradients(
     grad_out: Tensor,
     wanted: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients with respect to x and ε: compiled if only the first of x is asked for, else through the formula."""
+    """Gradients with respect to x and ε: by a kernel if only the first one of x is asked for, else by the formula."""
     again = torch.is_grad_enabled()
-    if not again and not wanted[1]:
-        if x.device.type == "cpu" and type(grad_out) is Tensor and not _mapped(grad_out):
+    if not again and not wanted[1] and _compiled.serves(x):
+        if type(grad_out) is Tensor and not _mapped(grad_out):
             return _compiled.pull_back(x, strength, kind, sign, out, block, grad_out), None
         eps = _strength_tensor(strength, x)
         return torch.ops.combdiff.soft_pull_back(x, eps, mask, kind, sign, out, block, grad_out), None
@@ -84,7 +84,7 @@ class _Projection(torch.autograd.Function):
 )
 def soft_project(x: Tensor, strength: Tensor, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
     """The projection of each row of x (rows, n), and the block of each entry (int32)."""
-    if x.device.type == "cpu":
+    if _compiled.serves(x):
         return _compiled.project(x.contiguous(), strength, None if mask is None else mask.contiguous(), kind, sign)
     return project_anywhere(x, strength.to(x.device), mask, kind, sign)
 
@@ -99,6 +99,7 @@ def _(x: Tensor, strength: Tensor, mask: Tensor | None, kind: int, sign: int) ->
     mutates_args=(),
     schema="(Tensor x, Tensor strength, Tensor? mask, int kind, int sign, Tensor out, Tensor block, "
     "Tensor grad_out) -> Tensor",
+    device_types="cpu",
 )
 def soft_pull_back(
     x: Tensor,
@@ -110,13 +111,8 @@ def soft_pull_back(
     block: Tensor,
     grad_out: Tensor,
 ) -> Tensor:
-    """The product of `grad_out` with the Jacobian of the projection with respect to x."""
-    if x.device.type == "cpu":
-        return _compiled.pull_back(x.contiguous(), strength, kind, sign, out.contiguous(), block.contiguous(), grad_out)
-    with torch.enable_grad():
-        leaf = x.detach().requires_grad_()
-        y = evaluate(leaf, strength.to(x.device), mask, kind, sign, out, block)
-        return torch.autograd.grad(y, leaf, grad_out)[0]
+    """The product of `grad_out` with the Jacobian of the projection with respect to x; by kernels, so on CPUs only."""
+    return _compiled.pull_back(x.contiguous(), strength, kind, sign, out.contiguous(), block.contiguous(), grad_out)
 
 
 @soft_pull_back.register_fake
@@ -200,7 +196,7 @@ def projected(
         eps = _strength_tensor(strength, x)
         out, block = torch.ops.combdiff.soft_project(x.detach(), eps.detach(), mask, kind, sign)
         return evaluate(x, eps, mask, kind, sign, out, block)
-    if x.device.type != "cpu" or type(x) not in (Tensor, torch.nn.Parameter):
+    if not _compiled.serves(x) or type(x) not in (Tensor, torch.nn.Parameter):
         return _by_operator(x, strength, mask, kind, sign)
     x = x.contiguous()
     if torch.is_grad_enabled() and (x.requires_grad or (isinstance(strength, Tensor) and strength.requires_grad)):

@@ -172,7 +172,7 @@ def test_float32_is_close_to_float64(operator, reg):  # type: ignore[no-untyped-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_kl_gradients_at_large_scales(dtype: torch.dtype, scale: float) -> None:
     x = (torch.randn(4, 30, generator=torch.Generator().manual_seed(1)).double() * scale).to(dtype).requires_grad_()
-    weights = torch.linspace(-1, 1, 30).to(dtype)
+    weights = torch.linspace(-1, 3, 30).to(dtype)  # of sum 30: of sum 0 one block alone would have no gradient
     for operator in (soft_rank, soft_sort):
         for eps in (1.0, scale):
             (gradient,) = torch.autograd.grad((operator(x, "kl", eps) * weights).sum(), x)
@@ -229,3 +229,24 @@ def test_a_nan_poisons_its_row_only(operator, reg):  # type: ignore[no-untyped-d
     torch.testing.assert_close(y[[0, 2]], operator(x[[0, 2]], reg))
     (gradient,) = torch.autograd.grad(y[[0, 2]].square().sum(), x)
     assert gradient[[0, 2]].isfinite().all()
+
+
+@pytest.mark.parametrize("n", [2, 5, 7, 8, 40])
+@each_operator
+def test_rows_do_not_know_each_other(operator, reg, n):  # type: ignore[no-untyped-def]
+    """Whatever the batch: a row has the result and the gradient that it has alone, with its own strength."""
+    x = rows(n, 300, ties=False)  # which of two equal float64 comes first may depend on the batch
+    x[7, 1], x[8, 0], x[9, n - 1] = torch.nan, torch.inf, -torch.inf
+    x[10] *= 1e4  # its exponentials need several windows
+    strengths = torch.tensor([0.0, 1e-3, 0.3, 1.0, 50.0, torch.inf], dtype=torch.float64).repeat(50)[:, None]
+    weights = torch.linspace(-1, 1, n, dtype=torch.float64).sin()
+
+    def both(values: Tensor, eps: Tensor | float) -> tuple[Tensor, Tensor]:
+        leaf = values.clone().requires_grad_()
+        y = operator(leaf, reg, eps)
+        return y.detach(), torch.autograd.grad((y * weights).sum(), leaf)[0]
+
+    y, gradient = both(x, strengths)
+    for row in [*range(40), 298, 299]:
+        alone = both(x[row], float(strengths[row]))
+        torch.testing.assert_close((y[row], gradient[row]), alone, equal_nan=True, rtol=1e-12, atol=1e-12)
