@@ -164,7 +164,9 @@ def _split_l2(away: Tensor, k: int) -> tuple[Tensor, Tensor]:
     mass = full + totals.gather(-1, part) - totals.gather(-1, full) - bends * (part - full)
     reached = (mass < k - 1e-12).sum(-1, keepdim=True).clamp(1, bends.shape[-1] - 1)
     middle = 0.5 * (bends.gather(-1, reached) + bends.gather(-1, reached - 1))
-    return (d >= middle + 1.0).sum(-1, keepdim=True), (d > middle).sum(-1, keepdim=True)
+    ones, some = (d >= middle + 1.0).sum(-1, keepdim=True), (d > middle).sum(-1, keepdim=True)
+    exact = d[..., k : k + 1] <= -1.0  # then all k are 1 and stay so, also where some of them are equal
+    return (torch.where(exact, k, ones), torch.where(exact, k, some)) if k < n else (ones, some)
 
 
 def _split_kl(away: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -21,20 +21,21 @@ from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft
 DOCS = Path(__file__).parents[2] / "docs"
 OTHERS = torch.tensor([0.0, 1.0, 2.2, 3.0], dtype=torch.float64)
 STRENGTHS = (0.03, 0.3, 1.0, 3.0)
+OF_SORT = (0.3, 1.5, 3.0, 10.0)  # the unit of ε is turned around
 Curve = Callable[[Tensor, float], Tensor]
 
 
 def moving() -> Tensor:
-    """Rows (v, 0, 1, 2.2, 3) for v from −1 to 4."""
-    v = torch.linspace(-1, 4, 601, dtype=torch.float64)
-    return torch.cat([v[:, None], OTHERS.expand(601, 4)], -1).requires_grad_()
+    """Rows (v, 0, 1, 2.2, 3) for v from −1 to 4, never equal to another value."""
+    v = torch.linspace(-1, 4, 600, dtype=torch.float64)
+    return torch.cat([v[:, None], OTHERS.expand(600, 4)], -1).requires_grad_()
 
 
-def draw(name: str, curves: dict[str, Curve]) -> None:
+def draw(name: str, curves: dict[str, Curve], strengths: tuple[float, ...] = STRENGTHS) -> None:
     """One column a curve: the result against v, and its derivative with respect to v."""
     figure, axes = plt.subplots(2, len(curves), figsize=(3.4 * len(curves), 5), sharex=True, squeeze=False)
     for column, (title, curve) in enumerate(curves.items()):
-        for strength in STRENGTHS:
+        for strength in strengths:
             x = moving()
             y = curve(x, strength)
             (gradient,) = torch.autograd.grad(y.sum(), x)
@@ -45,8 +46,8 @@ def draw(name: str, curves: dict[str, Curve]) -> None:
         axes[1, column].set_xlabel("v in (v, 0, 1, 2.2, 3)")
     axes[0, 0].set_ylabel("result")
     axes[1, 0].set_ylabel("derivative by v")
-    axes[0, 0].legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(strengths), fontsize=8)
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.savefig(DOCS / f"soft_{name}.png", dpi=90)
     plt.close(figure)
 
@@ -64,7 +65,7 @@ def main() -> None:
         return lambda x, eps: soft_topk(x, 2, regularization, eps, method=method).mask[:, 0]
 
     draw("rank", {"rank of v, l2": rank(), "rank of v, kl": rank(regularization="kl")})
-    draw("sort", {"largest value, l2": largest(), "largest value, kl": largest(regularization="kl")})
+    draw("sort", {"largest value, l2": largest(), "largest value, kl": largest(regularization="kl")}, OF_SORT)
     draw(
         "methods",
         {f"rank of v, {m}": rank(method=m) for m in ("lapsum", "neuralsort", "softsort", "sinkhorn", "network")},

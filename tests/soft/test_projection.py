@@ -34,6 +34,13 @@ def test_brute_force_over_every_partition_into_blocks(operator, reg, eps, n):  #
     np.testing.assert_allclose(operator(x, reg, eps).numpy(), expected, rtol=1e-10, atol=1e-10 / min(eps, 1))
 
 
+def test_kl_blocks_reach_across_windows_of_exponentials() -> None:
+    """Two close values on the two sides of the edge where a kernel starts its exponentials anew."""
+    x = torch.tensor([0.0, -299.9999, -300.0001, -600.0, -600.2], dtype=torch.float64)
+    np.testing.assert_allclose(soft_rank(x, "kl", 1.0).numpy(), brute_rank(x.numpy(), 1.0, True), rtol=1e-10)
+    np.testing.assert_allclose(soft_sort(x, "kl", 1.0).numpy(), brute_sort(x.numpy(), 1.0, True), rtol=1e-10)
+
+
 @pytest.mark.parametrize("n", [2, 5, 17, 100, 600, 5000])
 @pytest.mark.parametrize("eps", STRENGTHS)
 @each_operator

@@ -66,6 +66,15 @@ def test_topk_limits_and_masks(method: str) -> None:
     torch.testing.assert_close(shares[1, :5], soft_topk(x[1, :5], 3, regularization_strength=0.5, method=method).mask)
 
 
+def test_topk_is_flat_where_it_is_exact_and_ties_are_inside() -> None:
+    x = torch.tensor([3.0, 3.0, 2.0, 0.0, 3.0], dtype=torch.float64, requires_grad=True)
+    for k, eps in ((3, 0.5), (3, 1.0), (4, 0.5), (5, 9.0)):
+        shares = soft_topk(x, k, "l2", eps).mask
+        assert shares.sort().values.tolist() == [0.0] * (5 - k) + [1.0] * k
+        (gradient,) = torch.autograd.grad((shares * torch.arange(5)).sum(), x)
+        assert gradient.tolist() == [0.0] * 5
+
+
 def test_topk_of_one_is_softmax() -> None:
     x = sample(4, 7)
     torch.testing.assert_close(soft_topk(x, 1, "kl", 0.3).mask, torch.softmax(x / 0.3, -1))
