@@ -95,40 +95,41 @@ def project_sort_kl(
     n = x.shape[1]
     sort_here = order.size == 0
     tile = rows_of_tile(last - first, n)
-    here = np.zeros((tile if sort_here else 0, n), np.int32)
+    walked = np.zeros((tile, n), np.int32) if sort_here else order
     ends = np.empty((tile, 3), np.int64)
     t, u, powers = np.empty(tile * n), np.empty(tile * n), np.empty(tile * n, np.int64)
     window, several = np.empty(tile * n, np.int64), np.empty(tile, np.bool_)
     start, value, series = np.empty(n + 1, np.int64), np.empty(n), np.empty(n)
     z, z_step = np.empty(n), -1.0
+    eps, inv = strength[0], min(1.0 / strength[0], 1e308)
     for top in range(first, last, tile):
         rows = min(tile, last - top)
         for j in range(rows):
             r, base = top + j, j * n
-            eps = strength[r] if strength.size > 1 else strength[0]
+            if strength.size > 1:
+                eps, inv = strength[r], min(1.0 / strength[r], 1e308)
+            o = j if sort_here else r
             if sort_here:
-                argsort_tiny(r, x, sign > 0, j, here)
-                low, high, end = walk(r, sign, x, mask, j, here, base, t)
-            else:
-                low, high, end = walk(r, sign, x, mask, r, order, base, t)
+                argsort_tiny(r, x, sign > 0, o, walked)
+            low, high, end = walk(r, sign, x, mask, o, walked, base, t)
             ends[j, 0], ends[j, 1], ends[j, 2] = low, high, end
-            several[j] = windows(t, low, high, 1.0, min(1.0 / eps, 1e308), window, u)
+            several[j] = windows(t, low, high, 1.0, inv, window, u)
             zero_outside(u, base, low, high, base + n)
         exp_inplace(u, 0, rows * n, powers)
         for j in range(rows):
             r, base = top + j, j * n
-            eps = strength[r] if strength.size > 1 else strength[0]
+            if strength.size > 1:
+                eps, inv = strength[r], min(1.0 / strength[r], 1e308)
             if eps == 0.0:
                 project_l2(r, r + 1, SORT_L2, sign, x, mask, strength, order, out, block)
                 continue
-            inv = min(1.0 / eps, 1e308)
             if z_step != inv:
                 for p in range(n):
                     z[p] = max(-p * inv, -SPAN)
                 exp_inplace(z, 0, n, powers)
                 z_step = inv
             low, high, end = ends[j, 0], ends[j, 1], ends[j, 2]
-            o, walked = (j, here) if sort_here else (r, order)
+            o = j if sort_here else r
             if high - low < n:
                 finish(r, sign, False, o, walked, base, t, low, high, end, out, block)
             many = several[j]

@@ -11,9 +11,9 @@ from jaxtyping import Float64, Int, UInt8
 from numpy import ndarray
 
 from combdiff_solvers._graph_path_kernels import acyclic_paths, graph_paths
-from combdiff_solvers._rows import for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.protocol import Status, check_count
+from combdiff_solvers.threads import for_rows
 
 
 @dataclass(frozen=True, eq=False)

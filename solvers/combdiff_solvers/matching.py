@@ -11,9 +11,9 @@ from numpy import ndarray
 
 from combdiff_solvers._edges import as_edges
 from combdiff_solvers._matching_kernels import matchings
-from combdiff_solvers._rows import check_threads, for_rows
 from combdiff_solvers._unit_rows import unit_rows
 from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, refuse_instances
+from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["Matching"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 from combdiff_solvers._crew import Crew
 from combdiff_solvers._pooled import Pooled, ThreadWorker
 from combdiff_solvers._process_worker import ProcessWorker
-from combdiff_solvers._rows import available_cores
 from combdiff_solvers.protocol import Solver
+from combdiff_solvers.threads import available_cores
 
 __all__ = ["Parallel"]
 

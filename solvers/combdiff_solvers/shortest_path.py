@@ -12,8 +12,8 @@ from numpy import ndarray
 from combdiff_solvers._graph_paths import GraphInstances, GraphPaths
 from combdiff_solvers._grid_paths import GridInstances, GridPaths
 from combdiff_solvers._heap_kernels import CLAMP, EXACT, REFUSE
-from combdiff_solvers._rows import check_threads
 from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows
+from combdiff_solvers.threads import check_threads
 
 __all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
 

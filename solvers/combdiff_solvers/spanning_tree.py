@@ -11,10 +11,10 @@ from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
 from combdiff_solvers._edges import as_edges
-from combdiff_solvers._rows import check_threads, for_rows
 from combdiff_solvers._tree_kernels import trees
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["SpanningTree", "SpanningTreeInstances"]
 

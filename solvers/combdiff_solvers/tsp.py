@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers._rows import check_threads, for_rows
 from combdiff_solvers._tour_kernels import tours
 from combdiff_solvers._unit_rows import unit_rows
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["TravelingSalesman"]
 
