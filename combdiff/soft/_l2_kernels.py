@@ -122,5 +122,5 @@ def project_l2(
                     level = t[begin] + (_offset_of_mean(t, begin, end) + 0.5 * (end - begin - 1) * inv)
                     slope = -inv
                 for p in range(begin, end):
-                    out[r, p] = sign * (level + (p - begin) * slope)
+                    out[r, p] = sign * (level + (p - begin) * slope) + 0.0  # no -0.0
                     block[r, order[o, p]] = begin

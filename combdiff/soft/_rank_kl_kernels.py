@@ -105,13 +105,13 @@ def project_rank_kl(
         for j in range(rows):
             r, base = top + j, j * n
             if strength.size > 1:
-                eps, inv = strength[r], min(1.0 / strength[r], 1e308)
+                inv = min(1.0 / strength[r], 1e308)
             o = j if sort_here else r
             if sort_here:
                 argsort_tiny(r, x, sign > 0, o, walked)
             low, high, end = walk(r, sign, x, mask, o, walked, base, t)
             ends[j, 0], ends[j, 1], ends[j, 2] = low, high, end
-            several[j] = windows(t, low, high, min(1.0 / eps, 1e308), 0.0, window, u)
+            several[j] = windows(t, low, high, inv, 0.0, window, u)
             zero_outside(u, base, low, high, base + n)
         exp_inplace(u, 0, rows * n, powers)
         for j in range(rows):

@@ -107,7 +107,7 @@ def project_sort_kl(
         for j in range(rows):
             r, base = top + j, j * n
             if strength.size > 1:
-                eps, inv = strength[r], min(1.0 / strength[r], 1e308)
+                inv = min(1.0 / strength[r], 1e308)
             o = j if sort_here else r
             if sort_here:
                 argsort_tiny(r, x, sign > 0, o, walked)

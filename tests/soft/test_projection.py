@@ -257,3 +257,9 @@ def test_rows_do_not_know_each_other(operator, reg, n):  # type: ignore[no-untyp
     for row in [*range(40), 298, 299]:
         alone = both(x[row], float(strengths[row]))
         torch.testing.assert_close((y[row], gradient[row]), alone, equal_nan=True, rtol=1e-12, atol=1e-12)
+
+
+def test_zero_has_no_sign() -> None:
+    y = soft_sort(torch.tensor([[1.0, 0.0, -1.0]]), regularization_strength=1e-3)
+    assert y[0, 1] == 0
+    assert not y[0, 1].signbit()
