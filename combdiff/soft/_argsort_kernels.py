@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from combdiff_solvers.kernels import kernel
 
 SHORT = 512  # up to here NumPy's sorting networks win, beyond it radix sort
 
@@ -24,7 +25,7 @@ _LAST32, _LAST64 = np.uint32(0xFFFFFFFE), np.uint64(0xFFFFFFFFFFFFFFFE)
 _HALF = np.uint64(32)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _key32(bits: Any, flip: bool) -> Any:
     """An unsigned integer in the order of the float with these bits; in the reverse order with `flip`."""
     # (a mask and exclusive or: the complement of an unsigned number is wider than the number)
@@ -34,7 +35,7 @@ def _key32(bits: Any, flip: bool) -> Any:
     return min(key, _LAST32)  # the largest key is kept for masked entries
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _key64(bits: Any, flip: bool) -> Any:
     key = bits ^ (_REST64 if bits & _SIGN64 else _SIGN64)
     if flip:
@@ -42,7 +43,7 @@ def _key64(bits: Any, flip: bool) -> Any:
     return min(key, _LAST64)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _pack32(first: int, last: int, bits: Array, mask: Array, flip: bool, words: Array) -> None:
     """words[r, i] = key of entry i in the upper half, i in the lower half."""
     n = bits.shape[1]
@@ -55,7 +56,7 @@ def _pack32(first: int, last: int, bits: Array, mask: Array, flip: bool, words: 
             words[r - first, i] = (np.uint64(key) << _HALF) | np.uint64(i)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _unpack32(first: int, words: Array, order: Array) -> None:
     rows, n = words.shape
     for r in range(rows):
@@ -63,7 +64,7 @@ def _unpack32(first: int, words: Array, order: Array) -> None:
             order[first + r, i] = np.int32(words[r, i] & np.uint64(0xFFFFFFFF))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _pack64(first: int, last: int, bits: Array, mask: Array, flip: bool, keys: Array) -> None:
     n = bits.shape[1]
     masked = mask.size > 0
@@ -75,7 +76,7 @@ def _pack64(first: int, last: int, bits: Array, mask: Array, flip: bool, keys: A
             keys[r - first, i] = key
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _radix32(first: int, last: int, bits: Array, mask: Array, flip: bool, order: Array) -> None:
     """Argsort float32 rows by three or four counting passes over words (key, index)."""
     n = bits.shape[1]
@@ -116,7 +117,7 @@ def _radix32(first: int, last: int, bits: Array, mask: Array, flip: bool, order:
             order[r, i] = np.int32(source[i] & np.uint64(0xFFFFFFFF))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _radix64(first: int, last: int, bits: Array, mask: Array, flip: bool, order: Array) -> None:
     """Argsort float64 rows by six counting passes over keys with their indices beside them."""
     n = bits.shape[1]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from combdiff_solvers.kernels import kernel
 
 FEW = 8  # a vector
 LOWEST = -700.0  # exp below this is not told from exp(-700) ~ 1e-304
@@ -21,7 +22,7 @@ _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # from fdlibm's e_exp.c
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def exp_inplace(u: Array, first: int, last: int, powers: Array) -> None:
     """u[first:last] = exp(u[first:last]), for LOWEST <= u <= 0; entries below LOWEST count as LOWEST.
 

@@ -14,16 +14,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from combdiff.soft._kinds import RANK_L2
 from combdiff.soft._walk_kernels import argsort_tiny, finish, walk
+from combdiff_solvers.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def _pool(t: Array, low: int, high: int, eps: float, rank: bool, share: Array, start: Array, value: Array) -> int:
     """Pool t[low:high]; block b starts at start[b] and has the mean value[b]. Return the number of blocks.
 
@@ -55,7 +55,7 @@ def _pool(t: Array, low: int, high: int, eps: float, rank: bool, share: Array, s
     return below + 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def _offset_of_mean(t: Array, begin: int, end: int) -> float:
     """The mean of t[begin:end] minus t[begin], without the rounding of the running means."""
     total = 0.0
@@ -64,7 +64,7 @@ def _offset_of_mean(t: Array, begin: int, end: int) -> float:
     return total / (end - begin)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def project_l2(
     first: int,
     last: int,

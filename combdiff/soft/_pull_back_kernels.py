@@ -16,17 +16,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from combdiff.soft._exp_kernels import exp_inplace
 from combdiff.soft._kinds import POISONED, RANK_KL, SORT_KL
 from combdiff.soft._windows_kernels import rows_of_tile
+from combdiff_solvers.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _is_poisoned(r: int, block: Array, grad: Array) -> bool:
     """Whether row r holds a NaN; if so, its gradient is written."""
     n = block.shape[1]
@@ -37,7 +37,7 @@ def _is_poisoned(r: int, block: Array, grad: Array) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def pull_back_rank(
     first: int,
     last: int,
@@ -81,7 +81,7 @@ def pull_back_rank(
             grad[r, i] = weight * (grad_out[r, i] - total[b]) if b >= 0 else 0.0
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _below_peak(r: int, sign: int, x: Array, block: Array, peak: Array, base: int, gap: Array) -> None:
     """gap[base + i] = t_i minus the largest t of its block; 0 for what is in none."""
     n = x.shape[1]
@@ -96,7 +96,7 @@ def _below_peak(r: int, sign: int, x: Array, block: Array, peak: Array, base: in
         gap[base + i] = sign * x[r, i] - peak[b] if b >= 0 else 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def pull_back_sort(
     first: int,
     last: int,

@@ -12,19 +12,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from combdiff.soft._exp_kernels import exp_inplace
 from combdiff.soft._kinds import RANK_L2
 from combdiff.soft._l2_kernels import project_l2
 from combdiff.soft._walk_kernels import argsort_tiny, finish, walk
 from combdiff.soft._windows_kernels import rows_of_tile, windows, zero_outside
+from combdiff_solvers.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def _pool(
     t: Array,
     low: int,
@@ -76,7 +76,7 @@ def _pool(
     return below + 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def project_rank_kl(
     first: int,
     last: int,

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from combdiff.soft._kinds import HARD, POISONED
+from combdiff_solvers.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def argsort_tiny(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
     """Argsort row r of x into order[o] by counting, for each entry, those before it: few steps without a branch.
 
@@ -40,7 +40,7 @@ def argsort_tiny(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
         order[o, 0] = spoilt
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: int, t: Array) -> tuple[int, int, int]:
     """Write t of row r, in the order order[o], from t[base] on.
 
@@ -69,7 +69,7 @@ def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: i
     return low, high, base + k
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def finish(
     r: int,
     sign: int,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from combdiff_solvers.kernels import kernel
 
 SPAN = 300.0  # of the exponents of a window
 TILE = 512  # entries whose exponentials are taken at once: short rows fill vectors, and all scratch stays in the cache
@@ -17,7 +17,7 @@ TILE = 512  # entries whose exponentials are taken at once: short rows fill vect
 Array = Any
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(error_model="numpy", inline="always")
 def windows(t: Array, low: int, high: int, scale: float, step: float, window: Array, u: Array) -> bool:
     """Cut t[low:high] such that (t[first] − t[last]) scale and (last − first) step are at most SPAN in every window.
 
@@ -39,7 +39,7 @@ def windows(t: Array, low: int, high: int, scale: float, step: float, window: Ar
     return True
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def zero_outside(u: Array, base: int, low: int, high: int, end: int) -> None:
     """u[base:low] = u[high:end] = 0."""
     for p in range(base, low):
@@ -48,7 +48,7 @@ def zero_outside(u: Array, base: int, low: int, high: int, end: int) -> None:
         u[p] = 0.0
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def rows_of_tile(rows: int, n: int) -> int:
     """How many of the rows of length n are taken at once."""
     return max(1, min(rows, TILE // max(n, 1)))

@@ -46,8 +46,8 @@ def soft_permutation(
 
     `soft_permutation(x) @ x` is a soft sort of x. Every row sums to 1; with "sinkhorn", "network" and "bitonic"
     every column does, too. For two values at a distance d all methods give the larger one the share
-    1/(1 + exp(−d/ε)) of the upper place: ε means the same everywhere. ε = 0 is the hard permutation (equal values share their places with
-    "neuralsort", "softsort" and "sinkhorn").
+    1/(1 + exp(−d/ε)) of the upper place: ε means the same everywhere. ε = 0 is the hard permutation (equal values
+    share their places with "neuralsort", "softsort" and "sinkhorn").
 
     Args:
         values: (..., n, ...), any float dtype. Half precision is computed in float32.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import njit
+from combdiff_solvers.kernels import kernel
 
 UNSEEN, OUTER, INNER = -1, 0, 1
 
@@ -36,19 +36,19 @@ class Forest(NamedTuple):
     stack: Array  # (N * 4,)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def slack(f: Forest, a: int, b: int) -> int:
     u, v = f.end_a[a, b], f.end_b[a, b]
     return f.dual[u] + f.dual[v] - 2 * f.weight[u, v]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def offer(f: Forest, u: int, x: int) -> None:
     if f.tightest[x] == 0 or slack(f, u, x) < slack(f, f.tightest[x], x):
         f.tightest[x] = u
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _find_tightest(f: Forest, x: int) -> None:
     f.tightest[x] = 0
     for u in range(1, len(f.weight)):
@@ -56,7 +56,7 @@ def _find_tightest(f: Forest, x: int) -> None:
             offer(f, u, x)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def enqueue(f: Forest, x: int) -> None:
     """All vertices in x."""
     f.stack[0] = x
@@ -73,7 +73,7 @@ def enqueue(f: Forest, x: int) -> None:
                 size += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _put_in(f: Forest, x: int, blossom: int) -> None:
     """Everything in x lies in the blossom now."""
     f.stack[0] = x
@@ -88,7 +88,7 @@ def _put_in(f: Forest, x: int, blossom: int) -> None:
                 size += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _turn(f: Forest, blossom: int, first: int, last: int) -> None:
     """Reverse the children first..last−1."""
     last -= 1
@@ -98,7 +98,7 @@ def _turn(f: Forest, blossom: int, first: int, last: int) -> None:
         last -= 1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _even_place(f: Forest, blossom: int, child: int) -> int:
     """The place of a child, after turning the cycle so that it is at an even distance from the base."""
     place = 0
@@ -110,7 +110,7 @@ def _even_place(f: Forest, blossom: int, child: int) -> int:
     return place
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _match(f: Forest, u: int, v: int) -> None:
     """Match u (a vertex or blossom) over its edge to v, and all within it."""
     f.stack[0], f.stack[1] = u, v
@@ -134,7 +134,7 @@ def _match(f: Forest, u: int, v: int) -> None:
         _turn(f, u, 0, f.count[u])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def augment(f: Forest, u: int, v: int) -> None:
     while True:
         following = f.top[f.mate[u]]
@@ -145,7 +145,7 @@ def augment(f: Forest, u: int, v: int) -> None:
         u, v = f.top[f.parent[following]], following
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def meeting(f: Forest, u: int, v: int) -> int:
     """The first common ancestor of two outer ones; 0 if they are in different trees."""
     f.ends[3] += 1
@@ -161,7 +161,7 @@ def meeting(f: Forest, u: int, v: int) -> int:
     return 0
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def add_blossom(f: Forest, u: int, base: int, v: int) -> None:
     n = len(f.weight) - 1
     b = n + 1
@@ -201,7 +201,7 @@ def add_blossom(f: Forest, u: int, base: int, v: int) -> None:
     _find_tightest(f, b)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def expand(f: Forest, b: int) -> None:
     """Dissolve an inner blossom whose dual is zero."""
     for place in range(f.count[b]):

@@ -10,7 +10,6 @@ row no more than FEASIBLE, EXACT
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from combdiff_solvers._heap_kernels import (
     ERROR,
@@ -24,9 +23,10 @@ from combdiff_solvers._heap_kernels import (
     pop,
     push,
 )
+from combdiff_solvers.kernels import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def graph_paths(
     first: int,
     last: int,
@@ -80,7 +80,7 @@ def graph_paths(
         _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def acyclic_paths(
     first: int,
     last: int,
@@ -126,7 +126,7 @@ def acyclic_paths(
         _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _trace(
     row: int,
     source: int,

@@ -9,12 +9,12 @@ row no more than FEASIBLE.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from combdiff_solvers._heap_kernels import ERROR, FEASIBLE, HEAP_SLACK, INFEASIBLE, OPTIMAL, REFUSE, Array, pop, push
+from combdiff_solvers.kernels import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def grid_paths(
     first: int,
     last: int,
@@ -129,13 +129,13 @@ def grid_paths(
             status[row] = FEASIBLE
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _cell(vertex: int, width: int) -> int:
     """The number in the grid of a vertex of the grid with its border."""
     return (vertex // width - 1) * (width - 2) + vertex % width - 1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _mark(y: Array, width: int, vertex: int, end: int, offsets: Array, moves: Array) -> None:
     """Write 1.0 along the moves back from a vertex to the end of its side."""
     y[_cell(vertex, width)] = 1.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from combdiff_solvers.kernels import kernel
 
 OPTIMAL, FEASIBLE, INFEASIBLE, ERROR = 0, 1, 2, 5  # as in protocol.Status
 REFUSE, CLAMP, EXACT = 0, 1, 2  # what to do with negative costs
@@ -15,7 +16,7 @@ Array = Any
 HEAP_SLACK = 4  # a sift may look so far past the last entry
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def push(keys: Array, items: Array, size: int, key: float, item: int) -> int:
     """Add an item to a 4-ary heap of `size` entries; the new size."""
     at = size
@@ -31,7 +32,7 @@ def push(keys: Array, items: Array, size: int, key: float, item: int) -> int:
     return size + 1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def pop(keys: Array, items: Array, size: int) -> int:
     """Remove the top of a 4-ary heap of `size` entries; the new size."""
     size -= 1

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from combdiff_solvers.kernels import kernel
 
 STEPS = 60  # of the subgradient method that finds the multipliers
 
 Array = Any  # numba compiles these functions
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _multipliers(gain: Array, weight: Array, target: float, price: Array) -> None:
     """Non-negative multipliers of the dimensions (capacities scaled to 1) whose Lagrangian bound is low.
 
@@ -56,7 +57,7 @@ def _multipliers(gain: Array, weight: Array, target: float, price: Array) -> Non
         price[:] = 1.0
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _bound(place: int, room: float, gained: Array, used: Array) -> float:
     """What the items from `place` on may still gain, taken in their order and the last one in part."""
     low, high = place, len(used) - 1  # the largest t with used[t] - used[place] <= room
@@ -73,7 +74,7 @@ def _bound(place: int, room: float, gained: Array, used: Array) -> float:
     return value
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def knapsacks(
     first: int,
     last: int,
@@ -126,7 +127,7 @@ def knapsacks(
             status[row] = 1  # FEASIBLE
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _greedy(order: Array, gain: Array, load: Array) -> float:
     """What the items gain that fit one after the other."""
     filled = np.zeros(len(load))
@@ -141,7 +142,7 @@ def _greedy(order: Array, gain: Array, load: Array) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _search(
     row: int,
     order: Array,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from combdiff_solvers._blossom_kernels import (
     INNER,
@@ -19,11 +18,12 @@ from combdiff_solvers._blossom_kernels import (
     offer,
     slack,
 )
+from combdiff_solvers.kernels import kernel
 
 MAX = np.iinfo(np.int64).max
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _grow(f: Forest, a: int, b: int) -> bool:
     """Use a tight edge from an outer vertex; whether the matching grew."""
     start, end = f.end_a[a, b], f.end_b[a, b]
@@ -45,7 +45,7 @@ def _grow(f: Forest, a: int, b: int) -> bool:
     return False
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _phase(f: Forest) -> bool:
     """Make the matching one edge larger; False if it cannot be."""
     n = len(f.weight) - 1
@@ -98,7 +98,7 @@ def _phase(f: Forest) -> bool:
                 expand(f, b)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def matchings(
     first: int,
     last: int,

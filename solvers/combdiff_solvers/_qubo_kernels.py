@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from combdiff_solvers.kernels import kernel
 
 FRESH = 12  # bits: the running sums are computed anew so often, against rounding
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def best_bits(
     first: int,
     last: int,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from combdiff_solvers._tour_search_kernels import best_local_tour
+from combdiff_solvers.kernels import kernel
 
 FREE, FORCED, FORBIDDEN = 0, 1, 2
 ROOT_STEPS, STEPS = 300, 40  # of the subgradient method
@@ -16,7 +16,7 @@ SLACK = 1e-12  # times n · max|cost|: what a proof may be short of
 Array = Any  # numba compiles these functions
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _one_tree(
     cost: Array, state: Array, price: Array, parent: Array, degree: Array, key: Array, inside: Array
 ) -> float:
@@ -76,7 +76,7 @@ def _one_tree(
     return total - 2.0 * price.sum()
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _ascend(
     cost: Array, state: Array, price: Array, upper: float, steps: int, slack: float,
     parent: Array, degree: Array, key: Array, inside: Array,
@@ -110,7 +110,7 @@ def _ascend(
     return _one_tree(cost, state, price, parent, degree, key, inside) if best < np.inf else best
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _settle(state: Array) -> bool:
     """Draw the conclusions: two forced edges forbid the others, two edges left are forced; False if no tour is left."""
     n = len(state)
@@ -133,7 +133,7 @@ def _settle(state: Array) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _eliminate(cost: Array, state: Array, price: Array, parent: Array, bound: float, upper: float, most: Array) -> None:
     """Forbid the edges whose exchange into the 1-tree would lift the bound to `upper`.
 
@@ -176,7 +176,7 @@ def _eliminate(cost: Array, state: Array, price: Array, parent: Array, bound: fl
                 state[i, j] = state[j, i] = FORBIDDEN
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def tours(
     first: int,
     last: int,
@@ -249,7 +249,7 @@ def tours(
             size += 2
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _take_tour(cost: Array, parent: Array, tour: Array, best: float) -> float:
     """Keep the tour that a 1-tree is, if it is shorter than the best; its length."""
     n = len(cost)

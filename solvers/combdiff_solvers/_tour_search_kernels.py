@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from combdiff_solvers.kernels import kernel
 
 Array = Any  # numba compiles these functions
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _length(cost: Array, tour: Array) -> float:
     total = cost[tour[-1], tour[0]]
     for place in range(len(tour) - 1):
@@ -18,7 +19,7 @@ def _length(cost: Array, tour: Array) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _nearest_neighbours(cost: Array, start: int, tour: Array) -> None:
     n = len(cost)
     seen = np.zeros(n, dtype=np.uint8)
@@ -33,7 +34,7 @@ def _nearest_neighbours(cost: Array, start: int, tour: Array) -> None:
         at = following
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _two_opt(cost: Array, tour: Array, least: float) -> bool:
     """Turn stretches of the tour round as long as that shortens it."""
     n = len(tour)
@@ -51,7 +52,7 @@ def _two_opt(cost: Array, tour: Array, least: float) -> bool:
     return changed
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _or_opt(cost: Array, tour: Array, least: float) -> bool:
     """Move one to three vertices elsewhere, in either direction, as long as that shortens the tour."""
     n = len(tour)
@@ -86,7 +87,7 @@ def _or_opt(cost: Array, tour: Array, least: float) -> bool:
     return changed
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def best_local_tour(cost: Array, starts: int, tour: Array) -> float:
     """Write the best tour found from so many starting vertices; its length."""
     n = len(cost)

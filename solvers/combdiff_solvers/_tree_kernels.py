@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from combdiff_solvers.kernels import kernel
 
 Array = Any  # numba compiles these functions
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def trees(
     first: int,
     last: int,

@@ -1,6 +1,6 @@
 """Run a kernel over the rows of a batch on several threads.
 
-Kernels are `numba.njit(nogil=True)` functions `kernel(first, last, *arrays)` that solve the rows first..last−1 and
+Kernels are `kernels.kernel` functions `kernel(first, last, *arrays)` that solve the rows first..last−1 and
 write into disjoint rows, so the answer does not depend on the number of threads. A plain thread pool is used
 instead of numba's own parallel loops because those may be entered by one thread at a time only (its
 `workqueue` layer aborts the process otherwise) and do not survive a fork.
