@@ -21,7 +21,7 @@ def knapsack(instance: dict[str, Any]) -> MixedInteger:
 class TestKnapsacks(SolverContract):
     """Each row its own weights and capacity; `tests without instances` get one for all rows."""
 
-    rows = 60
+    rows = 70
 
     def make(self) -> Solver:
         pytest.importorskip("ortools")

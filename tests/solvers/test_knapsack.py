@@ -44,11 +44,15 @@ class TestMin(TestMax):
 
 class TestMip(TestMax):
     options: ClassVar[dict[str, Any]] = {"backend": "mip"}
-    rows = 40
+    rows = 70
 
     @pytest.fixture(autouse=True)
     def need_ortools(self) -> None:
         pytest.importorskip("ortools")
+
+
+class TestMipMin(TestMip):
+    options: ClassVar[dict[str, Any]] = {"backend": "mip", "sense": "min"}
 
 
 @pytest.mark.parametrize("dimensions", [1, 3])

@@ -115,7 +115,7 @@ def test_linear_back_ends_agree_on_larger_programs() -> None:
 class TestMixed(SolverContract):
     """Continuous and integer variables, some priced, in a shape of two axes, with an h."""
 
-    rows = 60
+    rows = 70
 
     def make(self) -> Solver:
         # x0..x3 binary with Σ = 2; the continuous x4 ≥ x0 + x1 − 1 and x4 ≥ 0 costs 0.5

@@ -139,7 +139,7 @@ class TestCpModel(PairsWithH):
 class TestCpModelCircuit(SolverContract):
     """Directed tours over 4 cities: any constraint of CP-SAT may stand in the model."""
 
-    rows = 60
+    rows = 70
 
     def make(self) -> Solver:
         model = cp_model.CpModel()

@@ -31,11 +31,15 @@ class TestQuboMax(TestQubo):
 
 class TestQuboCpSat(TestQubo):
     options: ClassVar[dict[str, Any]] = {"backend": "cp_sat"}
-    rows = 30
+    rows = 70
 
     @pytest.fixture(autouse=True)
     def need_cp_sat(self) -> None:
         pytest.importorskip("combdiff_solvers.cp_sat")
+
+
+class TestQuboMaxCpSat(TestQuboCpSat):
+    options: ClassVar[dict[str, Any]] = {"backend": "cp_sat", "sense": "max"}
 
 
 class TestMaxCut(SolverContract):
@@ -56,7 +60,7 @@ class TestMinCut(TestMaxCut):
 
 class TestMaxCutCpSat(TestMaxCut):
     options: ClassVar[dict[str, Any]] = {"backend": "cp_sat"}
-    rows = 30
+    rows = 70
 
     @pytest.fixture(autouse=True)
     def need_cp_sat(self) -> None:

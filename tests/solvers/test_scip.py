@@ -12,6 +12,7 @@ import pytest
 from numpy import ndarray
 
 import combdiff
+from combdiff.solvers import MixedInteger
 from combdiff.testing import SolverContract
 from combdiff_solvers.protocol import Sense, Solver, Status
 
@@ -103,6 +104,22 @@ def test_random_models_against_enumeration(sense: str) -> None:
         np.testing.assert_allclose(found.objective, best, atol=1e-9)
         assert all((good == y).all(axis=1).any() for y in found.y)
     assert 0 < infeasible < 60
+
+
+def test_agrees_with_cp_sat_on_larger_programs() -> None:
+    pytest.importorskip("ortools")
+    rng = np.random.default_rng(5)
+    for _ in range(5):
+        A, b = rng.integers(1, 30, size=(4, 20)), rng.integers(60, 120, size=4)
+        model = pyscipopt.Model()
+        x = [model.addVar(vtype="I", ub=2) for _ in range(20)]
+        for row, most in zip(A.tolist(), b.tolist(), strict=True):
+            model.addCons(pyscipopt.quicksum(a * v for a, v in zip(row, x, strict=True)) <= most)
+        theta = rng.normal(size=(10, 20)) * 10.0 ** rng.integers(-6, 7, size=(10, 1))
+        found = combdiff.wrap(model, x, sense="max").solve(theta)
+        expected = MixedInteger(A, b, integrality=1, bounds=(0, 2), sense="max", backend="cp_sat").solve(theta)
+        assert (found.status == Status.OPTIMAL).all()
+        np.testing.assert_allclose(found.objective, expected.objective, rtol=1e-9)
 
 
 def test_earlier_rows_change_nothing() -> None:

@@ -78,7 +78,7 @@ def grids_of_four() -> ndarray:
 
 
 class TestSudoku(SolverContract):
-    rows = 40
+    rows = 70
     tolerance = 1e-14
     points = np.zeros((0, 64))
 

@@ -40,11 +40,15 @@ class TestMax(TestMin):
 
 class TestCircuit(TestMin):
     options: ClassVar[dict[str, Any]] = {"method": "cp_sat"}
-    rows = 10
+    rows = 70
 
     @pytest.fixture(autouse=True)
     def need_cp_sat(self) -> None:
         pytest.importorskip("combdiff_solvers.cp_sat")
+
+
+class TestLongestCircuit(TestCircuit):
+    options: ClassVar[dict[str, Any]] = {"method": "cp_sat", "sense": "max"}
 
 
 @pytest.mark.parametrize("cities", [3, 4, 5, 6])
