@@ -9,6 +9,7 @@ instead of numba's own parallel loops because those may be entered by one thread
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -44,26 +45,51 @@ def check_threads(threads: int | None) -> int | None:
 
 
 def for_rows(kernel: Callable[..., None], rows: int, *arrays: object, threads: int | None, grain: int = 1) -> None:
-    """Call `kernel(first, last, *arrays)` over contiguous chunks that cover 0..rows.
+    """Call `kernel(first, last, *arrays)` over contiguous pieces that cover 0..rows.
+
+    Threads take pieces as they are free, so one that wakes up late, or meets hard rows, is not waited for.
 
     Args:
         kernel: a function that lets go of the GIL.
         rows: number of rows of the batch.
         arrays: what the kernel reads and writes.
-        threads: at most so many chunks at a time; None for every core.
-        grain: rows below which a chunk is not worth a thread.
+        threads: at most so many pieces at a time; None for every core.
+        grain: rows for which it is not worth to wake up another thread; pieces may be a quarter of it.
     """
-    chunks = max(1, min(threads or available_cores(), rows // max(1, grain)))
-    if chunks == 1:
+    count = max(1, min(threads or available_cores(), rows // max(1, grain)))
+    if count == 1:
         kernel(0, rows, *arrays)
         return
+    todo = deque(_pieces(rows, count, max(1, grain // 4)))
+
+    def work() -> None:
+        while True:
+            try:
+                first, last = todo.popleft()  # atomic
+            except IndexError:
+                return
+            kernel(first, last, *arrays)
+
     global _pool
     if _pool is None:
         _pool = ThreadPoolExecutor(max_workers=available_cores(), thread_name_prefix="combdiff-rows")
-    cuts = [rows * chunk // chunks for chunk in range(chunks + 1)]
-    waiting = [_pool.submit(kernel, first, last, *arrays) for first, last in pairwise(cuts[1:])]
+    helpers = [_pool.submit(work) for _ in range(count - 1)]
     try:
-        kernel(cuts[0], cuts[1], *arrays)
+        work()
     finally:
-        for chunk in waiting:
-            chunk.result()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+
+
+def _pieces(rows: int, threads: int, least: int) -> list[tuple[int, int]]:
+    """Pieces of at least so many rows, large ones first, so that all threads end at about the same time.
+
+    >>> _pieces(100, 2, 10)
+    [(0, 33), (33, 55), (55, 70), (70, 80), (80, 90), (90, 100)]
+    """
+    cuts = [0]
+    while cuts[-1] < rows:
+        left = rows - cuts[-1]
+        cuts.append(rows if left < 2 * least else cuts[-1] + max(least, left // (threads + 1)))
+    return list(pairwise(cuts))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from combdiff_solvers.kernels import StampedFile
+from combdiff_solvers.kernels import StampedFile, fingerprint, kernel
 
 ROOT = Path(__file__).parents[2]
 INNER = """
@@ -46,6 +46,15 @@ def test_a_change_in_what_is_inlined_is_seen(tmp_path: Path) -> None:
     assert run(1) == "4 0\n"
     assert run(1) == "4 1\n"
     assert run(5) == "12 0\n"
+
+
+def test_a_change_of_options_is_seen() -> None:
+    def half(x: float) -> float:
+        return x / 2
+
+    prints = {fingerprint(kernel(**options)(half)) for options in ({}, {"error_model": "numpy"}, {"counted": False})}
+    assert len(prints) == 3
+    assert fingerprint(kernel()(half)) in prints
 
 
 def kernel_modules() -> list[ModuleType]:
