@@ -80,7 +80,7 @@ def _layers(wires: int, layout: Layout, device: torch.device) -> list[tuple[Tens
     while size <= wires:
         step = size // 2
         while step >= 1:
-            low = every[(every & step) == 0]
+            low = every[: wires // 2] + every[: wires // 2] // step * step  # the wires with a 0 at this bit
             high = low + step
             down = (low & size) != 0
             layers.append((torch.where(down, high, low), torch.where(down, low, high), size // 2 + 1))

@@ -34,6 +34,22 @@ def test_any_device_formulation_agrees_with_the_compiled_one(kind: int, n: int) 
                     assert torch.equal(found_blocks, blocks)
 
 
+@pytest.mark.parametrize("kind", [RANK_L2, SORT_L2, RANK_KL, SORT_KL])
+@pytest.mark.parametrize("eps", [1e-3, 0.05, 1.0, 20.0])
+def test_gaps_of_every_size(kind: int, eps: float) -> None:
+    """Blocks of all lengths, over several windows of exponentials; the two ways are independent of each other."""
+    generator = torch.Generator().manual_seed(int(100 * eps))
+    size = torch.tensor([1e-4, 1e-2, 0.3, 3.0, 80.0], dtype=torch.float64)
+    gaps = torch.rand(40, 150, dtype=torch.float64, generator=generator)
+    gaps *= size[torch.randint(5, gaps.shape, generator=generator)]
+    x = gaps.cumsum(-1)[:, torch.randperm(150, generator=generator)].contiguous()
+    strength = torch.full((40, 1), eps, dtype=torch.float64)
+    expected, blocks = _compiled.project(x, strength, None, kind, 1)
+    found, found_blocks = project_anywhere(x, strength, None, kind, 1)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9 * max(1.0, 1 / eps))
+    assert torch.equal(found_blocks, blocks)
+
+
 @pytest.mark.parametrize(("operator", "reg"), OPERATORS, ids=lambda v: getattr(v, "__name__", v))
 @pytest.mark.parametrize("n", [2, 5, 40])
 def test_derivatives_without_the_kernels(operator, reg, n, monkeypatch):  # type: ignore[no-untyped-def]

@@ -1,0 +1,56 @@
+"""No tensor of an operator is made on another device than its values: checked without one, on tensors without data."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from combdiff import (
+    SoftNDCGLoss,
+    SoftTopKLoss,
+    SpearmanLoss,
+    TrimmedLoss,
+    soft_argmax,
+    soft_median,
+    soft_permutation,
+    soft_quantile,
+    soft_rank,
+    soft_sort,
+    soft_topk,
+)
+from combdiff.soft import gumbel_perturbed
+
+CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    **{f"rank {m}": lambda x, m_, m=m: soft_rank(x, mask=m_, method=m) for m in ("lapsum", "neuralsort", "network")},
+    **{f"sort {m}": lambda x, m_, m=m: soft_sort(x, mask=m_, method=m) for m in ("pav", "lapsum", "softsort")},
+    **{f"{m} matrix": lambda x, m_, m=m: soft_permutation(x, mask=m_, method=m) for m in ("network", "bitonic")},
+    "rank kl": lambda x, m: soft_rank(x, "kl", torch.ones(3, 1), mask=m, descending=True),
+    "rank l2": lambda x, m: soft_rank(x, dim=0, mask=m),
+    "topk l2": lambda x, m: soft_topk(x, 2, mask=m).mask,
+    "topk kl": lambda x, m: soft_topk(x, 2, "kl", 0.3, mask=m).mask,
+    "topk lapsum": lambda x, m: soft_topk(x, 2, mask=m, method="lapsum").mask,
+    "topk softsort": lambda x, m: soft_topk(x, 2, mask=m, method="softsort").values,
+    "quantile": lambda x, m: soft_quantile(x, 0.3, mask=m),
+    "median": lambda x, m: soft_median(x, mask=m),
+    "argmax": lambda x, m: soft_argmax(x, mask=m),
+    "gumbel": lambda x, m: gumbel_perturbed(x, 3),
+    "Spearman": lambda x, m: SpearmanLoss()(x, x.detach(), mask=m),
+    "NDCG": lambda x, m: SoftNDCGLoss(k=2)(x, x.detach().abs(), m),
+    "NeuralNDCG": lambda x, m: SoftNDCGLoss(method="neuralsort")(x, x.detach().abs(), m),
+    "trimmed": lambda x, m: TrimmedLoss(0.2)(x, m),
+    "top-k loss": lambda x, m: SoftTopKLoss(1)(x, torch.zeros(3, dtype=torch.long, device=x.device)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.filterwarnings("ignore")
+def test_everything_stays_on_the_device_of_the_values(name: str) -> None:
+    with FakeTensorMode():
+        x = torch.empty(3, 5, device="meta", requires_grad=True)
+        mask = torch.empty(3, 5, dtype=torch.bool, device="meta")
+        y = CALLS[name](x, mask)
+        assert y.device.type == "meta"
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        assert gradient.device.type == "meta"
