@@ -38,7 +38,10 @@ def run_kernel(kernel: Callable[..., None], rows: int, *arguments: Any, grain: i
         arguments: what it is given; tensors arrive as arrays that share their memory.
         grain: rows below which a chunk is not worth one of `torch.get_num_threads()` threads.
     """
-    arrays = [part.detach().numpy() if isinstance(part, Tensor) else part for part in arguments]
+    arrays = [
+        part if not isinstance(part, Tensor) else part.detach().numpy() if part.requires_grad else part.numpy()
+        for part in arguments
+    ]
     for_rows(kernel, rows, *arrays, threads=torch.get_num_threads(), grain=grain)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from combdiff._bridge import run_kernel
-from combdiff.soft._argsort_kernels import argsort_rows
+from combdiff.soft._argsort_kernels import SHORT, argsort_rows
 from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
 from combdiff.soft._l2_kernels import project_l2
 from combdiff.soft._pull_back_kernels import pull_back_rank, pull_back_sort
@@ -19,10 +19,11 @@ from combdiff.soft._sort_kl_kernels import project_sort_kl
 PROJECT = {RANK_L2: project_l2, SORT_L2: project_l2, RANK_KL: project_rank_kl, SORT_KL: project_sort_kl}
 PULL_BACK = {RANK_L2: pull_back_rank, SORT_L2: pull_back_sort, RANK_KL: pull_back_rank, SORT_KL: pull_back_sort}
 GRAIN = 8192  # entries below which a chunk of rows is not worth a thread
-TINY = 7  # rows up to this length are sorted inside the kernel, which is one call a batch and has no mask
+TINY = 7  # rows up to this length are sorted by counting, if nothing is masked
 SMALL = 16, 256  # so are rows up to the first length in batches up to the second number of entries
-_NO_MASK = np.empty((1, 0), np.bool_)
-_NO_ORDER = np.empty((1, 0), np.int32)
+BITS = {4: np.uint32, 8: np.uint64}
+NO_BITS = {torch.float32: np.empty((1, 0), np.uint32), torch.float64: np.empty((1, 0), np.uint64)}
+NO_MASK, NO_ORDER = np.empty((1, 0), np.bool_), np.empty((1, 0), np.int32)
 
 
 def serves(x: Tensor) -> bool:
@@ -30,12 +31,14 @@ def serves(x: Tensor) -> bool:
     return x.device.type == "cpu"
 
 
-def _sort_and_project(
-    first: int, last: int, kind: int, sign: int, x: Any, mask: Any, strength: Any, out: Any, block: Any
+def _project_rows(
+    first: int, last: int, kind: int, sign: int, x: Any, mask: Any, strength: Any, order: Any, out: Any, block: Any
 ) -> None:
-    order = np.empty((last, x.shape[1]), np.int32)
-    argsort_rows(first, last, x, mask, sign > 0, order)
-    PROJECT[kind](first, last, kind, sign, x, mask, strength, order, out, block)
+    bits = x.view(BITS[x.dtype.itemsize])
+    if x.shape[1] <= SHORT:
+        order = np.empty((last, x.shape[1]), np.int32)
+        argsort_rows(first, last, x, bits, mask, sign > 0, order)
+    PROJECT[kind](first, last, kind, sign, x, bits, mask, strength, order, out, block)
 
 
 def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
@@ -55,10 +58,11 @@ def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int,
     out, block = torch.empty_like(x), torch.empty(x.shape, dtype=torch.int32)
     eps, grain = _strengths(strength), 1 + GRAIN // (n + 1)
     if mask is None and (n <= TINY or (n <= SMALL[0] and rows * n <= SMALL[1])):
-        run_kernel(PROJECT[kind], rows, kind, sign, x, _NO_MASK, eps, _NO_ORDER, out, block, grain=grain)
+        bits = NO_BITS[x.dtype]
+        run_kernel(PROJECT[kind], rows, kind, sign, x, bits, NO_MASK, eps, NO_ORDER, out, block, grain=grain)
     else:
-        valid = _NO_MASK if mask is None else mask
-        run_kernel(_sort_and_project, rows, kind, sign, x, valid, eps, out, block, grain=grain)
+        valid = NO_MASK if mask is None else mask
+        run_kernel(_project_rows, rows, kind, sign, x, valid, eps, NO_ORDER, out, block, grain=grain)
     return out, block
 
 

@@ -22,7 +22,7 @@ _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # from fdlibm's e_exp.c
 
 
-@kernel(error_model="numpy", inline="always")
+@kernel(counted=False, error_model="numpy", fastmath={"contract"})  # multiply and add in one
 def exp_inplace(u: Array, first: int, last: int, powers: Array) -> None:
     """u[first:last] = exp(u[first:last]), for LOWEST <= u <= 0; entries below LOWEST count as LOWEST.
 

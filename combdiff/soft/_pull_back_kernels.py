@@ -26,7 +26,7 @@ from combdiff_solvers.kernels import kernel
 Array = Any
 
 
-@kernel(inline="always")
+@kernel(counted=False, inline="always")
 def _is_poisoned(r: int, block: Array, grad: Array) -> bool:
     """Whether row r holds a NaN; if so, its gradient is written."""
     n = block.shape[1]
@@ -37,28 +37,21 @@ def _is_poisoned(r: int, block: Array, grad: Array) -> bool:
     return True
 
 
-@kernel(error_model="numpy")
-def pull_back_rank(
+@kernel(counted=False, error_model="numpy")
+def _rank_rows(
     first: int,
     last: int,
     kind: int,
     sign: int,
-    x: Array,
     strength: Array,
     out: Array,
     block: Array,
     grad_out: Array,
     grad: Array,
+    total: Array,
+    count: Array,
 ) -> None:
-    """Rows first..last−1 of the product of `grad_out` (rows, n) with the Jacobian of the ranks.
-
-    Args:
-        kind, sign, x, strength: as in `project_l2`.
-        out, block: what it, or `project_rank_kl`, wrote.
-        grad: (rows, n), written.
-    """
-    n = x.shape[1]
-    total, count = np.empty(n), np.empty(n)
+    n = out.shape[1]
     for r in range(first, last):
         if _is_poisoned(r, block, grad):
             continue
@@ -81,7 +74,31 @@ def pull_back_rank(
             grad[r, i] = weight * (grad_out[r, i] - total[b]) if b >= 0 else 0.0
 
 
-@kernel(inline="always")
+@kernel()
+def pull_back_rank(
+    first: int,
+    last: int,
+    kind: int,
+    sign: int,
+    x: Array,
+    strength: Array,
+    out: Array,
+    block: Array,
+    grad_out: Array,
+    grad: Array,
+) -> None:
+    """Rows first..last−1 of the product of `grad_out` (rows, n) with the Jacobian of the ranks.
+
+    Args:
+        kind, sign, x, strength: as in `project_l2`.
+        out, block: what it, or `project_rank_kl`, wrote.
+        grad: (rows, n), written.
+    """
+    n = x.shape[1]
+    _rank_rows(first, last, kind, sign, strength, out, block, grad_out, grad, np.empty(n), np.empty(n))
+
+
+@kernel(counted=False, inline="always")
 def _below_peak(r: int, sign: int, x: Array, block: Array, peak: Array, base: int, gap: Array) -> None:
     """gap[base + i] = t_i minus the largest t of its block; 0 for what is in none."""
     n = x.shape[1]
@@ -96,25 +113,23 @@ def _below_peak(r: int, sign: int, x: Array, block: Array, peak: Array, base: in
         gap[base + i] = sign * x[r, i] - peak[b] if b >= 0 else 0.0
 
 
-@kernel(error_model="numpy")
-def pull_back_sort(
+@kernel(counted=False, error_model="numpy")
+def _sort_rows(
     first: int,
     last: int,
-    kind: int,
+    kl: bool,
     sign: int,
     x: Array,
-    strength: Array,
-    out: Array,
     block: Array,
     grad_out: Array,
     grad: Array,
+    tile: int,
+    total: Array,
+    count: Array,
+    share: Array,
+    powers: Array,
 ) -> None:
-    """As `pull_back_rank`, for the sorted values of `project_l2` or `project_sort_kl`."""
     n = x.shape[1]
-    kl = kind == SORT_KL
-    tile = rows_of_tile(last - first, n)
-    total, count, share = np.empty(n), np.empty(n), np.ones(tile * n)
-    powers = np.empty(tile * n if kl else 0, np.int64)
     for top in range(first, last, tile):
         rows = min(tile, last - top)
         if kl:
@@ -143,3 +158,24 @@ def pull_back_sort(
             for i in range(n):
                 b = block[r, i]
                 grad[r, i] = share[base + i] * total[b] if b >= 0 else 0.0
+
+
+@kernel()
+def pull_back_sort(
+    first: int,
+    last: int,
+    kind: int,
+    sign: int,
+    x: Array,
+    strength: Array,
+    out: Array,
+    block: Array,
+    grad_out: Array,
+    grad: Array,
+) -> None:
+    """As `pull_back_rank`, for the sorted values of `project_l2` or `project_sort_kl`."""
+    n, kl = x.shape[1], kind == SORT_KL
+    tile = rows_of_tile(last - first, n)
+    powers = np.empty(tile * n if kl else 0, np.int64)
+    total, count, share = np.empty(n), np.empty(n), np.ones(tile * n)
+    _sort_rows(first, last, kl, sign, x, block, grad_out, grad, tile, total, count, share, powers)

@@ -18,29 +18,7 @@ from combdiff_solvers.kernels import kernel
 Array = Any
 
 
-@kernel(inline="always")
-def argsort_tiny(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
-    """Argsort row r of x into order[o] by counting, for each entry, those before it: few steps without a branch.
-
-    Of a row with a NaN it writes only some indices, a NaN's first.
-    """
-    n = x.shape[1]
-    spoilt = -1
-    for i in range(n):
-        value = x[r, i]
-        at = 0
-        for j in range(i):
-            at += x[r, j] >= value if flip else x[r, j] <= value
-        for j in range(i + 1, n):
-            at += x[r, j] > value if flip else x[r, j] < value
-        order[o, at] = i
-        if value != value:
-            spoilt = i
-    if spoilt >= 0:
-        order[o, 0] = spoilt
-
-
-@kernel(inline="always")
+@kernel(counted=False, inline="always")
 def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: int, t: Array) -> tuple[int, int, int]:
     """Write t of row r, in the order order[o], from t[base] on.
 
@@ -69,7 +47,7 @@ def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: i
     return low, high, base + k
 
 
-@kernel(inline="always")
+@kernel(counted=False, inline="always")
 def finish(
     r: int,
     sign: int,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from combdiff_solvers.kernels import kernel
 
 SPAN = 300.0  # of the exponents of a window
@@ -17,7 +19,7 @@ TILE = 512  # entries whose exponentials are taken at once: short rows fill vect
 Array = Any
 
 
-@kernel(error_model="numpy", inline="always")
+@kernel(counted=False, error_model="numpy", inline="always")
 def windows(t: Array, low: int, high: int, scale: float, step: float, window: Array, u: Array) -> bool:
     """Cut t[low:high] such that (t[first] − t[last]) scale and (last − first) step are at most SPAN in every window.
 
@@ -39,7 +41,7 @@ def windows(t: Array, low: int, high: int, scale: float, step: float, window: Ar
     return True
 
 
-@kernel(inline="always")
+@kernel(counted=False, inline="always")
 def zero_outside(u: Array, base: int, low: int, high: int, end: int) -> None:
     """u[base:low] = u[high:end] = 0."""
     for p in range(base, low):
@@ -48,7 +50,24 @@ def zero_outside(u: Array, base: int, low: int, high: int, end: int) -> None:
         u[p] = 0.0
 
 
-@kernel(inline="always")
+@kernel(counted=False, inline="always")
 def rows_of_tile(rows: int, n: int) -> int:
     """How many of the rows of length n are taken at once."""
     return max(1, min(rows, TILE // max(n, 1)))
+
+
+@kernel()
+def tile_scratch(rows: int, n: int) -> Any:
+    """What a kl projection needs for a tile: t, its exponentials, powers of two, windows and whether there are several,
+    the ends of each walk; and for one row at a time: where blocks start, and two sums of each."""
+    return (
+        np.empty(rows * n),
+        np.empty(rows * n),
+        np.empty(rows * n, np.int64),
+        np.empty(rows * n, np.int64),
+        np.empty(rows, np.bool_),
+        np.empty((rows, 3), np.int64),
+        np.empty(n + 1, np.int64),
+        np.empty(n),
+        np.empty(n),
+    )
