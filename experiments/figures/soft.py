@@ -16,12 +16,13 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk
+from combdiff import soft_argmax, soft_median, soft_permutation, soft_quantile, soft_rank, soft_sort, soft_topk
 
 DOCS = Path(__file__).parents[2] / "docs"
 OTHERS = torch.tensor([0.0, 1.0, 2.2, 3.0], dtype=torch.float64)
 STRENGTHS = (0.03, 0.3, 1.0, 3.0)
 OF_SORT = (0.3, 1.5, 3.0, 10.0)  # the unit of ε is turned around
+MATRICES = ("neuralsort", "softsort", "sinkhorn", "network", "bitonic")
 Curve = Callable[[Tensor, float], Tensor]
 
 
@@ -72,8 +73,18 @@ def main() -> None:
     )
     draw("topk", {"v among the top 2, l2": top("pav"), "kl": top("pav", "kl"), "lapsum": top("lapsum")})
     draw(
+        "topk_values",
+        {f"sum of the top 2, {r}": lambda x, eps, r=r: soft_topk(x, 2, r, eps).values.sum(-1) for r in ("l2", "kl")},
+        OF_SORT,
+    )
+    draw(
+        "permutation_share",
+        {f"v first, {m}": lambda x, eps, m=m: soft_permutation(x, eps, method=m)[:, 0, 0] for m in MATRICES},
+    )
+    draw(
         "quantile",
         {
+            "quantile 0.3, l2": lambda x, eps: soft_quantile(x, 0.3, "l2", eps),
             "median, l2": lambda x, eps: soft_median(x, "l2", eps),
             "argmax, l2 (index 0 is v)": lambda x, eps: soft_argmax(x, "l2", eps),
             "argmax, kl": lambda x, eps: soft_argmax(x, "kl", eps),
@@ -81,7 +92,7 @@ def main() -> None:
     )
     figure, axes = plt.subplots(1, 5, figsize=(13, 3))
     x = torch.tensor([3.0, 0.0, 2.2, 1.0], dtype=torch.float64)
-    for axis, method in zip(axes, ("neuralsort", "softsort", "sinkhorn", "network", "bitonic"), strict=True):
+    for axis, method in zip(axes, MATRICES, strict=True):
         axis.imshow(soft_permutation(x, 0.6, method=method), vmin=0, vmax=1, cmap="Blues")
         axis.set_title(method, fontsize=10)
         axis.set_xticks(range(4), ["3", "0", "2.2", "1"])
