@@ -23,7 +23,7 @@ from torch import Tensor
 from combdiff.soft._formula import evaluate, inverse, working
 from combdiff.soft._kinds import HARD, POISONED, RANK_KL, RANK_L2, SORT_KL
 
-MOST_STEPS = 30  # a bridge takes three or four
+L2_STEPS, KL_STEPS = 200, 30  # a bridge takes three or four; blocks of kl are corrected afterwards
 DIGITS = 1e-13  # heights that differ by less, relatively, are equal
 
 
@@ -208,7 +208,7 @@ def _bridge(
 
     a, b = active.long(), active.long()
     slope = slope_of(a, b, torch.zeros(a.shape, dtype=left[0].dtype, device=a.device))
-    for _ in range(MOST_STEPS):
+    for _ in range(KL_STEPS if logarithmic else L2_STEPS):
         line = slope[..., None]
         line_left, line_right = (line + left[1], line + right[1]) if logarithmic else (line * left[1], line * right[1])
         nearer = furthest(line_left, left[0], left[2], a), furthest(right[0], line_right, right[2], b)
