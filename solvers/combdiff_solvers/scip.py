@@ -12,7 +12,7 @@ from numpy import ndarray
 from pyscipopt import Model, Variable
 
 from combdiff_solvers._priced import priced, settle_sense
-from combdiff_solvers._row_loop import Answer, PerThread, solve_rows
+from combdiff_solvers._row_loop import Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers._scip_engine import ScipEngine, ScipProblem
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, refuse_instances
@@ -75,17 +75,8 @@ class ScipModel:
         self.sense = settle_sense(sense, problem.maximize, bool(problem.costs.any()))
         self._problem = problem
         self._indices = np.array(indices, dtype=np.int64)
-        self._engines: PerThread[ScipEngine] = PerThread(partial(ScipModel._build, self))
-
-    def _build(self) -> ScipEngine:
-        return ScipEngine(self._problem, self._indices, self.sense, self.limits)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_engines"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._engines = PerThread(partial(ScipModel._build, self))
+        build = partial(ScipEngine, problem, self._indices, self.sense, self.limits)  # without self: that is a cycle
+        self._engines: PerThread[ScipEngine] = PerThread(build)
 
     def check(self) -> None:
         """Build this thread's model now.
@@ -106,6 +97,33 @@ class ScipModel:
             return engine.solve(theta[row], seconds)
 
         return solve_rows(theta, self.limits.start(), solve_row)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
+
+        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
+        proof, for at most `time_limit` seconds a row. NaN where y has no feasible completion (or none was proven the
+        best in that time), and in a row of y with NaN.
+
+        >>> model = Model()
+        >>> x, z = model.addVar(vtype="B"), model.addVar(vtype="I", ub=5)
+        >>> least = model.addCons(z >= 2 + 2 * x)
+        >>> model.setObjective(3 * z)
+        >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
+        array([ 6. , 12.5])
+        """
+        refuse_instances(self, instances)
+        theta = as_rows(theta, self.shape)
+        costs = self._problem.costs
+        if not np.delete(costs, self._indices).any():
+            return value_rows(theta, y, lambda row: float(y[row] @ costs[self._indices]) + self._problem.offset)
+
+        def h(row: int) -> float:
+            return h_of(self._engines.get().complete(y[row], self.limits.time_limit), self.sense)
+
+        return value_rows(theta, y, h)
 
 
 @wrap.register(Model)
@@ -134,9 +152,16 @@ def wrap_scip(
             )
         if variable.ptr() not in own:
             raise ValueError(f"variable {variable.name} is not of this model")
-        return own[variable.ptr()]
+        place = own[variable.ptr()]
+        if place in problem.indicators:
+            raise ValueError(
+                f"variable {variable.name} is an indicator variable that SCIP made for a cardinality constraint, and "
+                "is not held to what it indicates: price variables of your own"
+            )
+        return place
 
+    problem = ScipProblem.of(model)
     indices, shape = priced(variables, index_of, "SCIP variables")
-    solver = ScipModel(ScipProblem.of(model), indices, shape, sense, limits)
+    solver = ScipModel(problem, indices, shape, sense, limits)
     solver.check()
     return solver
