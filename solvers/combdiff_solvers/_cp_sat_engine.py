@@ -88,18 +88,20 @@ class CpSatEngine:
     )  # a refinement may take so much deterministic time: a constant, and a multiple of the first solve
 
     def __init__(
-        self, proto: str, objective: Objective, sense: Sense, limits: Limits, parameters: Mapping[str, Any]
+        self,
+        proto: str,
+        objective: Objective,
+        sense: Sense,
+        limits: Limits,
+        parameters: Mapping[str, Any],
+        typical: Float64[ndarray, " n"] | None = None,
     ) -> None:
         self._model = helper.CpModelProto()
         self._model.parse_text_format(proto)
         self._objective = objective
         self._sign = sense.sign
         self._limits = limits
-        domains = [self._model.variables[int(i)].domain for i in objective.variables]
-        self._box = Box(
-            np.array([domain[0] for domain in domains], dtype=np.float64),
-            np.array([domain[len(domain) - 1] for domain in domains], dtype=np.float64),
-        )
+        self._box = self._bounds()
         self._model.objective.vars.extend(objective.variables.tolist())
         self._settings = helper.SatParameters()
         defaults = {
@@ -112,8 +114,17 @@ class CpSatEngine:
         }
         for name, value in {**defaults, **parameters}.items():
             setattr(self._settings, name, value)
+        if typical is not None:
+            self._hint(typical)
 
-    def hint(self, theta: Float64[ndarray, " n"]) -> None:
+    def _bounds(self) -> Box:
+        domains = [self._model.variables[int(i)].domain for i in self._objective.variables]
+        return Box(
+            np.array([domain[0] for domain in domains], dtype=np.float64),
+            np.array([domain[len(domain) - 1] for domain in domains], dtype=np.float64),
+        )
+
+    def _hint(self, theta: Float64[ndarray, " n"]) -> None:
         """Begin every search at the solution for these costs."""
         costs, rest = self._costs(theta)
         end = self._run(self._model, scale(costs, self._box, rest), self._limits.time_limit)
@@ -123,8 +134,33 @@ class CpSatEngine:
             self._model.solution_hint.vars.extend(list(range(len(end.everything))))
             self._model.solution_hint.values.extend(end.everything)
 
-    def solve(self, theta: Float64[ndarray, " n"], seconds: float | None) -> Answer:
-        """Solve one row."""
+    def solve(
+        self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
+    ) -> Answer:
+        """Solve one row, with the variables of these indices fixed at these values."""
+        if not fixed:
+            return self._solve(theta, seconds)
+        domains = {place: list(self._model.variables[place].domain) for place in fixed}
+        for place, value in fixed.items():
+            spans = zip(domains[place][::2], domains[place][1::2], strict=True)
+            if not any(least <= value <= most for least, most in spans):
+                return Answer(Status.INFEASIBLE)
+        box = self._box
+        try:
+            for place, value in fixed.items():
+                self._set_domain(place, [value, value])
+            self._box = self._bounds()
+            return self._solve(theta, seconds)
+        finally:
+            for place, domain in domains.items():
+                self._set_domain(place, domain)
+            self._box = box
+
+    def _set_domain(self, place: int, domain: list[int]) -> None:
+        self._model.variables[place].domain.clear()
+        self._model.variables[place].domain.extend(domain)
+
+    def _solve(self, theta: Float64[ndarray, " n"], seconds: float | None) -> Answer:
         clock = Clock(Limits(batch_time_limit=seconds))
         costs, rest = self._costs(theta)
         scaled = scale(costs, self._box, rest)
@@ -178,7 +214,7 @@ class CpSatEngine:
     def _run(self, model: Any, scaled: Scaled, seconds: float | None, work: float | None = None) -> _End:
         model.objective.coeffs.clear()
         model.objective.coeffs.extend(scaled.coefficients.tolist())
-        self._settings.max_time_in_seconds = float("inf") if seconds is None else seconds
+        self._settings.max_time_in_seconds = float("inf") if seconds is None else max(seconds, 0.0)
         gap = self._limits.absolute_gap
         self._settings.absolute_gap_limit = float(np.ldexp(gap, scaled.exponent)) if gap else 0.0
         patience = self._settings.max_deterministic_time

@@ -10,6 +10,7 @@ from ortools.sat.python import cp_model_helper as helper
 
 MULTIPLIERS = [10.0**power for power in range(10)] + [2.0**power for power in range(1, 31)]
 LEAST, MOST = -(2**63), 2**63 - 1
+LARGEST = 2.0**62  # CP-SAT's bounds of variables are smaller
 
 
 def integer_multiplier(coefficients: Float64[ndarray, " k"]) -> float | None:
@@ -39,13 +40,21 @@ def cp_model_text(
     """The CpModelProto, as text, of an integer program.
 
     Raises:
-        ValueError: for a continuous or unbounded variable, or a row that cannot be made integer.
+        ValueError: for a continuous or unbounded variable, numbers that are too large for CP-SAT, or a row that cannot
+            be made integer.
     """
     open_ = ~integer | ~np.isfinite(lower) | ~np.isfinite(upper)
     if open_.any():
         column = int(np.flatnonzero(open_)[0])
         what = "continuous" if not integer[column] else "unbounded"
         raise ValueError(f"variable {column} is {what}, but 'cp_sat' needs bounded integers: use 'scip' or 'highs'")
+    large = np.maximum(np.abs(lower), np.abs(upper)) >= LARGEST
+    if large.any():
+        column = int(np.flatnonzero(large)[0])
+        raise ValueError(
+            f"variable {column} has bounds [{lower[column]:.6g}, {upper[column]:.6g}], but 'cp_sat' needs them within "
+            "2^62: use 'scip' or 'highs', or closer bounds"
+        )
     model = helper.CpModelProto()
     for least, most in zip(np.ceil(lower).tolist(), np.floor(upper).tolist(), strict=True):
         variable = helper.IntegerVariableProto()
@@ -58,9 +67,12 @@ def cp_model_text(
             raise ValueError(
                 f"row {row} cannot be scaled to integers (tried up to 1e9): use 'scip' or 'highs', or round it"
             )
+        coefficients = np.rint(matrix.data[part] * multiplier)
+        if (np.abs(coefficients) >= LARGEST).any():
+            raise ValueError(f"row {row} has coefficients beyond 2^62 as integers: use 'scip' or 'highs', or scale it")
         constraint = helper.ConstraintProto()
         constraint.linear.vars.extend(matrix.indices[part].tolist())
-        constraint.linear.coeffs.extend([int(c) for c in np.rint(matrix.data[part] * multiplier)])
+        constraint.linear.coeffs.extend([int(c) for c in coefficients])
         sides = [_side(row_lower[row] * multiplier, up=True), _side(row_upper[row] * multiplier, up=False)]
         constraint.linear.domain.extend(sides if sides[0] <= sides[1] else [])
         model.constraints.append(constraint)
@@ -75,7 +87,7 @@ def cp_model_text(
 
 def _side(value: float, up: bool) -> int:
     """The integer that bounds what `value` bounds; within 1e-9 of an integer counts as that (other back ends: 1e-6)."""
-    if np.isinf(value):
+    if abs(value) >= -float(LEAST):
         return MOST if value > 0 else LEAST
     near = np.rint(value)
     if abs(value - near) <= max(1e-9, 4 * np.finfo(np.float64).eps * abs(value)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,12 +15,15 @@ from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers._cp_sat_engine import CpSatEngine, Objective
 from combdiff_solvers._priced import priced, settle_sense
-from combdiff_solvers._row_loop import Answer, PerThread, solve_rows
+from combdiff_solvers._row_loop import Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, refuse_instances
+from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, refuse_instances
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["CpSatModel", "wrap_cp_sat"]
+
+WHOLE = 1e-6
+"""a y that is nearer to an integer stands for it"""
 
 
 class CpSatModel:
@@ -80,6 +84,7 @@ class CpSatModel:
         if not len(model.variables):
             raise ValueError("the model is empty: it has no variables")
         self._h, maximize, has_objective = Objective.take_from(model)
+        self._crossed = _take_crossed_bounds(model)
         problem = helper.CpSatHelper.validate_model(model)
         if problem:
             raise ValueError(f"CP-SAT finds the model invalid: {problem}")
@@ -93,34 +98,84 @@ class CpSatModel:
         self._proto = str(model)
         self._indices = np.array(indices, dtype=np.int64)
         self._typical = None if warm_start is None else as_rows(np.reshape(warm_start, (1, -1)), self.shape)[0]
-        self._engines: PerThread[CpSatEngine] = PerThread(partial(CpSatModel._build, self))
-
-    def _build(self) -> CpSatEngine:
-        objective = self._h.priced_at(self._indices)
-        engine = CpSatEngine(self._proto, objective, self.sense, self.limits, self.parameters)
-        if self._typical is not None:
-            engine.hint(self._typical)
-        return engine
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_engines"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._engines = PerThread(partial(CpSatModel._build, self))
+        settings = (self._proto, self._h.priced_at(self._indices), self.sense)
+        build = partial(CpSatEngine, *settings, self.limits, self.parameters, self._typical)  # no self: a cycle
+        self._engines: PerThread[CpSatEngine] = PerThread(build)
+        exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)
+        self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
         """Solve every row of θ, (b, n); n is the product of `shape`."""
         refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+        return self._solve(as_rows(theta, self.shape), lambda row: {})
+
+    def _solve(self, theta: Float64[ndarray, "b n"], fixed: Callable[[int], Mapping[int, int] | None]) -> Solutions:
+        """Solve every row with some variables `fixed(row)` at their values; None for a row that nothing satisfies."""
         clock = self.limits.start()
         engine = self._engines.get() if len(theta) else None
 
         def solve_row(row: int, seconds: float | None) -> Answer:
             assert engine is not None
-            return engine.solve(theta[row], seconds)
+            held = fixed(row)
+            if held is None or self._crossed is not None:
+                return Answer(Status.INFEASIBLE, message=self._crossed)
+            return engine.solve(theta[row], seconds, held)
 
         return solve_rows(theta, clock, solve_row)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
+
+        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
+        proof, for at most `time_limit` seconds a row. NaN where y has no feasible completion (or none was proven the
+        best in that time), and in a row of y with NaN.
+
+        >>> model = cp_model.CpModel()
+        >>> x, z = model.new_bool_var("x"), model.new_int_var(0, 5, "z")
+        >>> _ = model.add(z >= 2 + 2 * x)
+        >>> model.minimize(3 * z)
+        >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
+        array([ 6. , 12.5])
+        """
+        refuse_instances(self, instances)
+        return self._value(y, as_rows(theta, self.shape), lambda row: {})
+
+    def _value(
+        self,
+        y: Float64[ndarray, "b n"],
+        theta: Float64[ndarray, "b n"],
+        fixed: Callable[[int], Mapping[int, int] | None],
+    ) -> Float64[ndarray, " b"]:
+        own = dict(zip(self._h.variables.tolist(), self._h.costs.tolist(), strict=True))
+        costs = np.array([own.pop(place, 0.0) for place in self._indices.tolist()])
+        if not any(own.values()):
+            return value_rows(theta, y, lambda row: float(y[row] @ costs) + self._h.offset)
+
+        def h(row: int) -> float:
+            whole, held = np.rint(y[row]).astype(np.int64).tolist(), fixed(row)
+            if held is None or self._crossed is not None or (np.abs(y[row] - whole) > WHOLE).any():
+                return float("nan")
+            priced_at = dict(zip(self._indices.tolist(), whole, strict=True))
+            if any(priced_at.get(place, value) != value for place, value in held.items()):
+                return float("nan")
+            zeros = np.zeros(len(whole))
+            return h_of(self._completions.get().solve(zeros, self.limits.time_limit, {**held, **priced_at}), self.sense)
+
+        return value_rows(theta, y, h)
+
+
+def _take_crossed_bounds(model: Any) -> str | None:
+    """What variable no value is left for, so that nothing can be feasible; its domain becomes {0}. None for nothing."""
+    crossed = None
+    for place, variable in enumerate(model.variables):
+        domain = list(variable.domain)
+        if not domain or (len(domain) == 2 and domain[0] > domain[1]):
+            crossed = crossed or f"no integer is left between the bounds of variable {variable.name or place}"
+            variable.domain.clear()
+            variable.domain.extend([0, 0])
+    return crossed
 
 
 @wrap.register(cp_model.CpModel)

@@ -32,9 +32,13 @@ def linear_solver(
 ) -> Solver:
     """A `CpSatModel` for `backend="cp_sat"`, a `MathOptModel` for every other one.
 
+    The proto is taken over, without its names: back ends refuse a name that comes twice.
+
     Raises:
         ValueError: for an unknown back end, or a model that it cannot take.
     """
+    proto.variables.ClearField("names")
+    proto.linear_constraints.ClearField("names")
     if backend == "cp_sat":
         columns = Columns(proto)
         text = _as_cp_model(proto, columns)

@@ -79,10 +79,13 @@ class Qubo:
             bits = _enumerate(0.5 * self.sense.sign * (square + square.swapaxes(1, 2)), self.threads)
             return Solutions.from_y((bits[:, :, None] * bits[:, None, :]).reshape(theta.shape), theta)
         i, j = self._pairs.T
+        huge = np.abs(theta).max(axis=1, initial=0.0) > np.finfo(np.float64).max / 4  # θᵢⱼ + θⱼᵢ could overflow
+        square = np.where(huge[:, None, None], square / 4, square)
         found = self._model.solve(np.where(i == j, square[:, i, j], square[:, i, j] + square[:, j, i]))
         y = np.empty_like(square)
         y[:, i, j] = y[:, j, i] = found.y
-        return Solutions.from_y(y.reshape(theta.shape), theta, found.status, found.messages)
+        messages = {row: said + " (for theta / 4)" if huge[row] else said for row, said in found.messages.items()}
+        return Solutions.from_y(y.reshape(theta.shape), theta, found.status, messages)
 
 
 class MaxCut:

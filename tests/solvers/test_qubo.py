@@ -96,6 +96,18 @@ def test_the_two_sides_of_theta_price_the_same_product() -> None:
     np.testing.assert_array_equal(y[0], y[1])
 
 
+@pytest.mark.parametrize("backend", ["enumeration", "cp_sat"])
+def test_entries_near_the_largest_double(backend: Any) -> None:
+    if backend == "cp_sat":
+        pytest.importorskip("combdiff_solvers.cp_sat")
+    theta = np.array([[1e308] * 4, [-1e308] * 4, [-1e308, 1e308, 1e308, 1e308], [-1.0, 3.0, 0.0, -2.0]])
+    before = theta.copy()
+    found = Qubo(2, backend=backend).solve(theta)
+    assert (found.status == Status.OPTIMAL).all()
+    np.testing.assert_array_equal(found.y, [[0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 1]])
+    np.testing.assert_array_equal(theta, before)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="too many to enumerate"):
         Qubo(40, backend="enumeration")
