@@ -49,7 +49,7 @@ def max_sat(variables: int) -> Solver:
     clauses = [
         (rng.choice(variables, 3, replace=False) + 1) * rng.choice([-1, 1], 3) for _ in range(int(3.7 * variables))
     ]
-    return wrap(CNF(from_clauses=[clause.tolist() for clause in clauses]), list(range(1, variables + 1)))
+    return wrap(CNF(from_clauses=[clause.tolist() for clause in clauses]), list(range(1, variables + 1)), backend="rc2")
 
 
 def compare(name: str, solver: Solver, rows: int) -> None:

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 
 from combdiff_solvers.formula import MAX_VARIABLES, AtMost, Formula, Soft
 from combdiff_solvers.protocol import Sense
 
 _HEADER = re.compile(r"\*\s*#variable=\s*([0-9]{1,18})\s+#constraint=\s*([0-9]{1,18})")
+_MARK = re.compile(r"(>=|<=|(?<![<>])=|:)")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}")
 _LITERAL = re.compile(r"(~?)x([0-9]{1,18})")
 
 
-def read_opb(text: str) -> tuple[Formula, Sense | None]:
+def read_opb(lines: Iterable[str]) -> tuple[Formula, Sense | None]:
     """Read linear pseudo-Boolean constraints, and an objective `min:` or `max:` if there is one.
 
     h is that objective. Products of variables, and soft constraints (`.wbo`), are refused.
 
-    >>> formula, sense = read_opb("* #variable= 2 #constraint= 1\\nmin: +3 x1 -1 x2 ;\\n+1 x1 +1 ~x2 >= 1 ;\\n")
+    >>> formula, sense = read_opb(["* #variable= 2 #constraint= 1", "min: +3 x1 -1 x2 ;", "+1 x1 +1 ~x2 >= 1 ;"])
     >>> formula.at_most, sense
     ((AtMost(literals=(-1, 2), bound=1, weights=(1, 1)),), <Sense.MIN: 'min'>)
     """
-    header = _HEADER.match(text)
-    lines = [line for line in text.split("\n") if not line.startswith("*")]
-    *statements, rest = re.sub(r"(>=|<=|(?<![<>])=|;|:)", r" \1 ", "\n".join(lines)).split(";")
-    if rest.strip():
-        raise ValueError(f"it ends inside a statement, {rest.strip()[:40]!r}: it was cut short")
+    lines = iter(lines)
+    first = next(lines, "")
+    header = _HEADER.match(first)
     objective: list[tuple[int, int]] = []
     sense: Sense | None = None
     at_most: list[AtMost] = []
     constraints = 0
-    for number, statement in enumerate(statements, start=1):
-        words = statement.split()
+    for number, words in enumerate(_statements(chain([first], lines)), start=1):
         if words[1:2] == [":"] and words[0] in ("min", "max"):
             if number > 1:
                 raise ValueError("the objective has to be the first statement, and there is only one")
@@ -54,6 +53,21 @@ def read_opb(text: str) -> tuple[Formula, Sense | None]:
     if variables > MAX_VARIABLES:
         raise ValueError(f"it has {variables} variables, and more than {MAX_VARIABLES} are refused")
     return _with_objective(variables, at_most, objective, sense), sense
+
+
+def _statements(lines: Iterable[str]) -> Iterator[list[str]]:
+    """The words between semicolons, without comment lines."""
+    words: list[str] = []
+    for line in lines:
+        if not line or line.startswith("*"):
+            continue
+        *ends, rest = _MARK.sub(r" \1 ", line).split(";")
+        for end in ends:
+            yield words + end.split()
+            words = []
+        words += rest.split()
+    if words:
+        raise ValueError(f"it ends inside a statement, {' '.join(words)[:40]!r}: it was cut short")
 
 
 def _terms(words: list[str], statement: int) -> list[tuple[int, int]]:

@@ -15,6 +15,9 @@ from combdiff_solvers.protocol import Sense, Solutions, Status
 
 T = TypeVar("T")
 
+WHOLE = 1e-6
+"""a y of integers that is nearer to one stands for it"""
+
 SPENT = "the batch_time_limit was spent before this row began: raise it, or solve smaller batches"
 
 

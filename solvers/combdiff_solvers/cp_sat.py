@@ -15,15 +15,12 @@ from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers._cp_sat_engine import CpSatEngine, Objective
 from combdiff_solvers._priced import priced, settle_sense
-from combdiff_solvers._row_loop import Answer, PerThread, h_of, solve_rows, value_rows
+from combdiff_solvers._row_loop import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, refuse_instances
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["CpSatModel", "wrap_cp_sat"]
-
-WHOLE = 1e-6
-"""a y that is nearer to an integer stands for it"""
 
 
 class CpSatModel:
@@ -111,17 +108,16 @@ class CpSatModel:
 
     def _solve(self, theta: Float64[ndarray, "b n"], fixed: Callable[[int], Mapping[int, int] | None]) -> Solutions:
         """Solve every row with some variables `fixed(row)` at their values; None for a row that nothing satisfies."""
-        clock = self.limits.start()
-        engine = self._engines.get() if len(theta) else None
+        return solve_rows(
+            theta, self.limits.start(), lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds)
+        )
 
-        def solve_row(row: int, seconds: float | None) -> Answer:
-            assert engine is not None
-            held = fixed(row)
-            if held is None or self._crossed is not None:
-                return Answer(Status.INFEASIBLE, message=self._crossed)
-            return engine.solve(theta[row], seconds, held)
-
-        return solve_rows(theta, clock, solve_row)
+    def _solve_one(
+        self, theta: Float64[ndarray, " n"], fixed: Mapping[int, int] | None, seconds: float | None
+    ) -> Answer:
+        if fixed is None or self._crossed is not None:
+            return Answer(Status.INFEASIBLE, message=self._crossed)
+        return self._engines.get().solve(theta, seconds, fixed)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None

@@ -1,4 +1,5 @@
-"""Formula files: DIMACS `.cnf`, `.wcnf` (old and new format), pseudo-Boolean `.opb`; plain or `.gz`.
+"""Formula files: DIMACS `.cnf`, `.wcnf` (old and new format), PySAT's `.cnf+` and `.wcnf+`, pseudo-Boolean
+`.opb`; plain or `.gz`.
 
 The readers are strict: what a file announces (variables, clauses) must be there, so that a file that was cut short is
 refused and not half read.
@@ -9,23 +10,20 @@ pseudo-Boolean competition format of Roussel and Manquinho (2012), without produ
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any, NamedTuple
 
 from combdiff_solvers._opb_format import read_opb
-from combdiff_solvers.formula import MAX_VARIABLES, Formula, Soft
+from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
+from combdiff_solvers.formula import MAX_VARIABLES, AtMost, Formula, Soft
 from combdiff_solvers.formula_model import wrap_formula
 from combdiff_solvers.protocol import Sense, Solver
 
 __all__ = ["read_formula", "wrap_formula_file"]
-
-MAX_BYTES = 2**30
-"""a file that is larger (unpacked) is refused: it would not be solved anyway"""
 
 
 class _Token(NamedTuple):
@@ -33,20 +31,10 @@ class _Token(NamedTuple):
     text: str
 
 
-def _bytes_of(path: str | os.PathLike[str]) -> bytes:
-    packed = os.fspath(path).lower().endswith(".gz")
-    try:
-        with gzip.open(path) if packed else open(path, "rb") as file:
-            content: bytes = file.read(MAX_BYTES + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"it is not a whole gzip file ({error})") from error
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-    return content
-
-
-def read_formula(path: str | os.PathLike[str]) -> tuple[Formula, Sense | None]:
-    """Read a formula, and the sense of its objective where the format has one.
+def read_formula(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
+) -> tuple[Formula, Sense | None]:
+    """Read a formula, and the sense of its objective where the format has one; the limits are those of `read_lines`.
 
     Raises:
         OSError: when the file cannot be opened.
@@ -57,14 +45,14 @@ def read_formula(path: str | os.PathLike[str]) -> tuple[Formula, Sense | None]:
     if suffix not in _READERS:
         raise ValueError(f"{name!r} has none of the suffixes {', '.join(_READERS)} (each also with .gz)")
     try:
-        return _READERS[suffix](_bytes_of(path).decode("utf-8", errors="replace"))
+        return _READERS[suffix](read_lines(path, max_bytes, max_tokens))
     except ValueError as error:
         raise ValueError(f"cannot read {name!r} as {suffix}: {error}") from error
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def _tokens(lines: Iterable[str]) -> Iterator[_Token]:
     """The tokens of all lines but comments; a line that begins with % ends the file (a habit of SATLIB)."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.startswith("%"):
             return
         if line[:1] == "c" and (len(line) == 1 or not line[1].isalnum()):
@@ -88,19 +76,38 @@ def _count(token: _Token | None, what: str, most: int | None = None) -> int:
     return count
 
 
-def _clause(tokens: Iterator[_Token], first: _Token | None, variables: int) -> tuple[int, ...]:
-    """Literals up to the next 0."""
-    clause: list[int] = []
+def _clause_or_bound(
+    tokens: Iterator[_Token], first: _Token | None, variables: int, bounds: bool
+) -> tuple[int, ...] | AtMost:
+    """Literals up to the next 0; or `LITERALS <= K`, `LITERALS >= K`, `w WEIGHT*LITERAL ... <= K` as PySAT has them."""
+    literals: list[int] = []
+    weights: list[int] | None = None
     token = first if first is not None else next(tokens, None)
+    if bounds and token is not None and token.text == "w":
+        weights = []
+        token = next(tokens, None)
     while True:
         if token is None:
             raise ValueError("the file ends inside a clause: it was cut short")
+        if bounds and token.text in ("<=", ">="):
+            side = next(tokens, None)
+            if side is None:
+                raise ValueError("the file ends inside a constraint: it was cut short")
+            sign = 1 if token.text == "<=" else -1
+            terms = zip([1] * len(literals) if weights is None else weights, literals, strict=True)
+            return AtMost.of([(sign * weight, one) for weight, one in terms], sign * _integer(side, "a bound"))
+        if weights is not None:
+            weight, star, text = token.text.partition("*")
+            if not star:
+                raise ValueError(f"line {token.line}: {token.text[:40]!r} is not WEIGHT*LITERAL, <= or >=")
+            weights.append(_integer(_Token(token.line, weight), "a weight"))
+            token = _Token(token.line, text)
         literal = _integer(token, "a literal")
-        if literal == 0:
-            return tuple(dict.fromkeys(clause))
-        if abs(literal) > variables:
+        if literal == 0 and weights is None:
+            return tuple(dict.fromkeys(literals))
+        if not 1 <= abs(literal) <= variables:
             raise ValueError(f"line {token.line}: literal {literal}, but the variables are 1..{variables}")
-        clause.append(literal)
+        literals.append(literal)
         token = next(tokens, None)
 
 
@@ -110,38 +117,49 @@ def _check_number(found: int, announced: int | None) -> None:
         raise ValueError(f"it announces {announced} clauses and has {found}{short}")
 
 
-def read_cnf(text: str) -> tuple[Formula, None]:
-    """Read DIMACS CNF.
+def read_cnf(lines: Iterable[str], plus: bool = False) -> tuple[Formula, None]:
+    """Read DIMACS CNF, or (plus) PySAT's CNF+, where lines such as `1 -2 3 <= 2` and `w 2*1 3*-2 >= 3` stand, too.
 
-    >>> read_cnf("c a comment\\np cnf 2 2\\n1 -2 0 2\\n0\\n")[0].hard
+    >>> read_cnf(["c a comment", "p cnf 2 2", "1 -2 0 2", "0"])[0].hard
     ((1, -2), (2,))
+    >>> read_cnf(["p cnf+ 2 2", "1 -2 0", "1 2 <= 1"], plus=True)[0].at_most
+    (AtMost(literals=(1, 2), bound=1, weights=(1, 1)),)
     """
-    tokens = _tokens(text)
+    tokens = _tokens(lines)
     head = [next(tokens, None) for _ in range(2)]
-    if [token and token.text for token in head] != ["p", "cnf"]:
-        raise ValueError("it does not begin with a line 'p cnf VARIABLES CLAUSES'")
+    kinds = ("cnf", "cnf+") if plus else ("cnf",)
+    if [token and token.text for token in head] not in [["p", kind] for kind in kinds]:
+        raise ValueError(f"it does not begin with a line 'p {kinds[-1]} VARIABLES CLAUSES'")
     variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
     announced = _count(next(tokens, None), "a number of clauses")
-    hard = []
+    hard: list[tuple[int, ...]] = []
+    at_most: list[AtMost] = []
     for first in tokens:
-        hard.append(_clause(tokens, first, variables))
-    _check_number(len(hard), announced)
-    return Formula(variables, tuple(hard)), None
+        one = _clause_or_bound(tokens, first, variables, bounds=plus)
+        if isinstance(one, AtMost):
+            at_most.append(one)
+        else:
+            hard.append(one)
+    _check_number(len(hard) + len(at_most), announced)
+    return Formula(variables, tuple(hard), tuple(at_most)), None
 
 
-def read_wcnf(text: str) -> tuple[Formula, None]:
+def read_wcnf(lines: Iterable[str], plus: bool = False) -> tuple[Formula, None]:
     """Read weighted CNF: the old format with a `p wcnf` line, or the new one with `h` before hard clauses.
 
-    >>> read_wcnf("h 1 2 0\\n3 -1 0\\n")[0] == read_wcnf("p wcnf 2 2 10\\n10 1 2 0\\n3 -1 0\\n")[0]
+    With plus it is PySAT's WCNF+, where hard constraints as in CNF+ stand, too.
+
+    >>> read_wcnf(["h 1 2 0", "3 -1 0"])[0] == read_wcnf(["p wcnf 2 2 10", "10 1 2 0", "3 -1 0"])[0]
     True
     """
-    tokens = _tokens(text)
+    tokens = _tokens(lines)
     first = next(tokens, None)
     variables, announced, top = MAX_VARIABLES, None, None
     if first is not None and first.text == "p":
         kind = next(tokens, None)
-        if kind is None or kind.text != "wcnf":
-            raise ValueError("its 'p' line is not 'p wcnf VARIABLES CLAUSES [TOP]'")
+        kinds = ("wcnf", "wcnf+") if plus else ("wcnf",)
+        if kind is None or kind.text not in kinds:
+            raise ValueError(f"its 'p' line is not 'p {kinds[-1]} VARIABLES CLAUSES [TOP]'")
         variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
         clauses = next(tokens, None)
         announced = _count(clauses, "a number of clauses")
@@ -152,20 +170,26 @@ def read_wcnf(text: str) -> tuple[Formula, None]:
             first = next(tokens, None)
     hard: list[tuple[int, ...]] = []
     soft: list[Soft] = []
+    at_most: list[AtMost] = []
+    largest = 0
     while first is not None:
         weight = None if first.text == "h" else _weight(first)
-        clause = _clause(tokens, None, variables)
-        if weight is None or (top is not None and weight >= top):
-            hard.append(clause)
+        one = _clause_or_bound(tokens, None, variables, bounds=plus)
+        is_hard = weight is None or (top is not None and weight >= top)
+        largest = max(largest, *map(abs, one.literals if isinstance(one, AtMost) else one), 0)
+        if isinstance(one, AtMost):
+            if not is_hard:
+                raise ValueError(f"line {first.line}: a constraint has to be hard, but its weight is {first.text[:40]}")
+            at_most.append(one)
+        elif weight is None or is_hard:
+            hard.append(one)
         else:
-            soft.append(Soft(clause, weight))
+            soft.append(Soft(one, weight))
         first = next(tokens, None)
-    _check_number(len(hard) + len(soft), announced)
+    _check_number(len(hard) + len(soft) + len(at_most), announced)
     if announced is None:
-        variables = max(
-            (abs(literal) for clause in (*hard, *(one.clause for one in soft)) for literal in clause), default=0
-        )
-    return Formula(variables, tuple(hard), (), tuple(soft)), None
+        variables = largest
+    return Formula(variables, tuple(hard), tuple(at_most), tuple(soft)), None
 
 
 def _weight(token: _Token) -> Fraction:
@@ -174,22 +198,31 @@ def _weight(token: _Token) -> Fraction:
     return Fraction(token.text)
 
 
-_READERS: dict[str, Callable[[str], tuple[Formula, Sense | None]]] = {
+_READERS: dict[str, Callable[[Iterator[str]], tuple[Formula, Sense | None]]] = {
     ".cnf": read_cnf,
+    ".cnf+": partial(read_cnf, plus=True),
     ".wcnf": read_wcnf,
+    ".wcnf+": partial(read_wcnf, plus=True),
     ".opb": read_opb,
 }
 
 
 def wrap_formula_file(
-    path: str | os.PathLike[str], /, variables: Any = None, *, sense: Sense | str | None = None, **options: Any
+    path: str | os.PathLike[str],
+    /,
+    variables: Any = None,
+    *,
+    sense: Sense | str | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_tokens: int = MAX_TOKENS,
+    **options: Any,
 ) -> Solver:
-    """`combdiff.wrap` for a formula file: see `wrap_formula`.
+    """`combdiff.wrap` for a formula file: see `wrap_formula`, and `wrap_file` for the limits.
 
     Raises:
         ValueError: also for a sense that contradicts the file's own objective.
     """
-    formula, own = read_formula(path)
+    formula, own = read_formula(path, max_bytes, max_tokens)
     if own is not None and sense is not None and Sense(sense) is not own:
         raise ValueError(f"sense={Sense(sense).value!r}, but the file's own objective is to be {own.value}imized")
     return wrap_formula(formula, variables, sense=own or sense, **options)

@@ -15,7 +15,7 @@ from combdiff_solvers.wrap import wrap
 __all__ = ["wrap_formula"]
 
 Price = Literal["variables", "clauses"]
-Backend = Literal["rc2", "cp_sat"]
+Backend = Literal["auto", "rc2", "cp_sat"]
 
 
 @wrap.register(Formula)
@@ -26,7 +26,7 @@ def wrap_formula(
     *,
     price: Price = "variables",
     sense: Sense | str | None = None,
-    backend: Backend = "rc2",
+    backend: Backend = "auto",
     time_limit: float | None = None,
     batch_time_limit: float | None = None,
     relative_gap: float = 0.0,
@@ -48,8 +48,12 @@ def wrap_formula(
         variables: a nested sequence or an array of variables (positive integers), which gives the shape of θ.
         price: "variables" or "clauses".
         sense: "min" or "max".
-        backend: "rc2" (PySAT; exact, see `SatModel`) or "cp_sat" (OR-Tools; see `CpSatModel` for its bound on
-        rounding). time_limit, batch_time_limit, relative_gap, absolute_gap: see `Limits`.
+        backend: "rc2" (PySAT; exact, see `SatModel`), "cp_sat" (OR-Tools; see `CpSatModel` for its bound on rounding)
+            or "auto". All take `SatInstances`. "auto" gives formulas with cardinality or pseudo-Boolean constraints to
+            CP-SAT, whose search does not stall on them, and of the others the rows with more than 64 different |θᵢ|;
+            all else, and everything where OR-Tools is not installed, goes to RC2. It looks at no clock. The solver's
+            `backend` and its repr say what was chosen; where rows differ, `chosen(theta)` does.
+        time_limit, batch_time_limit, relative_gap, absolute_gap: see `Limits`.
 
     Raises:
         ValueError: for an empty formula, unknown or repeated variables, variables beside `price="clauses"`, or an
@@ -78,15 +82,19 @@ def wrap_formula(
         indices, shape = priced(variables, lambda one: _variable(one, formula.variables), "variables of the formula")
         literals = indices.tolist()
     chosen = Sense(sense) if sense is not None else (Sense.MAX if price == "clauses" else Sense.MIN)
-    if backend == "cp_sat":
-        try:
-            from combdiff_solvers._formula_cp_sat import formula_on_cp_sat
-        except ImportError as error:
-            raise ImportError(f"backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
-        return formula_on_cp_sat(formula, literals, shape, chosen, limits)
     from combdiff_solvers.sat import SatModel
 
-    return SatModel(formula, literals, shape, chosen, limits)
+    given = (formula, literals, shape, chosen, limits)
+    if backend == "rc2":
+        return SatModel(*given)
+    try:
+        from combdiff_solvers._formula_auto import formula_on_any
+        from combdiff_solvers._formula_cp_sat import CpSatFormula
+    except ImportError as error:
+        if backend == "auto":
+            return SatModel(*given)
+        raise ImportError(f"backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
+    return CpSatFormula(*given) if backend == "cp_sat" else formula_on_any(*given)
 
 
 def _variable(one: Any, variables: int) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,32 +15,12 @@ from pybind11_abseil.status import StatusNotOk
 
 from combdiff_solvers._lp_format import read_lp
 from combdiff_solvers._priced import priced
+from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.linear_solver import linear_solver
 from combdiff_solvers.protocol import Sense, Solver
 
 __all__ = ["read_model", "wrap_model_file"]
-
-MOST_BYTES = 1 << 30
-
-
-def read_text(path: Path) -> str:
-    """The text of a file, unpacked if its name ends in .gz.
-
-    Raises:
-        FileNotFoundError: when it is not there.
-        ValueError: when it is no text, no gzip file, truncated, or longer than 1 GiB unpacked.
-    """
-    try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise ValueError(f"{path} holds more than {MOST_BYTES} bytes")
-        if b"\0" in data:
-            raise ValueError(f"{path} is a binary file, not a model as text")
-        return data.decode("utf-8", errors="replace")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be unpacked ({error}): it is damaged or truncated") from error
 
 
 def read_mps(text: str) -> model_pb2.ModelProto:
@@ -63,8 +41,10 @@ def read_mps(text: str) -> model_pb2.ModelProto:
 _READERS = {".mps": read_mps, ".lp": read_lp}
 
 
-def read_model(path: str | os.PathLike[str]) -> model_pb2.ModelProto:
-    """Read an MPS or LP file (.mps, .lp, .mps.gz, .lp.gz) as a MathOpt proto.
+def read_model(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
+) -> model_pb2.ModelProto:
+    """Read an MPS or LP file (.mps, .lp, .mps.gz, .lp.gz) as a MathOpt proto; the limits are those of `read_lines`.
 
     Raises:
         FileNotFoundError: when it is not there.
@@ -73,7 +53,10 @@ def read_model(path: str | os.PathLike[str]) -> model_pb2.ModelProto:
     path = Path(path)
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     try:
-        proto = _READERS[suffix](read_text(path))
+        text = "\n".join(read_lines(path, max_bytes, max_tokens))
+        if "\0" in text:
+            raise ValueError("it is a binary file, not a model as text")
+        proto = _READERS[suffix](text)
         if not len(proto.variables.ids):
             raise ValueError("the model is empty: it has no variables")
         if np.isnan(proto.variables.lower_bounds).any() or np.isnan(proto.variables.upper_bounds).any():
@@ -95,12 +78,14 @@ def wrap_model_file(
     relative_gap: float = 0.0,
     absolute_gap: float = 0.0,
     warm_start: ndarray | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_tokens: int = MAX_TOKENS,
 ) -> Solver:
     """`combdiff.wrap` for an MPS or LP file: see `MathOptModel`, `CpSatModel` (backend="cp_sat") and `Limits`.
 
     `variables` are names, in any shape; None for all variables in the order of the file. The file is read once.
     """
-    proto = read_model(path)
+    proto = read_model(path, max_bytes, max_tokens)
     places = {name: place for place, name in enumerate(proto.variables.names) if name}
 
     def index_of(name: Any) -> int:

@@ -8,7 +8,9 @@ from functools import singledispatch
 from typing import Any
 
 from pysat.formula import CNF, WCNF, CNFPlus, WCNFPlus
+from pysat.formula import Formula as PySatFormula
 
+from combdiff_solvers._priced import priced
 from combdiff_solvers.formula import AtMost, Formula, Soft
 from combdiff_solvers.formula_model import wrap_formula
 from combdiff_solvers.protocol import Solver
@@ -24,7 +26,12 @@ def formula_of(formula: Any) -> Formula:
     >>> formula_of(CNF(from_clauses=[[1, -2], [2, 3]])).hard
     ((1, -2), (2, 3))
     """
-    raise TypeError(f"a {type(formula).__name__} is no PySAT formula: CNF, CNFPlus, WCNF or WCNFPlus")
+    raise TypeError(f"a {type(formula).__name__} is no PySAT formula: CNF, CNFPlus, WCNF, WCNFPlus or a Formula")
+
+
+@formula_of.register(PySatFormula)
+def _(formula: PySatFormula) -> Formula:
+    return _copy(max(_atoms_of(formula), default=0), [list(clause) for clause in formula])
 
 
 @formula_of.register(CNF)
@@ -66,6 +73,46 @@ def _copy(
         bounds,
         tuple(Soft(tuple(clause), Fraction(weight)) for clause, weight in zip(soft, weights, strict=True)),
     )
+
+
+def _atoms_of(formula: PySatFormula) -> dict[int, Any]:
+    """The atoms of an And, Or, ..., by PySAT's number for them in the current context."""
+    atoms = formula.atoms()
+    return {atom if isinstance(atom, int) else PySatFormula.literals([atom])[0]: atom for atom in atoms}
+
+
+@wrap.register(PySatFormula)
+def wrap_pysat_formula(formula: PySatFormula, /, variables: Any = None, **options: Any) -> Solver:
+    """`combdiff.wrap` for PySAT's `And`, `Or`, `Implies`, ... of atoms: see `wrap_formula`.
+
+    PySAT turns the formula into clauses; it numbers the atoms, and adds variables of its own, in the current context.
+    `variables` are atoms, or PySAT's numbers of them; None for all atoms of the formula in the order of their numbers.
+
+    Raises:
+        ValueError: also for a formula without atoms, an atom that is not of the formula, or `price="clauses"`.
+
+    >>> import numpy as np
+    >>> from pysat.formula import And, Atom, Or
+    >>> x, y, z = Atom("x"), Atom("y"), Atom("z")
+    >>> wrap(Or(And(x, y), z), [z, x, y]).solve(np.array([[3.0, 1.0, 1.0], [1.0, 1.0, 1.0]])).y
+    array([[0., 1., 1.],
+           [1., 0., 0.]])
+    """
+    if options.get("price") == "clauses":
+        raise ValueError(f"price='clauses' wants a CNF or WCNF: a {type(formula).__name__} has no clauses of its own")
+    clauses = formula_of(formula)
+    atoms = _atoms_of(formula)
+    numbers = {atom: number for number, atom in sorted(atoms.items())}
+
+    def number_of(one: Any) -> int:
+        number = numbers.get(one, one if isinstance(one, int) else None)
+        if number not in atoms:
+            raise ValueError(f"{one!r} is not an atom of the formula: they are {', '.join(map(str, numbers))}")
+        return int(number)
+
+    given = sorted(atoms) if variables is None else variables
+    indices, shape = priced(given, number_of, "atoms of the formula")
+    return wrap_formula(clauses, indices.reshape(shape), **options)
 
 
 @wrap.register(CNF)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Int64
 from numpy import ndarray
 
 from combdiff_solvers._at_most_encoding import clauses_of
 from combdiff_solvers._exact_weights import ExactWeights
-from combdiff_solvers._row_loop import Answer, PerThread, solve_rows
+from combdiff_solvers._row_loop import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.formula import Formula, holds
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import Limits
@@ -41,6 +42,26 @@ class SatInstances(ColumnInstances):
 
     literals: Int[ndarray, "b k"] | None = None
 
+    @classmethod
+    def units(cls, instances: Sequence[Any] | None, rows: int, variables: int) -> Callable[[int], list[int]] | None:
+        """For each row, the literals that must hold in it; None without instances.
+
+        The function raises ValueError for a row with a literal that is not of the formula.
+        """
+        if instances is None:
+            return None
+        check_count(instances, rows)
+        literals = cls.of(instances).literals if rows else None
+
+        def of_row(row: int) -> list[int]:
+            units = [] if literals is None else [int(literal) for literal in literals[row] if literal]
+            for unit in units:
+                if abs(unit) > variables:
+                    raise ValueError(f"literal {unit} must hold, but the variables are 1..{variables}")
+            return units
+
+        return of_row
+
 
 class SatModel:
     """min (or max) ⟨θ, y⟩ + h over the satisfying assignments of a formula, where y are some of its literals.
@@ -58,8 +79,10 @@ class SatModel:
     Every row starts a new search, whose phases are set from θ, so the answer depends on that row alone, ties included.
     Rows with `instances` first ask a warm oracle whether the formula has only one model left: that one needs no search.
 
-    A row without a model is INFEASIBLE. A limit leaves the best model so far (FEASIBLE, and the message says how much
-    better another could be) or none (LIMIT); the clock is looked at about ten times a second.
+    The search can take long where θ holds many different prices and the formula leaves much open, above all with
+    cardinality constraints: see `backend` of `wrap_formula`. A row without a model is INFEASIBLE. A limit leaves the
+    best model so far (FEASIBLE, and the message says how much better another could be) or none (LIMIT); the clock is
+    looked at about ten times a second.
 
     Args:
         formula: the formula.
@@ -77,6 +100,8 @@ class SatModel:
            [0., 1., 0.],
            [1., 0., 1.]])
     """
+
+    backend = "rc2"
 
     def __init__(
         self,
@@ -98,7 +123,8 @@ class SatModel:
         self.sense = Sense(sense)
         self.limits = limits or Limits()
         self._prepare()
-        self._warm: PerThread[UniqueModel] = PerThread(self._oracle)
+        oracle = (self._hard, self._native, self._variables, formula.variables)
+        self._warm: PerThread[UniqueModel] = PerThread(partial(_unique_model, *oracle))  # no self: that is a cycle
 
     def _prepare(self) -> None:
         """The formula as RC2 wants it: clauses, native cardinality constraints, a literal for each soft clause."""
@@ -124,10 +150,8 @@ class SatModel:
         self._hard, self._native, self._variables = hard, native, free - 1
         self._weights = ExactWeights(self._literals, rewards)
 
-    def _oracle(self) -> UniqueModel:
-        from combdiff_solvers._unique_model import UniqueModel
-
-        return UniqueModel(self._hard, self._native, self._variables, self.formula.variables)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={self.shape}, sense={self.sense.value!r}, backend={self.backend!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("formula", "_literals", "shape", "sense", "limits")
@@ -145,30 +169,60 @@ class SatModel:
                 as the key.
         """
         theta = as_rows(theta, self.shape)
-        given: SatInstances | None = None
-        if instances is not None:
-            check_count(instances, len(theta))
-            given = SatInstances.of(instances) if len(theta) else None
+        units = SatInstances.units(instances, len(theta), self.formula.variables)
 
         def solve_row(row: int, seconds: float | None) -> Answer:
-            deadline = None if seconds is None else time.monotonic() + seconds
-            literals = None if given is None or given.literals is None else given.literals[row]
-            return self._solve_row(theta[row], literals, deadline)
+            return self._solve_row(theta[row], None if units is None else units(row), seconds, self.limits)
 
         return solve_rows(theta, self.limits.start(), solve_row)
 
-    def _solve_row(self, theta: Float64[ndarray, " n"], literals: ndarray | None, deadline: float | None) -> Answer:
-        from combdiff_solvers._rc2 import Found, minimise
+    def value(
+        self,
+        y: Float64[ndarray, "b n"],
+        theta: Float64[ndarray, "b n"],
+        instances: SatInstances | Sequence[Any] | None = None,
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, h from the soft clauses; shape (b,).
 
-        units: list[int] = []
-        if literals is not None:
-            units = [int(literal) for literal in literals if literal]
-            for unit in units:
-                if abs(unit) > self.formula.variables:
-                    raise ValueError(f"literal {unit} must hold, but the variables are 1..{self.formula.variables}")
+        Where soft clauses hold variables without a price, h is that of the best completion: the formula is solved with
+        y fixed, to the proof, for at most `time_limit` seconds a row. NaN where y has no such completion (or none was
+        proven the best in that time), and where h needs a y of 0 and 1 and has another.
+
+        >>> from combdiff_solvers.formula import Soft
+        >>> formula = Formula(2, hard=((1, 2),), soft=(Soft((-2,), Fraction(3)),))
+        >>> SatModel(formula, [1]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
+        array([3. , 0.5])
+        """
+        theta = as_rows(theta, self.shape)
+        units = SatInstances.units(instances, len(theta), self.formula.variables)
+        known = own_price(self.formula, self._literals, self.sense)
+        exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)
+
+        def h(row: int) -> float:
+            fixed = held_by(self._literals, y[row])
+            if fixed is None:
+                return float("nan")
+            more = [] if units is None else units(row)
+            return h_of(self._solve_row(np.zeros(len(y[row])), [*fixed, *more], exact.time_limit, exact), self.sense)
+
+        return value_rows(theta, y, (lambda row: known(y[row])) if known is not None else h)
+
+    def _solve_row(
+        self, theta: Float64[ndarray, " n"], units: list[int] | None, seconds: float | None, limits: Limits
+    ) -> Answer:
+        from combdiff_solvers._rc2 import Found
+
+        if units is not None:
             only = self._warm.get().find(units)
             if only is not None:
                 return self._answer(theta, Found(Status.OPTIMAL, only) if only else Found(Status.INFEASIBLE), 0.0)
+        return self._search(theta, units or [], seconds, limits)
+
+    def _search(self, theta: Float64[ndarray, " n"], units: list[int], seconds: float | None, limits: Limits) -> Answer:
+        """Find the best of the models in which the units hold."""
+        from combdiff_solvers._rc2 import minimise
+
+        deadline = None if seconds is None else time.monotonic() + seconds
         costs, unit_exponent, divisor = self._weights.of(self.sense.sign * theta)
 
         def real(cost: int) -> float:
@@ -178,10 +232,10 @@ class SatModel:
 
         def close(lower: int, upper: int) -> bool:
             gap = real(upper - lower)
-            return gap <= self.limits.absolute_gap or gap <= self.limits.relative_gap * abs(real(upper + base))
+            return gap <= limits.absolute_gap or gap <= limits.relative_gap * abs(real(upper + base))
 
         hard = [*self._hard, *((unit,) for unit in units)]
-        found = minimise(hard, self._native, self._variables, costs, deadline, None if self.limits.exact else close)
+        found = minimise(hard, self._native, self._variables, costs, deadline, None if limits.exact else close)
         return self._answer(theta, found, real(found.upper - found.lower))
 
     def _answer(self, theta: Float64[ndarray, " n"], found: Found, gap: float) -> Answer:
@@ -190,17 +244,52 @@ class SatModel:
         truth = np.zeros(self.formula.variables, dtype=bool)
         truth[[variable - 1 for variable in found.true if variable <= self.formula.variables]] = True
         y = (truth[np.abs(self._literals) - 1] == (self._literals > 0)).astype(np.float64)
-        objective = float(theta @ y) + self._own(truth)
+        objective = float(theta @ y) + soft_price(self.formula, truth, self.sense)
         message = None
         if found.status is Status.FEASIBLE:
             message = f"another solution could be better by {gap:.3g} at most: that much is not proven"
         return Answer(found.status, y, objective, message)
 
-    def _own(self, truth: ndarray) -> float:
-        """h, of the formula's own soft clauses."""
-        paid = self.sense is Sense.MAX
-        weights = [one.weight for one in self.formula.soft if bool(holds(one.clause, truth[None])[0]) == paid]
-        return float(sum(weights, Fraction(0)))
+
+def soft_price(formula: Formula, truth: ndarray, sense: Sense) -> float:
+    """h of an assignment, (variables,) booleans: the weights of the soft clauses that are false (min) or hold (max)."""
+    paid = sense is Sense.MAX
+    weights = [one.weight for one in formula.soft if bool(holds(one.clause, truth[None])[0]) == paid]
+    return float(sum(weights, Fraction(0)))
+
+
+def held_by(literals: Int64[ndarray, " n"], y: Float64[ndarray, " n"]) -> list[int] | None:
+    """The literals that hold at y; None where an entry is neither 0 nor 1, or two of them contradict each other."""
+    if (np.minimum(np.abs(y), np.abs(y - 1)) > WHOLE).any():
+        return None
+    held = np.where(y > 0.5, literals, -literals)
+    return None if np.isin(held, -held).any() else held.tolist()
+
+
+def own_price(
+    formula: Formula, literals: Int64[ndarray, " n"], sense: Sense
+) -> Callable[[Float64[ndarray, " n"]], float] | None:
+    """h as a function of y, where the priced literals determine all soft clauses; else None."""
+    if not formula.soft:
+        return lambda y: 0.0
+    if not {abs(literal) for one in formula.soft for literal in one.clause} <= set(np.abs(literals).tolist()):
+        return None
+
+    def h(y: Float64[ndarray, " n"]) -> float:
+        held = held_by(literals, y)
+        if held is None:
+            return float("nan")
+        truth = np.zeros(formula.variables, dtype=bool)
+        truth[[literal - 1 for literal in held if literal > 0]] = True
+        return soft_price(formula, truth, sense)
+
+    return h
+
+
+def _unique_model(*description: Any) -> UniqueModel:
+    from combdiff_solvers._unique_model import UniqueModel
+
+    return UniqueModel(*description)
 
 
 def _check_installed() -> None:
