@@ -155,7 +155,7 @@ def random_formula(rng: np.random.Generator, atoms: list[Any], depth: int) -> tu
     kind = str(rng.choice(["And", "Or", "Neg", "Implies", "Equals", "XOr", "ITE"]))
     arity = {"Neg": 1, "Implies": 2, "Equals": 2, "XOr": 2, "ITE": 3}.get(kind, int(rng.integers(2, 4)))
     parts, truths = zip(*(random_formula(rng, atoms, depth - 1) for _ in range(arity)), strict=True)
-    meaning = {
+    meaning: dict[str, Any] = {
         "And": lambda *t: np.logical_and.reduce(t),
         "Or": lambda *t: np.logical_or.reduce(t),
         "Neg": np.logical_not,
@@ -163,8 +163,8 @@ def random_formula(rng: np.random.Generator, atoms: list[Any], depth: int) -> tu
         "Equals": lambda a, b: a == b,
         "XOr": lambda a, b: a != b,
         "ITE": lambda a, b, c: np.where(a, b, c),
-    }[kind]
-    return getattr(pysat, kind)(*parts), lambda truth: meaning(*(one(truth) for one in truths))
+    }
+    return getattr(pysat, kind)(*parts), lambda truth: meaning[kind](*(one(truth) for one in truths))
 
 
 def test_formulas_of_atoms_against_enumeration() -> None:

@@ -68,7 +68,7 @@ def test_indicator_variables_of_cardinality_constraints_are_refused_where_they_a
         combdiff.wrap(model, x)
 
 
-class NoPair(pyscipopt.Conshdlr):
+class NoPair(pyscipopt.Conshdlr):  # type: ignore[name-defined]
     """Forbids that the first two of the variables are both 1."""
 
     def conscheck(self, constraints: Any, solution: Any, *rest: Any) -> dict[str, Any]:
