@@ -80,6 +80,7 @@ def soft_topk(
 
     Sources: Blondel et al. (2020), section 5 (projection onto the k-subset polytope); Struski et al. (2025) for lapsum.
 
+    >>> import torch
     >>> soft_topk(torch.tensor([3.0, 1.0, 2.2, 2.0]), 2)
     TopK(values=tensor([3.0000, 2.2000]), mask=tensor([1.0000, 0.0000, 0.6000, 0.4000]))
     """
@@ -113,6 +114,7 @@ def soft_topk_mask(
 
     Arguments, formula and errors are those of `soft_topk`.
 
+    >>> import torch
     >>> soft_topk_mask(torch.tensor([3.0, 1.0, 2.2, 2.0]), 2)
     tensor([1.0000, 0.0000, 0.6000, 0.4000])
     """

@@ -1,6 +1,8 @@
 """Losses made of the soft operators: their hard limits, masks and gradients."""
 
 # mypy: disable-error-code="no-untyped-call"
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -74,8 +76,8 @@ def test_neural_ndcg_is_the_published_one(k: int | None, gain: Gain, temperature
     scores, relevance = sample(5, 9), torch.randint(0, 5, (5, 9), generator=torch.Generator().manual_seed(4)).double()
     relevance[4] = 0.0  # a list without a relevant document
     mask = torch.arange(9) < torch.tensor(lengths)[:, None]
-    arguments = {"regularization_strength": temperature, "method": "neuralsort", "k": k, "gain": gain}
-    found = SoftNDCGLoss(**arguments, reduction="none")(torch.where(mask, scores, torch.nan), relevance, mask)
+    make = partial(SoftNDCGLoss, regularization_strength=temperature, method="neuralsort", k=k, gain=gain)
+    found = make(reduction="none")(torch.where(mask, scores, torch.nan), relevance, mask)
     gains = 2**relevance - 1 if gain == "exponential" else relevance
     truth = np.array(
         [
@@ -85,12 +87,12 @@ def test_neural_ndcg_is_the_published_one(k: int | None, gain: Gain, temperature
     )
     np.testing.assert_allclose(found[:4], truth[:4], atol=2e-6)
     assert float(found[4]) == 0.0
-    mean = SoftNDCGLoss(**arguments, reduction="mean_relevant")(scores, relevance, mask)
+    mean = make(reduction="mean_relevant")(scores, relevance, mask)
     assert float(mean) == pytest.approx(np.nanmean(truth), abs=2e-6)
-    assert float(SoftNDCGLoss(**arguments)(scores, relevance, mask)) == pytest.approx(truth[:4].sum() / 5, abs=2e-6)
-    empty = SoftNDCGLoss(**arguments, reduction="mean_relevant")(scores, torch.zeros_like(relevance), mask)
+    assert float(make()(scores, relevance, mask)) == pytest.approx(truth[:4].sum() / 5, abs=2e-6)
+    empty = make(reduction="mean_relevant")(scores, torch.zeros_like(relevance), mask)
     assert float(empty) == 0.0
-    assert gradcheck(lambda v: SoftNDCGLoss(**arguments)(v, relevance, mask), (scores.requires_grad_(),))
+    assert gradcheck(lambda v: make()(v, relevance, mask), (scores.requires_grad_(),))
 
 
 LOSSES = {

@@ -10,7 +10,7 @@ COMPILE = """
 import sys
 
 import torch
-from combdiff import soft_rank, soft_sort
+from combdiff import soft_rank, soft_sort, soft_topk_mask
 
 generator = torch.Generator().manual_seed(5)
 x = torch.randn(2, 5, dtype=torch.float64, generator=generator).requires_grad_()
@@ -25,6 +25,18 @@ for operator in (soft_rank, soft_sort):
         found, expected = (torch.autograd.grad(z.square().sum(), (x, eps)) for z in (y, model(x, eps)))
         torch.testing.assert_close(found, expected)
         torch._dynamo.reset()
+
+for method in ("lapsum", "neuralsort", "sinkhorn") if sys.argv[1] == "aot_eager" else ("lapsum",):
+    def model(v, e):
+        return soft_topk_mask(v, 2, "l2", e, method=method)
+
+    compiled = torch.compile(model, fullgraph=True, backend=sys.argv[1])
+    y = compiled(x, eps)
+    torch.testing.assert_close(y, model(x, eps))
+    found, expected = (torch.autograd.grad(z.square().sum(), (x, eps)) for z in (y, model(x, eps)))
+    torch.testing.assert_close(found, expected)
+    assert compiled(x, torch.where(eps > 0.6, -eps, eps)).isnan().all(-1).tolist() == [False, True]
+    torch._dynamo.reset()
 """
 
 
