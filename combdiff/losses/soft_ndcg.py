@@ -28,9 +28,9 @@ class SoftNDCGLoss(nn.Module):
         matrix  (method "neuralsort", "sinkhorn", ...)      DCG = Σ_i (P g)_i / log₂(1 + i), i = 1..k
 
     and L = 1 − DCG / ideal DCG. With "neuralsort" the second is NeuralNDCG: columns and rows of P are scaled in turn
-    (Sinkhorn, until all sums are within 1e-6 of 1, at most 50 times), so that no gain counts twice. With k, m is the
-    soft top-k mask of the same strength (1 without). For a small strength it is 1 − NDCG@k. A list without a relevant
-    document has the loss 0. Half precision is computed and returned in float32.
+    (Sinkhorn, until all sums are within 1e-6 of 1, at most 50 times), so that no gain counts twice; this is most of its
+    cost. With k, m is the soft top-k mask of the same strength (1 without). For a small strength it is 1 − NDCG@k. A
+    list without a relevant document has the loss 0. Half precision is computed and returned in float32.
 
     Args:
         regularization, regularization_strength: of `soft_rank`; the strength may be changed between steps.
