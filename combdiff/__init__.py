@@ -12,6 +12,7 @@ from combdiff.soft import (
     soft_rank,
     soft_sort,
     soft_topk,
+    soft_topk_mask,
 )
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
@@ -42,6 +43,7 @@ __all__ = [
     "soft_rank",
     "soft_sort",
     "soft_topk",
+    "soft_topk_mask",
     "solvers",
     "temperature",
     "wrap",

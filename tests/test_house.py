@@ -97,6 +97,7 @@ def test_public_names() -> None:
         "soft_rank",
         "soft_sort",
         "soft_topk",
+        "soft_topk_mask",
         "solvers",
         "temperature",
         "wrap",

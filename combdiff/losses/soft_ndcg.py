@@ -8,13 +8,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from combdiff.soft._arguments import Strength
+from combdiff.soft._arguments import Strength, computing
+from combdiff.soft._transforms import concrete
 from combdiff.soft.permutation import MATRICES, soft_permutation
 from combdiff.soft.rank import soft_rank
-from combdiff.soft.topk import soft_topk
+from combdiff.soft.topk import soft_topk_mask
 
 Gain = Literal["exponential", "linear"]
-Reduction = Literal["mean", "sum", "none"]
+Reduction = Literal["mean", "mean_relevant", "sum", "none"]
+SCALINGS, TOLERANCE = 50, 1e-6  # of NeuralNDCG
 
 
 class SoftNDCGLoss(nn.Module):
@@ -25,16 +27,18 @@ class SoftNDCGLoss(nn.Module):
         ranks   (method "pav", "torchsort", "lapsum")       DCG = Σ_j m_j g_j / log₂(1 + rank_j), descending soft ranks
         matrix  (method "neuralsort", "sinkhorn", ...)      DCG = Σ_i (P g)_i / log₂(1 + i), i = 1..k
 
-    and L = 1 − DCG / ideal DCG. The second is NeuralNDCG; its columns are normalised to sum to 1 where they do not by
-    themselves, so that no gain counts twice. With k, m is the soft top-k mask of the same strength (1 without).
-    For a small strength it is 1 − NDCG@k. A list without a relevant document has the loss 0.
+    and L = 1 − DCG / ideal DCG. With "neuralsort" the second is NeuralNDCG: columns and rows of P are scaled in turn
+    (Sinkhorn, until all sums are within 1e-6 of 1, at most 50 times), so that no gain counts twice; this is most of its
+    cost. With k, m is the soft top-k mask of the same strength (1 without). For a small strength it is 1 − NDCG@k. A
+    list without a relevant document has the loss 0. Half precision is computed and returned in float32.
 
     Args:
         regularization, regularization_strength: of `soft_rank`; the strength may be changed between steps.
         method: of `soft_rank` or `soft_permutation`.
         k: the rank at which the gain is cut off; None for the whole list.
         gain: "exponential" or "linear".
-        reduction: "mean" or "sum" over the lists, or "none".
+        reduction: "mean" or "sum" over the lists, "mean_relevant" over those with a relevant document (as in the
+            authors' code of NeuralNDCG), or "none".
 
     Raises:
         ValueError: for an unknown word, or k < 1.
@@ -94,6 +98,7 @@ class SoftNDCGLoss(nn.Module):
             raise ValueError(
                 f"scores have shape {tuple(scores.shape)}, relevance {tuple(relevance.shape)}: they must agree"
             )
+        scores = computing(scores)
         n = scores.shape[-1]
         cut = n if self.k is None else min(self.k, n)
         gains = relevance.detach().to(scores.dtype)
@@ -107,15 +112,35 @@ class SoftNDCGLoss(nn.Module):
         strength = self.regularization_strength
         if self.method in MATRICES:
             matrix = soft_permutation(scores, strength, descending=True, mask=mask, method=self.method)
-            columns = matrix.sum(-2, keepdim=True)
-            matrix = matrix / torch.where(columns > 0, columns, 1.0)
-            found = ((matrix @ gains[..., None])[..., 0] * discount).sum(-1)
+            found = ((_scaled(matrix) * gains[..., None, :]).sum(-1) * discount).sum(-1)
         else:
             ranks = soft_rank(scores, self.regularization, strength, descending=True, mask=mask, method=self.method)
             each = gains / torch.log2(1.0 + ranks.clamp(min=1.0))
             if cut < n:
                 family = "lapsum" if self.method == "lapsum" else "pav"
-                each = each * soft_topk(scores, cut, self.regularization, strength, mask=mask, method=family).mask
+                each = each * soft_topk_mask(scores, cut, self.regularization, strength, mask=mask, method=family)
             found = each.sum(-1)
         loss = torch.where(ideal > 0, 1.0 - found / torch.where(ideal > 0, ideal, 1.0), 0.0)
+        if self.reduction == "mean_relevant":
+            return loss.sum() / (ideal > 0).sum().clamp(min=1)
         return loss if self.reduction == "none" else loss.mean() if self.reduction == "mean" else loss.sum()
+
+
+def _scaled(matrix: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
+    """The matrix with the sums of its columns and rows scaled to 1 in turn, but for those that are 0.
+
+    Each list stops by itself, so that it does not depend on the others of its batch.
+    """
+    for _ in range(SCALINGS):
+        columns, rows = matrix.sum(-2, keepdim=True), matrix.sum(-1, keepdim=True)
+        off = torch.maximum(
+            torch.where(columns > 0, columns - 1.0, 0.0).abs().amax(-1, keepdim=True),
+            torch.where(rows > 0, rows - 1.0, 0.0).abs().amax(-2, keepdim=True),
+        )
+        going = off.detach() >= TOLERANCE
+        if concrete(matrix) and not bool(going.any()):
+            break
+        scaled = matrix / torch.where(columns > 0, columns, 1.0)
+        rows = scaled.sum(-1, keepdim=True)
+        matrix = torch.where(going, scaled / torch.where(rows > 0, rows, 1.0), matrix)
+    return matrix

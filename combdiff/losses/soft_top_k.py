@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from combdiff.soft._arguments import Strength
-from combdiff.soft.topk import soft_topk
+from combdiff.soft._arguments import Strength, computing
+from combdiff.soft.topk import soft_topk_mask
 
 
 class SoftTopKLoss(nn.Module):
@@ -20,7 +20,8 @@ class SoftTopKLoss(nn.Module):
         L = −log Σ_k w_k m_k(x)_y
 
     For k = 1 and the method "pav" with "kl" it is the cross-entropy of softmax(x/ε). Masks of "lapsum" are never 0;
-    where those of the other methods are, the share is raised to `floor`, and the gradient is zero there.
+    where those of the other methods are, the share is raised to `floor`, and the gradient is zero there. Half precision
+    is computed and returned in float32.
 
     Args:
         k: number of places, or a mapping {k: weight} (the loss of a top-1 and a top-5 goal is {1: 0.5, 5: 0.5}).
@@ -75,8 +76,9 @@ class SoftTopKLoss(nn.Module):
                 f"scores have shape {tuple(scores.shape)}, target {tuple(target.shape)}: "
                 "they must be (batch, classes) and (batch,)"
             )
+        scores = computing(scores)
         share = torch.zeros(scores.shape[0], dtype=scores.dtype, device=scores.device)
         for k, weight in self.weights.items():
-            mask = soft_topk(scores, k, self.regularization, self.regularization_strength, method=self.method).mask
+            mask = soft_topk_mask(scores, k, self.regularization, self.regularization_strength, method=self.method)
             share = share + weight * mask.gather(-1, target[:, None])[:, 0]
         return -share.clamp(min=self.floor).log().mean()

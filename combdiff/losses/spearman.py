@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from combdiff.soft._arguments import Strength
+from combdiff.soft._arguments import Strength, computing
 from combdiff.soft.rank import soft_rank
 
 Reduction = Literal["mean", "sum", "none"]
@@ -22,7 +22,7 @@ class SpearmanLoss(nn.Module):
         L = 1 − ⟨r, t⟩ / (‖r‖ ‖t‖)          0: the same order, 2: the reverse
 
     For a small strength it is 1 − Spearman's ρ exactly, but flat. Rows without two different targets, or without two
-    different soft ranks, have the loss 1 and no gradient.
+    different soft ranks, have the loss 1 and no gradient. Half precision is computed and returned in float32.
 
     Args:
         regularization, regularization_strength, method: of `soft_rank`; the strength may be changed between steps.
@@ -76,6 +76,8 @@ class SpearmanLoss(nn.Module):
             raise ValueError(
                 f"predictions have shape {tuple(predictions.shape)}, targets {tuple(targets.shape)}: they must agree"
             )
+        predictions = computing(predictions)
+        targets = targets.detach().to(torch.float64 if targets.dtype == torch.float64 else torch.float32)
         soft = soft_rank(
             predictions,
             self.regularization,
@@ -84,8 +86,8 @@ class SpearmanLoss(nn.Module):
             mask=mask,
             method=self.method,
         )
-        wide = targets.detach().to(torch.float64 if targets.dtype == torch.float64 else torch.float32)
-        hard = soft_rank(wide, regularization_strength=0.0, dim=self.dim, mask=mask)
+        hard = soft_rank(targets, regularization_strength=0.0, dim=self.dim, mask=mask)
+        hard = hard.to(torch.promote_types(predictions.dtype, targets.dtype))
         one = torch.ones_like(hard) if mask is None else mask.expand(hard.shape).to(hard.dtype)
         count = one.sum(self.dim, keepdim=True).clamp(min=1)
         soft, hard = ((r.to(hard.dtype) - (r.to(hard.dtype) * one).sum(self.dim, keepdim=True) / count) * one

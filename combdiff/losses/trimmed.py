@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from combdiff.soft._arguments import Strength
+from combdiff.soft._arguments import Strength, computing
 from combdiff.soft.sort import soft_sort
 
 
@@ -18,7 +18,8 @@ class TrimmedLoss(nn.Module):
         L = (s_1 + ... + s_m) / m
 
     A small strength is least trimmed squares (of squared errors), a large one the mean of all losses: the
-    strength goes from the robust to the efficient estimator. Losses must be finite.
+    strength goes from the robust to the efficient estimator. Losses must be finite. Half precision is computed and
+    returned in float32.
 
     Args:
         trim: share of the losses left out, 0 ≤ trim < 1.
@@ -62,7 +63,7 @@ class TrimmedLoss(nn.Module):
             mask: broadcasts to losses, True where an example counts.
         """
         ordered = soft_sort(
-            losses,
+            computing(losses),
             self.regularization,
             self.regularization_strength,
             dim=self.dim,

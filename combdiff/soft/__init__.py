@@ -1,4 +1,7 @@
-"""Soft sorting, ranking and selection: differentiable, O(n log n), any dimension, masks and dtype."""
+"""Soft sorting, ranking and selection: differentiable, any dimension, masks and dtype.
+
+By default all are O(n log n), but for permutation matrices, which are O(n²).
+"""
 
 from combdiff.soft.argmax import soft_argmax
 from combdiff.soft.modules import (
@@ -15,7 +18,7 @@ from combdiff.soft.quantile import soft_median, soft_quantile
 from combdiff.soft.rank import soft_rank
 from combdiff.soft.sort import soft_sort
 from combdiff.soft.stochastic import gumbel_perturbed, stochastic
-from combdiff.soft.topk import soft_topk
+from combdiff.soft.topk import soft_topk, soft_topk_mask
 
 __all__ = [
     "SoftArgmax",
@@ -33,5 +36,6 @@ __all__ = [
     "soft_rank",
     "soft_sort",
     "soft_topk",
+    "soft_topk_mask",
     "stochastic",
 ]

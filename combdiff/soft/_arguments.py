@@ -8,6 +8,8 @@ from typing import SupportsFloat
 import torch
 from torch import Tensor
 
+from combdiff.soft._transforms import concrete
+
 Strength = SupportsFloat | Tensor
 
 
@@ -72,6 +74,8 @@ def strength_rows(strength: Strength, values: Tensor, dim: int) -> float | Tenso
         if not number >= 0:
             raise ValueError(f"regularization_strength={number} must be positive, or 0 for the hard operator")
         return number
+    if concrete(strength):
+        check_strength(strength)
     if strength.numel() == 1:
         return strength.reshape(1, 1)
     shape = list(values.shape)
@@ -85,10 +89,22 @@ def strength_rows(strength: Strength, values: Tensor, dim: int) -> float | Tenso
         ) from None
 
 
+def check_strength(strength: Tensor) -> None:
+    """Every ε of a tensor is at least 0."""
+    if not bool((strength >= 0).all()):
+        worst = float(strength[~(strength >= 0)][0])
+        raise ValueError(f"regularization_strength holds {worst}; all must be positive, or 0")
+
+
 def strength_tensor(strength: float | Tensor, x: Tensor) -> Tensor:
-    """ε as a tensor of the dtype and device of x."""
+    """ε as a tensor of the dtype and device of x.
+
+    Where no value may be looked at (inside `torch.func` and `torch.compile`), a negative ε becomes NaN, and so does
+    what is computed from it.
+    """
     if isinstance(strength, Tensor):
-        return strength.to(x)
+        eps = strength.to(x)
+        return eps if concrete(strength) else torch.where(eps >= 0, eps, torch.nan)
     return torch.full((1, 1), strength, dtype=x.dtype, device=x.device)
 
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from combdiff._bridge import run_kernel
+from combdiff.soft import _top_kernels
 from combdiff.soft._argsort_kernels import SHORT, argsort_rows
+from combdiff.soft._arguments import check_strength
 from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
 from combdiff.soft._l2_kernels import project_l2
 from combdiff.soft._pull_back_kernels import pull_back_rank, pull_back_sort
@@ -31,14 +33,46 @@ def serves(x: Tensor) -> bool:
     return x.device.type == "cpu"
 
 
-def _project_rows(
-    first: int, last: int, kind: int, sign: int, x: Any, mask: Any, strength: Any, order: Any, out: Any, block: Any
+def _sort_and_run(
+    first: int,
+    last: int,
+    kernel: Any,
+    kind: int,
+    key: int,
+    descending: bool,
+    x: Any,
+    mask: Any,
+    strength: Any,
+    out: Any,
+    state: Any,
 ) -> None:
-    bits = x.view(BITS[x.dtype.itemsize])
+    bits, order = x.view(BITS[x.dtype.itemsize]), NO_ORDER
     if x.shape[1] <= SHORT:
         order = np.empty((last, x.shape[1]), np.int32)
-        argsort_rows(first, last, x, bits, mask, sign > 0, order)
-    PROJECT[kind](first, last, kind, sign, x, bits, mask, strength, order, out, block)
+        argsort_rows(first, last, x, bits, mask, descending, order)
+    kernel(first, last, kind, key, x, bits, mask, strength, order, out, state)
+
+
+def _run(
+    kernel: Any,
+    kind: int,
+    key: int,
+    descending: bool,
+    x: Tensor,
+    mask: Tensor | None,
+    strength: Tensor | float,
+    out: Tensor,
+    state: Tensor,
+) -> None:
+    """Run a kernel over all rows; `key` is its fourth argument, `state` what it writes beside the result."""
+    rows, n = x.shape
+    eps, grain = _strengths(strength), 1 + GRAIN // (n + 1)
+    if mask is None and (n <= TINY or (n <= SMALL[0] and rows * n <= SMALL[1])):
+        bits = NO_BITS[x.dtype]
+        run_kernel(kernel, rows, kind, key, x, bits, NO_MASK, eps, NO_ORDER, out, state, grain=grain)
+    else:
+        valid = NO_MASK if mask is None else mask
+        run_kernel(_sort_and_run, rows, kernel, kind, key, descending, x, valid, eps, out, state, grain=grain)
 
 
 def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
@@ -54,16 +88,25 @@ def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int,
     Raises:
         ValueError: for a negative strength, or NaN.
     """
-    rows, n = x.shape
     out, block = torch.empty_like(x), torch.empty(x.shape, dtype=torch.int32)
-    eps, grain = _strengths(strength), 1 + GRAIN // (n + 1)
-    if mask is None and (n <= TINY or (n <= SMALL[0] and rows * n <= SMALL[1])):
-        bits = NO_BITS[x.dtype]
-        run_kernel(PROJECT[kind], rows, kind, sign, x, bits, NO_MASK, eps, NO_ORDER, out, block, grain=grain)
-    else:
-        valid = NO_MASK if mask is None else mask
-        run_kernel(_project_rows, rows, kind, sign, x, valid, eps, NO_ORDER, out, block, grain=grain)
+    _run(PROJECT[kind], kind, sign, sign > 0, x, mask, strength, out, block)
     return out, block
+
+
+def share_top(x: Tensor, k: int, strength: Tensor | float, mask: Tensor | None, kind: int) -> tuple[Tensor, Tensor]:
+    """The top-k mask of each row of x, and the slope w of each entry (float64); see `_top_kernels`.
+
+    Args:
+        x, strength, mask: as of `project`.
+        k: number of places.
+        kind: TOP_L2, TOP_KL or TOP_LAPLACE.
+
+    Raises:
+        ValueError: for a negative strength, or NaN.
+    """
+    out, weight = torch.empty_like(x), torch.empty(x.shape, dtype=torch.float64)
+    _run(_top_kernels.share_top, kind, k, True, x, mask, strength, out, weight)
+    return out, weight
 
 
 def pull_back(
@@ -82,7 +125,5 @@ def _strengths(strength: Tensor | float) -> Any:
     if not isinstance(strength, Tensor):
         return np.array([strength])
     eps = strength.detach().double().reshape(-1).contiguous()
-    if not bool((eps >= 0).all()):
-        worst = float(eps[~(eps >= 0)][0])
-        raise ValueError(f"regularization_strength holds {worst}; all must be positive, or 0")
+    check_strength(eps)
     return eps

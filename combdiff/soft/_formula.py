@@ -25,6 +25,12 @@ def inverse(strength: Float[Tensor, "... 1"]) -> Float[Tensor, "... 1"]:
     return torch.where(positive, 1.0 / torch.where(positive, strength, 1.0), 0.0)
 
 
+def exponent(gap: Tensor, eps: Tensor, far: float = 1000.0) -> Tensor:
+    """gap/ε, held between −far and far: where it would overflow, every derivative is 0 and none is NaN."""
+    near = ~(gap.abs() >= far * eps)
+    return torch.where(near, torch.where(near, gap, 0.0) / eps, far * gap.sign())
+
+
 def evaluate(
     x: Float[Tensor, "rows n"],
     strength: Float[Tensor, "rows 1"] | Float[Tensor, "1 1"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 
@@ -11,6 +12,8 @@ def transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
-def concrete() -> bool:
-    """Whether tensors have values that Python may look at."""
-    return not (torch.compiler.is_compiling() or transformed())
+def concrete(tensor: Tensor) -> bool:
+    """Whether a tensor has values that Python may look at."""
+    if torch.compiler.is_compiling() or transformed() or tensor.device.type == "meta":
+        return False
+    return type(tensor) in (Tensor, torch.nn.Parameter)  # no FakeTensor, and no tensor of another tracer

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from combdiff.soft._arguments import Strength, check_values
-from combdiff.soft.topk import soft_topk
+from combdiff.soft.topk import soft_topk_mask
 
 
 def soft_argmax(
@@ -44,7 +44,7 @@ def soft_argmax(
     axis = check_values(values, dim)
     if values.shape[axis] == 0:
         raise ValueError(f"values of shape {tuple(values.shape)} has no entries along dim={dim}: no largest one exists")
-    shares = soft_topk(values, 1, regularization, regularization_strength, dim=dim, mask=mask, method=method).mask
+    shares = soft_topk_mask(values, 1, regularization, regularization_strength, dim=dim, mask=mask, method=method)
     index = torch.arange(values.shape[axis], device=values.device, dtype=shares.dtype)
     index = index.reshape([-1 if at == axis else 1 for at in range(values.ndim)])
     return (shares * index).sum(axis, keepdim=keepdim)

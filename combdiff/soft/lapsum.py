@@ -6,10 +6,14 @@ With F(u) = ½ exp(u) for u ≤ 0 and 1 − ½ exp(−u) for u > 0, the number o
 
 and b_c is the level with N(b_c) = c. Then rank_i = N(x_i) + ½; entry j has the share F((b_i − x_j)/ε) −
 F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, never formed), and F((x_i − b_{n−k})/ε) of a place
-among the
-k largest. Between two neighbouring values N is a sum of two exponentials, so levels have a closed form once the
-values are
-sorted. Torch operations throughout, in float64: smooth in x and ε, all transforms and derivatives.
+among the k largest. Between two neighbouring values N is a sum of two exponentials, so levels have a closed form once
+the values are sorted. Torch operations throughout, in float64: smooth in x and ε, all transforms and derivatives; masks
+and their first gradients have a compiled kernel beside them (see `_top_kernels`).
+
+The sort is not the one of the paper's own package: that one returns the levels b_{i−½} themselves, which leave the
+range of the values as ε grows, and do not sum to what the values sum to. Here position i is the mean of the values
+under its row of the matrix, so results stay between the smallest and the largest value, keep the sum, and tend to the
+mean. Top-k masks are the same.
 
 Source: Struski, Bednarczyk, Podolak & Tabor (2025), "LapSum: one method to differentiate them all".
 """
@@ -23,6 +27,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from combdiff.soft._arguments import strength_tensor
+from combdiff.soft._ends import without_ends
+from combdiff.soft._formula import exponent
 
 _FAR = 800.0  # exp(-_FAR) is 0 in float64
 _NONE = -1e4  # logarithm of an empty sum; a number, so that derivatives stay finite
@@ -35,7 +41,7 @@ class _Walk(NamedTuple):
     order: Int[Tensor, "rows n"]
     counts: Bool[Tensor, "rows n"]
     values: Float[Tensor, "rows n"]
-    step: Float[Tensor, "rows n"]  # (x_j − x_{j−1}) / ε
+    step: Float[Tensor, "rows n"]  # (x_j − x_{j−1}) / ε, at most _FAR: values further apart know nothing of each other
     u: Float[Tensor, "rows n"]  # their cumulative sum
 
     def sums(self, weights: Float[Tensor, "rows n"] | None = None) -> tuple[Tensor, Tensor]:
@@ -57,20 +63,19 @@ def _decaying_sums(w: Tensor, u: Tensor) -> Tensor:
 
 
 def _walk(x: Tensor, strength: float | Tensor, mask: Tensor | None) -> _Walk:
-    x = torch.nan_to_num(x.double(), nan=torch.nan, posinf=1e300, neginf=-1e300)
-    eps = strength_tensor(strength, x).clamp(min=1e-100)
+    x = x.double()
+    eps = strength_tensor(strength, x).clamp(1e-100, 1e100)
     valid = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
     order = torch.where(valid, x.detach(), torch.inf).argsort(dim=-1, stable=True)
     counts = valid.gather(-1, order)
     values = torch.where(valid, x, 0.0).gather(-1, order)
-    step = torch.where(counts[..., 1:], values[..., 1:] - values[..., :-1], 0.0) / eps
-    step = torch.cat([torch.zeros_like(x[..., :1]), step.clamp(max=_FAR)], -1)
+    step = exponent(torch.where(counts[..., 1:], values[..., 1:] - values[..., :-1], 0.0), eps, _FAR)
+    step = torch.cat([torch.zeros_like(x[..., :1]), step], -1)
     return _Walk(eps, order, counts, values, step, step.cumsum(-1))
 
 
-def _counted(walk: _Walk) -> Tensor:
-    """N at each value; infinite for masked ones."""
-    below, above = walk.sums()
+def _counted(walk: _Walk, below: Tensor, above: Tensor) -> Tensor:
+    """N at each value, given the sums of the walk; infinite for masked ones."""
     place = torch.arange(1, walk.u.shape[-1] + 1, device=walk.u.device)
     count = place - 0.5 * below + 0.5 * (above - 1.0)
     return torch.where(walk.counts, count + 0.0 * walk.u, torch.inf)  # of one value the count has no gradient else
@@ -82,8 +87,9 @@ def _levels(walk: _Walk, targets: Float[Tensor, "rows m"]) -> tuple[Tensor, Tens
     The level is x_j + δ ε, between the values x_j and x_{j+1} counted from 1; for j = 0 it is x_1 + δ ε.
     """
     n = walk.u.shape[-1]
-    j = torch.searchsorted(_counted(walk).detach().contiguous(), targets.contiguous(), right=True)
     below, above = walk.sums()
+    counted = _counted(walk, below.detach(), above.detach()).detach()
+    j = torch.searchsorted(counted.contiguous(), targets.contiguous(), right=True)
     at, after = (j - 1).clamp(min=0), j.clamp(max=n - 1)
     last = walk.counts.sum(-1, keepdim=True)
     log_a = torch.where(j > 0, below.gather(-1, at).log(), _NONE)
@@ -107,9 +113,11 @@ def lapsum_ranks(
     x: Float[Tensor, "rows n"], strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, descending: bool
 ) -> Float[Tensor, "rows n"]:
     """Ranks N(x_i) + ½ of each row; arguments as of `soft_rank`, in rows."""
+    x, mask, ends = without_ends(x, mask, descending)
     walk = _walk(-x if descending else x, strength, mask)
-    ranks = torch.where(walk.counts, _counted(walk) + 0.5, 0.0)
-    return torch.zeros_like(ranks).scatter(-1, walk.order, ranks).to(x.dtype)
+    ranks = torch.where(walk.counts, _counted(walk, *walk.sums()) + 0.5, 0.0)
+    ranks = torch.zeros_like(ranks).scatter(-1, walk.order, ranks).to(x.dtype)
+    return ranks if ends is None else ends.place_ranks(ranks)
 
 
 def lapsum_sorted(
@@ -119,39 +127,45 @@ def lapsum_sorted(
     rows, n = x.shape
     if rows * n == 0:
         return x.clone()
+    x, mask, ends = without_ends(x, mask, descending)
     walk = _walk(-x if descending else x, strength, mask)
     size = walk.counts.sum(-1, keepdim=True)
     place = torch.arange(1, n + 1, device=x.device, dtype=torch.float64)
     inner = place < size
     j, delta = _levels(walk, torch.where(inner, place, 0.5))
-    # weights that are positive, so that their logarithms may be summed; taken off again below
-    last = walk.values.gather(-1, (size - 1).clamp(min=0))
-    shift = (last - 2.0 * walk.values[..., :1]).detach() + 1e-3 * walk.eps.detach() + 1e-200
-    weights = torch.where(walk.counts, walk.values + shift, 1.0)
+    # a position shares values without a gap of _FAR ε only; they are summed in units of ε from the first of them, so
+    # that neither an offset nor an outlier costs the others their digits (the origin cancels: shares sum to 1)
+    fixed = walk.u.detach()
+    origin = torch.where(walk.step >= _FAR, fixed, 0.0).cummax(-1).values
+    weights = torch.where(walk.counts, walk.u - origin, 0.0)
     below, above = walk.sums(weights)
-    total = torch.where(walk.counts, weights, 0.0).cumsum(-1)
+    total = weights.cumsum(-1)
     at, after = (j - 1).clamp(min=0), j.clamp(max=n - 1)
     gap = torch.where(j > 0, walk.step.gather(-1, after), 0.0)
     # (where a level lies below x_1, δ is negative and nothing is below it; elsewhere 0 ≤ δ ≤ gap)
     part = torch.where(j > 0, total.gather(-1, at) - 0.5 * below.gather(-1, at) * torch.exp(-delta), 0.0)
     part = part + torch.where(j < size, 0.5 * above.gather(-1, after) * torch.exp(delta - gap), 0.0)
     part = torch.where(inner, part, total[..., -1:])
-    ordered = part.diff(dim=-1, prepend=torch.zeros_like(part[..., :1])) - shift
-    return torch.where(place <= size, -ordered if descending else ordered, 0.0).to(x.dtype)
+    mean = part.diff(dim=-1, prepend=torch.zeros_like(part[..., :1]))
+    ordered = walk.values + (mean - weights) * walk.eps
+    ordered = torch.where(place <= size, -ordered if descending else ordered, 0.0).to(x.dtype)
+    return ordered if ends is None else ends.place_values(ordered, descending)
 
 
 def lapsum_top(
     x: Float[Tensor, "rows n"], k: int, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None
 ) -> Float[Tensor, "rows n"]:
     """The share of each entry in a place among the k largest; arguments as of `soft_topk`, in rows."""
+    x, mask, ends = without_ends(x, mask, descending=True)
+    left: Tensor | int = k if ends is None else ends.left(k)
     walk = _walk(x, strength, mask)
     size = walk.counts.sum(-1, keepdim=True).double()
-    some = (size > k) & (k > 0)
-    j, delta = _levels(walk, torch.where(some, size - k, 0.5))
-    values = torch.where(walk.counts, walk.values, 0.0)
-    v = (values - values.gather(-1, (j - 1).clamp(min=0))) / walk.eps - delta
-    low = 0.5 * torch.exp(torch.where(v <= 0, v, 0.0).clamp(min=-_FAR))
+    some = (size > left) & (left > 0)
+    j, delta = _levels(walk, torch.where(some, size - left, 0.5))
+    v = walk.u - walk.u.gather(-1, (j - 1).clamp(min=0)) - delta
+    low = 0.5 * torch.exp(torch.where(v > 0, 0.0, v).clamp(min=-_FAR))
     high = 1.0 - 0.5 * torch.exp(-torch.where(v > 0, v, 0.0).clamp(max=_FAR))
-    share = torch.where(some, torch.where(v <= 0, low, high), 1.0 if k > 0 else 0.0)
+    share = torch.where(some, torch.where(v > 0, high, low), (size <= left).to(v.dtype))
     share = torch.where(walk.counts, share, 0.0)
-    return torch.zeros_like(share).scatter(-1, walk.order, share).to(x.dtype)
+    share = torch.zeros_like(share).scatter(-1, walk.order, share).to(x.dtype)
+    return share if ends is None else ends.place_shares(share, k)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft._formula import exponent
+
 Layout = Literal["odd_even", "bitonic"]
 
 
@@ -50,7 +52,7 @@ def network_matrix(
     for first, second, least in _layers(wires, layout, x.device):
         a, b = values[..., first], values[..., second]
         real_a, real_b = real[..., first], real[..., second]
-        keep = torch.sigmoid((b - a) / eps)
+        keep = torch.sigmoid(exponent(b - a, eps))
         # entries that do not count go behind those that do, unmixed
         keep = torch.where(real_a & real_b, keep, (real_a | ~real_b).to(x.dtype))
         keep = torch.where(size >= least, keep, 1.0)

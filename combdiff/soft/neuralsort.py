@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft._formula import exponent
+
 
 def neuralsort_matrix(
     x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
@@ -32,7 +34,10 @@ def neuralsort_matrix(
         k = mask.sum(-1, keepdim=True)[..., None]
     place = torch.arange(1, n + 1, device=x.device)[:, None]
     logits = (2 * place - k - 1) * x[..., None, :] - away.sum(-1)[..., None, :]
+    lowest = torch.finfo(x.dtype).min
+    fixed = logits.detach()
+    peak = (fixed if mask is None else torch.where(mask[..., None, :], fixed, lowest)).amax(-1, keepdim=True)
+    logits = exponent(logits - peak, eps[..., None])
     if mask is not None:
-        logits = torch.where(mask[..., None, :], logits, torch.finfo(x.dtype).min)
-    logits = logits - logits.detach().amax(-1, keepdim=True)  # before the division, which may overflow
-    return torch.softmax(logits / eps[..., None], -1)
+        logits = torch.where(mask[..., None, :], logits, lowest)
+    return torch.softmax(logits, -1)

@@ -19,6 +19,7 @@ from combdiff.soft._arguments import (
     strength_tensor,
     to_rows,
 )
+from combdiff.soft._ends import Ends, without_ends
 from combdiff.soft.network import network_matrix
 from combdiff.soft.neuralsort import neuralsort_matrix
 from combdiff.soft.sinkhorn import sinkhorn_matrix
@@ -59,6 +60,8 @@ def soft_permutation(
             the last rows are zero.
         method: "neuralsort", "softsort", "sinkhorn" (optimal transport), "network" (odd-even) or "bitonic".
 
+    Infinite values have the first and the last positions; equal ones share theirs. A row with a NaN becomes NaN.
+
     Raises:
         TypeError: for values that are not floats, or a mask that is not boolean.
         ValueError: for a negative strength, shapes that do not fit, or an unknown method.
@@ -89,25 +92,33 @@ def matrix_of(
     descending: bool,
 ) -> Float[Tensor, "rows n n"]:
     """The matrix of each row."""
-    kept = x if mask is None else torch.where(mask, x, 0.0)
+    kept, inside, ends = without_ends(x, mask, descending)
+    return _matrix(method, kept, strength, inside, ends, descending)
+
+
+def _matrix(
+    method: str, kept: Tensor, strength: float | Tensor, mask: Tensor | None, ends: Ends | None, descending: bool
+) -> Float[Tensor, "rows n n"]:
+    """The matrix of each row; values, mask and ends of `without_ends`."""
     if kept.shape[-1] == 0:
         return kept[..., :, None] * kept[..., None, :]
-    eps = strength_tensor(strength, x).clamp(min=torch.finfo(x.dtype).tiny)
+    eps = strength_tensor(strength, kept).clamp(min=torch.finfo(kept.dtype).tiny)
     matrix: Tensor = MATRICES[method](-kept if descending else kept, eps, mask)
-    if mask is None:
-        return matrix
-    place = torch.arange(x.shape[-1], device=x.device)
-    inside = (place < mask.sum(-1, keepdim=True))[..., :, None] & mask[..., None, :]
-    return torch.where(inside, matrix, 0.0)
+    if mask is not None:
+        place = torch.arange(kept.shape[-1], device=kept.device)
+        inside = (place < mask.sum(-1, keepdim=True))[..., :, None] & mask[..., None, :]
+        matrix = torch.where(inside, matrix, 0.0)
+    return matrix if ends is None else ends.place_matrix(matrix)
 
 
-def matrix_sorted(
+def matrix_and_sorted(
     method: str, x: Tensor, strength: float | Tensor, mask: Tensor | None, descending: bool
-) -> Float[Tensor, "rows n"]:
-    """Sorted values: the matrix times the values."""
-    matrix = matrix_of(method, x, strength, mask, descending)
-    kept = x if mask is None else torch.where(mask, x, 0.0)
-    return (matrix @ kept[..., None])[..., 0]
+) -> tuple[Float[Tensor, "rows n n"], Float[Tensor, "rows n"]]:
+    """The matrix of each row, and its product with the values."""
+    kept, inside, ends = without_ends(x, mask, descending)
+    matrix = _matrix(method, kept, strength, inside, ends, descending)
+    ordered = (matrix * kept[..., None, :]).sum(-1)  # no product of matrices: autocast would round it
+    return matrix, ordered if ends is None else ends.fill_values(ordered, descending)
 
 
 def matrix_ranks(

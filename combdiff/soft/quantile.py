@@ -48,7 +48,7 @@ def soft_quantile(
     check_mask(mask, values)
     if values.shape[axis] == 0:
         raise ValueError(f"values of shape {tuple(values.shape)} has no entries along dim={dim}: no quantile exists")
-    points = q if isinstance(q, Tensor) else torch.tensor(q)
+    points = q if isinstance(q, Tensor) else torch.tensor(q, dtype=torch.float64)
     if not isinstance(q, Tensor) and not 0 <= q <= 1:
         raise ValueError(f"q={q} is not between 0 and 1")
     if points.ndim > 1:
@@ -63,8 +63,10 @@ def soft_quantile(
     high = torch.minimum(low + 1, (counts.long() - 1).clamp(min=0))
     part = (place - low).to(ordered.dtype)
     below, above = ordered.gather(-1, low), ordered.gather(-1, high)
-    # lerp would make NaN of two equal infinities
-    found = torch.where(below == above, below, below + part * (above - below))
+    # differences of infinite values, and 0 times one, would be NaN
+    finite = below.isfinite() & above.isfinite()
+    found = below + part * torch.where(finite, above - below, 0.0)
+    found = torch.where(finite | (part == 0), found, (1 - part) * below + part * above)
     found = torch.where(counts > 0, found, torch.nan)
     result = from_rows(found, values, axis)
     if points.ndim == 0:

@@ -61,8 +61,9 @@ def soft_rank(
         method: "pav", this projection; "torchsort", the same by that library; or another relaxation with the same
             meaning of ε, see `docs/soft.md`.
 
-    Infinite values have hard ranks (equal ones share theirs) and no gradient. A row with a NaN becomes NaN. Float16
-    holds no number above 65504: larger ranks are set to that, with a warning.
+    With every method but "torchsort" infinite values have hard ranks (equal ones share theirs) and no gradient, the
+    finite values have ranks as without them, and a row with a NaN becomes NaN. Float16 holds no number above 65504:
+    larger ranks are set to that, with a warning.
 
     Raises:
         TypeError: for values that are not floats, or a mask that is not boolean.

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft._formula import exponent
 from combdiff.soft._transforms import concrete
 
 STEPS = 40  # Newton converges in about ten
@@ -40,7 +41,6 @@ def sinkhorn_matrix(
     z = x.double()
     order = torch.where(valid, z.detach(), torch.inf).argsort(dim=-1, stable=True)
     ordered = z.gather(-1, order)
-    scale = 2.0 / eps.double().clamp(min=1e-30)
     place = torch.arange(1, n + 1, device=x.device, dtype=torch.float64)
 
     # hard duals: in row i, neighbours j and j + 1 differ by (2 i − 2 j − 1) (x_{j+1} − x_j) / ε. Their cumulative
@@ -55,8 +55,10 @@ def sinkhorn_matrix(
     fixed = (place[:, None] == seat[..., None, :]) & spare[..., None, :]
     rows = place[:, None] <= valid.sum(-1)[..., None, None]
     inside = rows & valid[..., None, :]
-    score = torch.where(fixed, 0.0, torch.where(inside, score, -torch.inf))
-    score = (score - score.detach().amax(-1, keepdim=True)) * scale[..., None]
+    peak = torch.where(inside, score.detach(), -torch.inf).amax(-1, keepdim=True)
+    gap = torch.where(inside, score - torch.where(inside, peak, 0.0), 0.0)
+    gap = exponent(gap, 0.5 * eps[..., None].double())
+    score = torch.where(inside, gap, torch.where(fixed, 0.0, -torch.inf))
 
     potential = _balanced(score.detach())
     for _ in range(2):
@@ -70,7 +72,9 @@ def _newton(score: Tensor, potential: Tensor) -> Tensor:
     columns = matrix.sum(-2)
     n = score.shape[-1]
     hessian = torch.diag_embed(columns + RIDGE) - matrix.transpose(-1, -2) @ matrix + 1.0 / n
-    return torch.linalg.solve(hessian, 1.0 - columns)
+    # positive definite; and the derivatives of `torch.linalg.solve` are wrong inside vmap (seen in torch 2.13)
+    factor = torch.linalg.cholesky_ex(hessian).L
+    return torch.cholesky_solve((1.0 - columns)[..., None], factor)[..., 0]
 
 
 def _balanced(score: Tensor) -> Tensor:
@@ -82,7 +86,7 @@ def _balanced(score: Tensor) -> Tensor:
 
     for _ in range(STEPS):
         columns = torch.softmax(score + potential[..., None, :], -1).sum(-2)
-        if concrete() and bool(((columns - 1.0).abs() < 1e-9).all()):
+        if concrete(score) and bool(((columns - 1.0).abs() < 1e-9).all()):
             break
         step = _newton(score, potential)
         best, value = potential, dual(potential)

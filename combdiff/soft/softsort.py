@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft._formula import exponent
+
 
 def softsort_matrix(
     x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
@@ -25,7 +27,7 @@ def softsort_matrix(
     """
     key = x if mask is None else torch.where(mask, x, torch.inf)
     ordered = x.gather(-1, key.argsort(dim=-1, stable=True))
-    logits = -(ordered[..., :, None] - x[..., None, :]).abs() / eps[..., None]
+    logits = -exponent((ordered[..., :, None] - x[..., None, :]).abs(), eps[..., None])
     if mask is not None:
         logits = torch.where(mask[..., None, :], logits, torch.finfo(x.dtype).min)
     return torch.softmax(logits, -1)

@@ -20,7 +20,7 @@ from combdiff.soft._kinds import SORT_KL, SORT_L2
 from combdiff.soft._peer import by_torchsort
 from combdiff.soft._project import projected
 from combdiff.soft.lapsum import lapsum_sorted
-from combdiff.soft.permutation import matrix_sorted
+from combdiff.soft.permutation import matrix_and_sorted
 from combdiff.soft.rank import METHODS
 
 
@@ -55,9 +55,11 @@ def soft_sort(
         descending: largest first.
         mask: broadcasts to values, True where an entry counts. Those come first; the rest of the result is 0.
         method: "pav", this projection; "torchsort", the same by that library; or another relaxation, see
-            `docs/soft.md`.
+            `docs/soft.md`. "lapsum" is the product of LapSum's doubly stochastic matrix with the values, not the levels
+            b_{i−½} that LapSum's own package calls a soft sort.
 
-    Infinite values are sorted exactly, to the ends, and take no part in the softness. A row with a NaN becomes NaN.
+    With every method but "torchsort" infinite values are sorted exactly, to the ends, and take no part in the softness,
+    and a row with a NaN becomes NaN.
 
     Raises:
         TypeError: for values that are not floats, or a mask that is not boolean.
@@ -90,6 +92,6 @@ def soft_sort(
         ordered = (
             lapsum_sorted(rows, strength, valid, descending)
             if method == "lapsum"
-            else matrix_sorted(method, rows, strength, valid, descending)
+            else matrix_and_sorted(method, rows, strength, valid, descending)[1]
         )
     return from_rows(ordered.to(values.dtype) if ordered.dtype != values.dtype else ordered, values, axis)

@@ -22,7 +22,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from combdiff import soft_rank, soft_sort
+from combdiff import soft_rank, soft_sort, soft_topk_mask
 
 SHAPES = [(1, 100_000), (128, 1000), (16, 10_000), (128, 100), (1024, 32)]
 BARS = {"l2": [(0.45, 0.6)] * 3 + [(0.7, 0.9)] * 2, "kl": [(1.0, 1.2)] * 5}
@@ -102,6 +102,29 @@ def bars(strengths: list[float], seconds: float) -> None:
                         line += f"  torchsort {found['peer forward'] / unit:.2f} / {found['peer both'] / unit:.2f}"
                     missed = found["forward"] > bar[0] * unit or found["both"] > bar[1] * unit
                     print(line + ("  MISSED" if missed else ""), flush=True)
+
+
+def masks(seconds: float) -> None:
+    """Top-k masks, of a tenth and of half of the values."""
+    print("top-k masks, multiples of torch.sort, forward / forward + backward, eps=1")
+    for method, regularization in (("pav", "l2"), ("pav", "kl"), ("lapsum", "l2")):
+        for shape in SHAPES:
+            cells = []
+            for part in (10, 2):
+
+                def operator(x: Tensor, reg: str, eps: float, k: int = shape[1] // part, by: str = method) -> Tensor:
+                    return soft_topk_mask(x, k, reg, eps, method=by)
+
+                jobs: dict[str, Callable[[Tensor], object]] = {
+                    "torch.sort": torch.sort,
+                    "forward": forward(operator, regularization, 1.0),
+                    "both": both(operator, regularization, 1.0),
+                }
+                found = medians(jobs, shape, seconds)
+                unit = found["torch.sort"]
+                cells.append(f"k = n/{part}: {found['forward'] / unit:.2f} / {found['both'] / unit:.2f}")
+            name = "lapsum" if method == "lapsum" else regularization
+            print(f"mask {name:<6} {shape!s:>12}  " + "  ".join(cells), flush=True)
 
 
 def threads(seconds: float) -> None:
@@ -189,6 +212,7 @@ def main() -> None:
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}")
     bars(arguments.strengths, arguments.seconds)
+    masks(arguments.seconds)
     threads(arguments.seconds)
     memory()
     if arguments.grid:

@@ -10,7 +10,7 @@ COMPILE = """
 import sys
 
 import torch
-from combdiff import soft_rank, soft_sort
+from combdiff import soft_rank, soft_sort, soft_topk_mask
 
 generator = torch.Generator().manual_seed(5)
 x = torch.randn(2, 5, dtype=torch.float64, generator=generator).requires_grad_()
@@ -25,7 +25,68 @@ for operator in (soft_rank, soft_sort):
         found, expected = (torch.autograd.grad(z.square().sum(), (x, eps)) for z in (y, model(x, eps)))
         torch.testing.assert_close(found, expected)
         torch._dynamo.reset()
+
+for method in ("lapsum", "neuralsort", "sinkhorn") if sys.argv[1] == "aot_eager" else ("lapsum",):
+    def model(v, e):
+        return soft_topk_mask(v, 2, "l2", e, method=method)
+
+    compiled = torch.compile(model, fullgraph=True, backend=sys.argv[1])
+    y = compiled(x, eps)
+    torch.testing.assert_close(y, model(x, eps))
+    found, expected = (torch.autograd.grad(z.square().sum(), (x, eps)) for z in (y, model(x, eps)))
+    torch.testing.assert_close(found, expected)
+    assert compiled(x, torch.where(eps > 0.6, -eps, eps)).isnan().all(-1).tolist() == [False, True]
+    torch._dynamo.reset()
 """
+
+
+EXPORT = """
+import torch
+from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk, soft_topk_mask
+
+METHODS = ("pav", "lapsum", "neuralsort", "softsort", "sinkhorn", "network")
+OPERATORS = {
+    "rank": soft_rank,
+    "sort": soft_sort,
+    "topk": lambda x, *more, **words: soft_topk(x, 2, *more, **words).values,
+    "mask": lambda x, *more, **words: soft_topk_mask(x, 2, *more, **words),
+    "median": soft_median,
+    "argmax": soft_argmax,
+}
+
+
+class Program(torch.nn.Module):
+    def __init__(self, operator, method):
+        super().__init__()
+        self.operator, self.method = operator, method
+
+    def forward(self, x, mask, eps):
+        return self.operator(x, "l2", eps, mask=mask, method=self.method)
+
+
+def inputs(rows):
+    x = torch.randn(rows, 5)
+    x[0, 1] = torch.inf
+    mask = torch.rand(rows, 5) < 0.8
+    mask[:, :2] = True
+    return x, mask, torch.rand(rows, 1) + 0.3
+
+
+batch = torch.export.Dim("batch")
+for name, operator in OPERATORS.items():
+    for method in METHODS:
+        program = Program(operator, method)
+        exported = torch.export.export(program, inputs(3), dynamic_shapes=({0: batch},) * 3).module()
+        for rows in (2, 7):
+            arguments = inputs(rows)
+            torch.testing.assert_close(exported(*arguments), program(*arguments), msg=f"{name} by {method}")
+"""
+
+
+def test_programs_are_exported_with_a_free_batch() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", EXPORT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize(

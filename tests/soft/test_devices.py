@@ -19,11 +19,15 @@ from combdiff import (
     soft_rank,
     soft_sort,
     soft_topk,
+    soft_topk_mask,
 )
 from combdiff.soft import gumbel_perturbed
 
 CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    **{f"rank {m}": lambda x, m_, m=m: soft_rank(x, mask=m_, method=m) for m in ("lapsum", "neuralsort", "network")},
+    **{
+        f"rank {m}": lambda x, m_, m=m: soft_rank(x, mask=m_, method=m)
+        for m in ("lapsum", "neuralsort", "network", "sinkhorn")
+    },
     **{f"sort {m}": lambda x, m_, m=m: soft_sort(x, mask=m_, method=m) for m in ("pav", "lapsum", "softsort")},
     **{f"{m} matrix": lambda x, m_, m=m: soft_permutation(x, mask=m_, method=m) for m in ("network", "bitonic")},
     "rank kl": lambda x, m: soft_rank(x, "kl", torch.ones(3, 1), mask=m, descending=True),
@@ -31,6 +35,7 @@ CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "topk l2": lambda x, m: soft_topk(x, 2, mask=m).mask,
     "topk kl": lambda x, m: soft_topk(x, 2, "kl", 0.3, mask=m).mask,
     "topk lapsum": lambda x, m: soft_topk(x, 2, mask=m, method="lapsum").mask,
+    "topk mask alone": lambda x, m: soft_topk_mask(x, 2, mask=m, method="lapsum"),
     "topk softsort": lambda x, m: soft_topk(x, 2, mask=m, method="softsort").values,
     "quantile": lambda x, m: soft_quantile(x, 0.3, mask=m),
     "median": lambda x, m: soft_median(x, mask=m),
@@ -54,3 +59,14 @@ def test_everything_stays_on_the_device_of_the_values(name: str) -> None:
         assert y.device.type == "meta"
         (gradient,) = torch.autograd.grad(y.sum(), x)
         assert gradient.device.type == "meta"
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_without_data(name: str) -> None:
+    """As a user makes them: `device="meta"` tells the shape of a result before there is any memory."""
+    x = torch.empty(3, 5, device="meta", requires_grad=True)
+    y = CALLS[name](x, torch.empty(3, 5, dtype=torch.bool, device="meta"))
+    assert y.shape == CALLS[name](torch.randn(3, 5), torch.ones(3, 5, dtype=torch.bool)).shape
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert (y.device.type, gradient.device.type, gradient.shape) == ("meta", "meta", (3, 5))

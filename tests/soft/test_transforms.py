@@ -110,6 +110,19 @@ def test_hessian_by_three_routes(name: str) -> None:
     torch.testing.assert_close(found, numeric, atol=1e-6, rtol=1e-4)
 
 
+@everything
+def test_mapped_hessians(name: str) -> None:
+    """Rows by vmap, as one by one: with `torch.linalg.solve` inside, those of Sinkhorn were off by 1e5 and more."""
+    x, _ = inputs()
+    x = x.detach()
+    loss = lambda row: ALL[name](row).sin().sum()  # noqa: E731
+    expected = torch.stack([torch.autograd.functional.hessian(loss, row) for row in x])
+    for second in (hessian, lambda f: jacfwd(jacfwd(f)), lambda f: jacrev(jacrev(f))):
+        torch.testing.assert_close(vmap(second(loss))(x), expected, atol=1e-9, rtol=1e-7)
+    jacobians = torch.stack([torch.autograd.functional.jacobian(ALL[name], row) for row in x])
+    torch.testing.assert_close(vmap(jacfwd(ALL[name]))(x), jacobians, atol=1e-9, rtol=1e-7)
+
+
 @pytest.mark.parametrize("kind", [RANK_L2, SORT_L2, RANK_KL, SORT_KL])
 @pytest.mark.filterwarnings("ignore")
 def test_operator_passes_opcheck(kind: int) -> None:
