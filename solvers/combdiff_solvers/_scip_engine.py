@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,9 @@ class ScipEngine:
         self._integral = np.array([variable.vtype() != "CONTINUOUS" for variable in self._variables])
         for name, value in _FIXED.items():
             self._model.setParam(name, value)
+        if threading.current_thread() is not threading.main_thread():
+            # SCIP replaces the process's SIGINT handler while it solves; two threads leave SCIP's in place for ever
+            self._model.setParam("misc/catchctrlc", False)
         self._time = float(self._model.getParam("limits/time"))
         self._own_gap = float(self._model.getParam("limits/absgap"))
         if limits.relative_gap:
