@@ -37,13 +37,15 @@ def failed(rows: int, width: int, message: str) -> Solutions:
     )
 
 
-def check_solutions(solver: Solver, found: Solutions, rows: int, width: int) -> None:
+def check_solutions(solver: Solver, found: object, rows: int, width: int) -> None:
     """Raise unless a solver answered each of `rows` rows of `width` entries.
 
     Raises:
-        ContractError: when y, objective or status has another shape.
+        ContractError: when it returned no Solutions, or y, objective or status of another shape.
     """
-    got = np.shape(found.y), np.shape(found.objective), np.shape(found.status)
+    if not isinstance(found, Solutions):
+        raise ContractError(f"{type(solver).__name__}.solve returned a {type(found).__name__}, and no Solutions")
+    got = found.y.shape, found.objective.shape, found.status.shape
     if got != ((rows, width), (rows,), (rows,)):
         raise ContractError(
             f"{type(solver).__name__}.solve returned y of shape {got[0]}, objective {got[1]} and status {got[2]} for "

@@ -136,6 +136,17 @@ def test_bad_shapes_of_an_answer_are_refused(rows: int) -> None:
         Cached(DropsRows()).solve(theta)
 
 
+def test_a_bad_answer_is_refused() -> None:
+    class Bare(Probe):
+        def solve(self, theta: ndarray, instances: Sequence[Any] | None = None) -> Any:
+            return theta
+
+    theta = np.zeros((2, 4))
+    for solver in (Cached(Bare()), Parallel(Bare(), 2), Parallel(Bare(), 2, adaptive=False)):
+        with pytest.raises(ValueError, match=r"Bare.solve returned a ndarray, and no Solutions"):
+            solver.solve(theta)
+
+
 def test_value_is_the_solvers() -> None:
     theta = np.random.default_rng(0).normal(size=(4, 4))
     y, instances = Probe().solve(theta).y, ["dear", "any"] * 2
