@@ -13,6 +13,10 @@ from numpy import ndarray
 from combdiff_solvers.protocol import Solutions, Solver, Status
 
 
+class ContractError(ValueError):
+    """A solver is not what the `Solver` contract says. It is raised in the caller; no row can be blamed for it."""
+
+
 def some(instances: Sequence[Any] | None, first: int, last: int) -> Sequence[Any] | None:
     """The instances of the rows first..last−1."""
     if instances is None or (first == 0 and last == len(instances)):
@@ -33,23 +37,52 @@ def failed(rows: int, width: int, message: str) -> Solutions:
     )
 
 
-def guarded(solver: Solver, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
+def check_solutions(solver: Solver, found: object, rows: int, width: int) -> None:
+    """Raise unless a solver answered each of `rows` rows of `width` entries.
+
+    Raises:
+        ContractError: when it returned no Solutions, or y, objective or status of another shape.
+    """
+    if not isinstance(found, Solutions):
+        raise ContractError(f"{type(solver).__name__}.solve returned a {type(found).__name__}, and no Solutions")
+    got = found.y.shape, found.objective.shape, found.status.shape
+    if got != ((rows, width), (rows,), (rows,)):
+        raise ContractError(
+            f"{type(solver).__name__}.solve returned y of shape {got[0]}, objective {got[1]} and status {got[2]} for "
+            f"{rows} rows of theta, but ({rows}, {width}), ({rows},) and ({rows},) were expected: a row without a "
+            "solution keeps its place, with NaN in y and its status"
+        )
+
+
+def guarded(
+    solver: Solver,
+    theta: Float64[ndarray, "b n"],
+    instances: Sequence[Any] | None,
+    caught: type[BaseException] = Exception,
+) -> tuple[Solutions, float]:
     """Solve rows, and return the seconds that it took; an exception becomes an ERROR of the rows that it comes from.
 
-    When a batch raises, its rows are solved one by one.
+    When a batch raises, its rows are solved one by one. `caught` is BaseException in a process of its own, where
+    `sys.exit()` is a failure of the row and not the wish to end the caller.
+
+    Raises:
+        ContractError: when the solver does not answer each row.
     """
     began = time.perf_counter()
     try:
         found = solver.solve(theta, instances)
-    except Exception as error:
+    except ContractError:
+        raise
+    except caught as error:
         if len(theta) == 1:
             found = failed(1, theta.shape[1], f"{type(error).__name__}: {error}")
         else:
             rows = range(len(theta))
             one_by_one = [
-                (row, guarded(solver, theta[row : row + 1], some(instances, row, row + 1))[0]) for row in rows
+                (row, guarded(solver, theta[row : row + 1], some(instances, row, row + 1), caught)[0]) for row in rows
             ]
             found = together(one_by_one, *theta.shape)
+    check_solutions(solver, found, *theta.shape)
     return found, time.perf_counter() - began
 
 

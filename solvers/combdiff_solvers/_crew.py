@@ -7,6 +7,7 @@ dies is replaced by its driver, which puts the chunk back.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import time
@@ -20,11 +21,13 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers._chunks import failed, some
+from combdiff_solvers._chunks import ContractError, failed, some
+from combdiff_solvers._quiet_exit import hang_instead_of_abort
 from combdiff_solvers.protocol import Solutions
 
 DEATHS = 2  # a chunk that so many workers died on is cut into rows, and a row is given up
 CLOSED = "the workers were closed while a batch was being solved"
+DRIVER = "combdiff-driver"
 JOIN_SECONDS = 2.0  # how long `close` waits for the drivers
 
 Solve = Callable[[ndarray, "Sequence[Any] | None"], tuple[Solutions, float]]  # a chunk's answer and its seconds
@@ -65,7 +68,7 @@ class Batch:
     pending: int
     pieces: list[tuple[int, Solutions]] = field(default_factory=list)
     pace: list[float] = field(default_factory=list)  # seconds a row, one entry a chunk
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def file(self, task: Task, found: Solutions, seconds: float) -> None:
         """Keep the answer to a chunk."""
@@ -161,7 +164,7 @@ class Crew:
 
     def _hire(self) -> None:
         while len(self._drivers) < self.size:
-            driver = threading.Thread(target=self._drive, args=(self._hiring,), name="combdiff-driver", daemon=True)
+            driver = threading.Thread(target=self._drive, args=(self._hiring,), name=DRIVER, daemon=True)
             self._drivers.append(driver)
             driver.start()
 
@@ -179,8 +182,14 @@ class Crew:
                 self._mourn(worker, task, death)
                 worker = None
                 continue
+            except ContractError as error:
+                self._fail(task, error)
+                continue
             except Exception as error:  # a chunk that cannot travel, by the fault of one of its rows
                 self._split(task, f"{type(error).__name__}: {error}")
+                continue
+            except BaseException as error:  # sys.exit() or Ctrl-C in a solver: the caller's, as without workers
+                self._fail(task, error)
                 continue
             with self._changed:
                 task.batch.file(task, found, seconds)
@@ -200,7 +209,7 @@ class Crew:
 
     def _start(self, hiring: int) -> Worker | None:
         """A worker that is ready; None, and an error in every batch that waits, if there can be none."""
-        reason: Exception = WorkerBrokenError("no worker was made")
+        reason: BaseException = WorkerBrokenError("no worker was made")
         for _ in range(1 + DEATHS):
             try:
                 worker = self._make()
@@ -214,7 +223,7 @@ class Crew:
                 with self._changed:
                     self._workers.pop(worker, None)
                 continue
-            except Exception as broken:
+            except BaseException as broken:
                 reason = broken
                 break
             with self._changed:
@@ -228,6 +237,12 @@ class Crew:
             self._tasks.clear()
             self._changed.notify_all()
         return None
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        """Have the caller of a batch raise `error`."""
+        with self._changed:
+            task.batch.error = task.batch.error or error
+            self._changed.notify_all()
 
     def _mourn(self, worker: Worker, task: Task, death: WorkerDiedError) -> None:
         """Put the chunk of a dead worker back, unless it is the chunk that kills."""
@@ -285,6 +300,15 @@ def _after_fork() -> None:
     for crew in list(_crews):
         crew.after_fork()
 
+
+def _at_exit() -> None:
+    for crew in list(_crews):
+        crew.close()
+    if any(thread.name == DRIVER for thread in threading.enumerate()):
+        hang_instead_of_abort()
+
+
+atexit.register(_at_exit)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

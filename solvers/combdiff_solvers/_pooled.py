@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from numpy import ndarray
 
 from combdiff_solvers._chunks import guarded, shrinking, some, together
 from combdiff_solvers._crew import Crew, Worker
+from combdiff_solvers._fork_safe_lock import ForkSafeLock
 from combdiff_solvers._pace import Pace
-from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, check_count
+from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, check_count, value
 
 P = TypeVar("P", bound="Pooled")
 
@@ -38,7 +38,7 @@ class Pooled:
         self.sense: Sense = solver.sense
         self.shape: tuple[int, ...] = solver.shape
         self.adaptive = adaptive
-        self._own = threading.Lock()  # the caller's solver serves one call at a time
+        self._own = ForkSafeLock()  # the caller's solver serves one call at a time
         self._crew: Crew | None = None
         self._pace: Pace | None = None
 
@@ -87,7 +87,8 @@ class Pooled:
         A row whose solve raises has the status ERROR and the exception as its message.
 
         Raises:
-            ValueError: for θ of another shape, or instances that the solver does not take.
+            ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
+                answer each row.
             RuntimeError: when no worker could be started.
         """
         crew, pace = self.crew, self._pace
@@ -117,6 +118,13 @@ class Pooled:
         if done < len(theta):
             pieces += self._send(crew, pace, theta[done:], some(instances, done, len(theta)), done)
         return together(pieces, *theta.shape)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, by the solver in the calling thread."""
+        with self._own:
+            return value(self.solver, y, theta, instances)
 
     def _solve_whole(self, pace: Pace, theta: ndarray, instances: Sequence[Any] | None) -> Solutions | None:
         """The answer to a batch that is not worth the workers, None for one that is.

@@ -6,6 +6,7 @@ it, so that a training script does not load torch once a worker. A message is it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -18,11 +19,13 @@ from typing import IO, Any
 from jaxtyping import Float64
 from numpy import ndarray
 
+from combdiff_solvers._chunks import ContractError
 from combdiff_solvers._crew import WorkerBrokenError, WorkerDiedError
 from combdiff_solvers.protocol import Solutions
 
 LENGTH = 8  # bytes of a message's length, little endian
 READY = "ready"
+END_SECONDS = 5.0  # how long a process that has closed its output is waited for
 
 _abandoned: list[ProcessWorker] = []
 
@@ -88,6 +91,8 @@ class ProcessWorker:
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
         """Send a chunk and wait for its answer."""
         answer = self._ask((theta, instances))
+        if isinstance(answer, ContractError):
+            raise answer
         if isinstance(answer, str):
             raise RuntimeError(answer)
         found: tuple[Solutions, float] = answer
@@ -103,10 +108,12 @@ class ProcessWorker:
             send(process.stdin, message)
             answer = receive(process.stdout)
         except (OSError, EOFError, ValueError):  # ValueError: the pipe was closed by stop()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)  # else stop() could kill it first, and the reason would be lost
             self.stop()
             code = process.returncode
             raise WorkerDiedError(
-                f"the process ended by signal {-code}" if code < 0 else f"it ended with {code}"
+                f"the process ended {f'by signal {-code}' if code < 0 else f'with exit code {code}'}"
             ) from None
         return pickle.loads(answer)
 

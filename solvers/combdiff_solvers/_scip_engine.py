@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -178,6 +179,9 @@ class ScipEngine:
         self._integral = np.array([variable.vtype() != "CONTINUOUS" for variable in self._variables])
         for name, value in _FIXED.items():
             self._model.setParam(name, value)
+        if threading.current_thread() is not threading.main_thread():
+            # SCIP replaces the process's SIGINT handler while it solves; two threads leave SCIP's in place for ever
+            self._model.setParam("misc/catchctrlc", False)
         self._time = float(self._model.getParam("limits/time"))
         relative, absolute = (float(self._model.getParam(f"limits/{name}")) for name in ("gap", "absgap"))
         self._gaps = limits.relative_gap or relative, max(limits.absolute_gap, absolute)

@@ -11,7 +11,7 @@ import threading
 from multiprocessing import spawn
 from typing import IO
 
-from combdiff_solvers._chunks import guarded
+from combdiff_solvers._chunks import ContractError, guarded
 from combdiff_solvers._process_worker import READY, receive, send
 
 
@@ -30,7 +30,7 @@ def main() -> None:
         spawn.prepare(surroundings)
         del this._inheriting  # type: ignore[attr-defined]
         solver = pickle.loads(pickled)
-    except Exception as error:
+    except BaseException as error:
         _answer(output, f"the solver cannot be loaded in another process: {type(error).__name__}: {error}")
         sys.exit(1)
     _answer(output, READY)
@@ -41,11 +41,19 @@ def main() -> None:
         except Exception as error:
             _answer(output, f"the rows cannot be loaded in another process: {type(error).__name__}: {error}")
             continue
-        _answer(output, guarded(solver, theta, instances))
+        try:
+            _answer(output, guarded(solver, theta, instances, caught=BaseException))
+        except ContractError as error:
+            _answer(output, error)
 
 
 def _answer(output: IO[bytes], answer: object) -> None:
-    send(output, pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+    try:
+        message = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        reason = f"the answer cannot be sent to the caller's process: {type(error).__name__}: {error}"
+        message = pickle.dumps(reason, protocol=pickle.HIGHEST_PROTOCOL)
+    send(output, message)
 
 
 def _read(source: IO[bytes], waiting: queue.SimpleQueue[bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers._chunks import some
+from combdiff_solvers._chunks import check_solutions, some
+from combdiff_solvers._fork_safe_lock import ForkSafeLock
 from combdiff_solvers._solution_pool import SolutionPool
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count
+from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count, value
 
 __all__ = ["Cached"]
 
@@ -82,7 +82,7 @@ class Cached:
         self.rows = rows
         self.solve_ratio = solve_ratio
         self.pool_size = pool_size
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self.clear()
 
     def clear(self) -> None:
@@ -106,7 +106,12 @@ class Cached:
             return np.empty((0, int(np.prod(self.shape)))) if pool is None else pool.y.copy()
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n)."""
+        """Solve every row of θ, (b, n).
+
+        Raises:
+            ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
+                answer each row.
+        """
         theta = as_rows(theta, self.shape)
         if instances is not None:
             check_count(instances, len(theta))
@@ -126,6 +131,12 @@ class Cached:
         if missing:
             self._solve(theta, instances, keys, missing, found)
         return self._answer(theta, keys, found, cached=len(keys) - len(missing))
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, by the solver; nothing is kept of it."""
+        return value(self.solver, y, theta, instances)
 
     def _look_up(self, keys: list[tuple[bytes, bytes]], found: dict[tuple[bytes, bytes], _Row]) -> list[int]:
         """Put what is known into `found`; the numbers of the other rows, each different row once."""
@@ -181,6 +192,7 @@ class Cached:
         else:
             chosen = [instances[number] for number in missing]
         solved = self.solver.solve(theta[missing], chosen)
+        check_solutions(self.solver, solved, len(missing), theta.shape[1])
         with self._lock:
             self.misses += len(missing)
             for place, number in enumerate(missing):

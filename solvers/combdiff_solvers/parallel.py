@@ -25,8 +25,9 @@ class Parallel(Pooled):
     - `"threads"` (default) for solvers that let go of the GIL while they work: OR-Tools, SCIP, numba kernels.
     - `"processes"` for solvers written in Python (PySAT's RC2, a function), and for those that crash: a process that
       dies is replaced and its chunk solved again; a row on which workers die again and again becomes an ERROR, alone.
-      The solver and the instances travel by pickle. Processes start when the first batch is worth it (the caller works
-      meanwhile), import no torch, and keep their solvers warm.
+      `sys.exit()` there is an ERROR of its row, while in a thread it ends the call, as without workers. The solver and
+      the instances travel by pickle. Processes start when the first batch is worth it (the caller works meanwhile),
+      import no torch, and keep their solvers warm.
 
     Workers are used only where they pay: the first rows are timed, and cheap batches stay in the calling thread, so a
     pool is not slower than its solver. `adaptive=False` always sends every row to a worker (to keep a solver that may
@@ -38,8 +39,9 @@ class Parallel(Pooled):
     workers of its own.
 
     Args:
-        solver: what solves a chunk. It is copied by pickle, once for each worker; one that cannot be pickled, or
-            has an attribute `thread_safe` that is true, is shared by the threads, and may not be sent to processes.
+        solver: what solves a chunk. It is copied by pickle, once for each worker. Threads share it where it has an
+            attribute `thread_safe` that is true (a `Factory` has) or cannot be pickled; processes cannot
+            have the latter.
         workers: how many; every core if None.
         backend: "threads" or "processes".
         adaptive: whether cheap batches stay in the calling thread.

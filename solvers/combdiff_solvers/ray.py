@@ -150,13 +150,13 @@ class Actor:
         """Unpickle the solver; what went wrong, or None."""
         try:
             self._solver: Solver = pickle.loads(self._pickled)
-        except Exception as error:
+        except BaseException as error:
             return f"the solver cannot be loaded on a node: {type(error).__name__}: {error}"
         return None
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
         """A chunk."""
-        return guarded(self._solver, theta, instances)
+        return guarded(self._solver, theta, instances, caught=BaseException)
 
     def pid(self) -> int:
         """Of this process."""

@@ -79,3 +79,67 @@ class Reports(Probe):
         y = np.zeros_like(theta)
         y[:, :3] = os.getpid(), self.made, "torch" in sys.modules
         return Solutions.from_y(y, theta)
+
+
+class Exits(Probe):
+    """A row above 300 ends its process without a word, one above 200 raises SystemExit."""
+
+    def misbehave(self, first: float) -> None:
+        if first > 300:
+            os._exit(7)
+        if first > 200:
+            sys.exit(3)
+
+
+class Interrupted(Probe):
+    """A row above 100 raises what Ctrl-C raises."""
+
+    def misbehave(self, first: float) -> None:
+        if first > 100:
+            raise KeyboardInterrupt
+
+
+class ExitsWhenLoaded(Probe):
+    """Cannot be unpickled."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        sys.exit(5)
+
+
+class NoPickle(str):
+    """A text that cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("cannot pickle this text")
+
+
+class Unsendable(Probe):
+    """The message of a row above 100 cannot be pickled."""
+
+    def solve(self, theta: ndarray, instances: Sequence[Any] | None = None) -> Solutions:
+        """Solve every row of θ, (b, n)."""
+        found = super().solve(theta, instances)
+        messages = {int(row): NoPickle("nothing") for row in np.flatnonzero(theta[:, 0] > 100)}
+        return Solutions(found.y, found.objective, found.status, messages)
+
+
+class DropsRows(Probe):
+    """A row above 100 is not answered."""
+
+    def solve(self, theta: ndarray, instances: Sequence[Any] | None = None) -> Solutions:
+        """Solve every row of θ, (b, n), but for some."""
+        found = super().solve(theta, instances)
+        kept = theta[:, 0] <= 100
+        return Solutions(found.y[kept], found.objective[kept], found.status[kept])
+
+
+class WithTerm(Probe):
+    """h(y) = 10 · y₀, and 100 · y₀ where the row's instance is "dear"."""
+
+    def value(self, y: ndarray, theta: ndarray, instances: Sequence[Any] | None = None) -> ndarray:
+        """⟨θ, y⟩ + h(y)."""
+        factor = np.array(
+            [100.0 if instances is not None and instances[row] == "dear" else 10.0 for row in range(len(y))]
+        )
+        found: ndarray = (theta * y).sum(axis=1) + factor * y[:, 0]
+        return found

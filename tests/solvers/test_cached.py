@@ -11,6 +11,8 @@ from numpy import ndarray
 from combdiff.testing import HYPERSIMPLEX, Enumerated, SolverContract
 from combdiff_solvers import Cached, KSubset, KSubsetInstances, Parallel, Solutions, Solver, Status, TopK
 from combdiff_solvers.cached import fingerprint
+from combdiff_solvers.protocol import value
+from tests.solvers.probes import DropsRows, Probe, WithTerm
 
 
 class Counts:
@@ -124,6 +126,32 @@ def test_the_best_of_the_pool_is_taken() -> None:
     assert other.status[0] == Status.OPTIMAL
     assert len(cached.solutions([0, 1, 2])) == len(cached.solutions([5])) == 1
     assert cached.solutions([4]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_bad_shapes_of_an_answer_are_refused(rows: int) -> None:
+    theta = np.zeros((rows, 4))
+    theta[0] = 101.0, 1.0, 2.0, 3.0
+    with pytest.raises(ValueError, match=r"DropsRows.solve returned y of shape \(\d, 4\).*for \d rows"):
+        Cached(DropsRows()).solve(theta)
+
+
+def test_a_bad_answer_is_refused() -> None:
+    class Bare(Probe):
+        def solve(self, theta: ndarray, instances: Sequence[Any] | None = None) -> Any:
+            return theta
+
+    theta = np.zeros((2, 4))
+    for solver in (Cached(Bare()), Parallel(Bare(), 2), Parallel(Bare(), 2, adaptive=False)):
+        with pytest.raises(ValueError, match=r"Bare.solve returned a ndarray, and no Solutions"):
+            solver.solve(theta)
+
+
+def test_value_is_the_solvers() -> None:
+    theta = np.random.default_rng(0).normal(size=(4, 4))
+    y, instances = Probe().solve(theta).y, ["dear", "any"] * 2
+    for given in (None, instances):
+        np.testing.assert_array_equal(value(Cached(WithTerm()), y, theta, given), WithTerm().value(y, theta, given))
 
 
 def test_composes() -> None:

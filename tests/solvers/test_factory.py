@@ -1,15 +1,20 @@
 """Rows with feasible sets of their own."""
 
+import gc
 import pickle
+import threading
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from combdiff.solvers import Factory, MixedInteger, Solver, Status, TopK
+from combdiff.solvers import Factory, MixedInteger, Parallel, Solver, Status, TopK
 from combdiff.testing import SolverContract
 from combdiff_solvers.factory import instance_key
+from combdiff_solvers.protocol import value
+from tests.solvers.probes import DropsRows, Probe, Raises
 
 CUBE = np.array([[(k >> i) & 1 for i in range(5)] for k in range(32)], dtype=float)
 
@@ -78,13 +83,121 @@ def test_a_build_that_fails_costs_its_own_rows_only() -> None:
     def build(k: int) -> Any:
         if k == 7:
             raise RuntimeError("no such graph")
-        return {1: TopK(3, 1), 2: TopK(4, 1), 3: TopK(3, 1, "min"), 4: "nonsense"}[k]
+        return TopK(3, k)
 
-    found = Factory(build, shape=(3,), sense="max").solve(np.eye(5)[:, :3], [1, 7, 2, 3, 4])
-    assert found.status.tolist() == [Status.OPTIMAL] + [Status.ERROR] * 4
-    for row, text in enumerate(["no such graph", "shape", "sense", "no Solver"], 1):
-        assert text in found.messages[row]
-        assert np.isnan(found.y[row]).all()
+    found = Factory(build, shape=(3,), sense="max").solve(np.eye(3), [1, 7, 2])
+    assert found.status.tolist() == [Status.OPTIMAL, Status.ERROR, Status.OPTIMAL]
+    assert "no such graph" in found.messages[1]
+    assert np.isnan(found.y[1]).all()
+
+
+def build_misfit(kind: str) -> Any:
+    """What does not fit the factory of the next test."""
+    return {"fits": TopK(3, 1), "shape": TopK(4, 1), "sense": TopK(3, 1, "min"), "nothing": "nonsense"}[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ("shape", r"shape \(4,\) and sense 'max', but the factory has shape \(3,\) and sense 'max'"),
+        ("sense", r"shape \(3,\) and sense 'min', but the factory has shape \(3,\) and sense 'max'"),
+        ("nothing", r"a str, but a Solver or a pair \(model, variables\) was expected"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["none", "threads", "processes"])
+def test_a_bad_build_raises_at_once(kind: str, match: str, backend: Any) -> None:
+    factory = Factory(build_misfit, shape=(3,), sense="max")
+    solver = factory if backend == "none" else Parallel(factory, 2, backend, adaptive=False)
+    with pytest.raises(ValueError, match=match):
+        solver.solve(np.eye(3)[[0, 1, 2, 0]], ["fits", "fits", kind, "fits"])
+    if isinstance(solver, Parallel):
+        solver.close()
+
+
+def test_a_bad_row_costs_no_other_row_of_its_instance() -> None:
+    theta = np.zeros((4, 4))
+    theta[2, 0] = 101.0
+    found = Factory(lambda _: Raises(), shape=(4,)).solve(theta, [0, 0, 0, 1])
+    assert found.status.tolist() == [Status.OPTIMAL, Status.OPTIMAL, Status.ERROR, Status.OPTIMAL]
+    assert found.messages == {2: "RuntimeError: no 101, please"}
+
+
+def test_bad_shapes_of_an_answer_are_refused() -> None:
+    theta = np.zeros((3, 4))
+    theta[1, 0] = 101.0
+    with pytest.raises(ValueError, match=r"DropsRows.solve returned y of shape \(1, 4\).*for 2 rows"):
+        Factory(lambda _: DropsRows(), shape=(4,)).solve(theta, [0, 0, 1])
+
+
+class Counted(Probe):
+    """Knows the threads that it has solved for, and is counted while it lives."""
+
+    living: ClassVar[list[weakref.ref["Counted"]]] = []
+    """every solver that was built"""
+    threads_of_one: ClassVar[int] = 0
+    """the most threads that used one solver"""
+
+    def __init__(self) -> None:
+        super().__init__(seconds=0.001)
+        self.threads: set[int] = set()
+        self.living.append(weakref.ref(self))
+
+    def misbehave(self, first: float) -> None:
+        self.threads.add(threading.get_ident())
+        Counted.threads_of_one = max(Counted.threads_of_one, len(self.threads))
+
+
+def build_counted(instance: int) -> Counted:
+    return Counted()
+
+
+def test_threads_share_one_factory_and_its_memory() -> None:
+    Counted.living.clear()
+    Counted.threads_of_one = 0
+    factory = Factory(build_counted, shape=(4,), keep=4)
+    theta, instances = np.random.default_rng(0).normal(size=(90, 4)), list(range(9)) * 10
+    with Parallel(factory, 3, adaptive=False) as pool:
+        np.testing.assert_array_equal(pool.solve(theta, instances).y, Probe().solve(theta).y)
+        gc.collect()
+        assert sum(one() is not None for one in Counted.living) == 4
+    assert Counted.threads_of_one == 1
+
+
+def test_a_solver_that_is_safe_for_threads_is_built_once_for_all() -> None:
+    class Safe(Probe):
+        thread_safe = True
+
+    built: list[int] = []
+
+    def build(instance: int) -> Safe:
+        built.append(instance)
+        return Safe(seconds=0.001)
+
+    factory = Factory(build, shape=(4,))
+    factory.solve(np.zeros((3, 4)), [0, 1, 2])
+    with Parallel(factory, 3, adaptive=False) as pool:
+        pool.solve(np.zeros((60, 4)), [0, 1, 2] * 20)
+    assert built == [0, 1, 2]
+
+
+def test_value_is_that_of_each_instances_model() -> None:
+    class Offset(TopK):
+        def __init__(self, h: float) -> None:
+            super().__init__(3)
+            self.h = h
+
+        def value(self, y: np.ndarray, theta: np.ndarray, instances: Sequence[Any] | None = None) -> np.ndarray:
+            assert instances is None
+            found: np.ndarray = (theta * y).sum(axis=1) + self.h
+            return found
+
+    factory = Factory(lambda h: TopK(3) if h == 0 else Offset(h), shape=(3,), sense="max")
+    theta = np.arange(12.0).reshape(4, 3)
+    y = np.eye(4)[:, :3]
+    y[2] = np.nan
+    np.testing.assert_array_equal(value(factory, y, theta, [5.0, 7.0, 5.0, 0.0]), [5.0, 11.0, np.nan, 0.0])
+    with pytest.raises(ValueError, match="give instances"):
+        factory.value(y, theta)
 
 
 def test_pairs_are_wrapped_with_the_options() -> None:

@@ -17,7 +17,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers import OnRay, Status, TopK
-from tests.solvers.probes import Probe, Raises, Reports
+from combdiff_solvers.protocol import value
+from tests.solvers.probes import DropsRows, Exits, Probe, Raises, Reports, Unsendable, WithTerm
 
 ray = pytest.importorskip("ray")
 
@@ -90,6 +91,42 @@ def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray) -> No
     pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
     with pytest.raises(RuntimeError, match="No module named"):
         pool.solve(theta)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_how_a_row_ended_its_actor_is_said(theta: ndarray) -> None:
+    theta[[5, 30], 0] = 201.0, 301.0
+    with OnRay(Exits(), workers=2, adaptive=False) as pool:
+        found = pool.solve(theta)
+    assert np.flatnonzero(found.status).tolist() == [5, 30]
+    assert found.messages[5] == "SystemExit: 3"
+    assert "workers died on this row" in found.messages[30]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_answer_that_cannot_be_pickled_is_said(theta: ndarray) -> None:
+    theta[5, 0] = 101.0
+    with OnRay(Unsendable(), workers=2, adaptive=False) as pool:
+        found = pool.solve(theta)
+        assert pool.replaced == 0
+    assert np.flatnonzero(found.status).tolist() == [5]
+    assert "pickle" in found.messages[5]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_bad_shapes_of_an_answer_are_refused(theta: ndarray) -> None:
+    theta[7, 0] = 101.0
+    with (
+        OnRay(DropsRows(), workers=2, adaptive=False) as pool,
+        pytest.raises(ValueError, match=r"DropsRows.solve returned y of shape \(\d+, 4\).*for \d+ rows"),
+    ):
+        pool.solve(theta)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_value_is_the_solvers(theta: ndarray) -> None:
+    y = Probe().solve(theta).y
+    np.testing.assert_array_equal(value(OnRay(WithTerm(), workers=1), y, theta), WithTerm().value(y, theta))
 
 
 SCRIPT = """
