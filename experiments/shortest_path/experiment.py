@@ -9,7 +9,7 @@ from rich.console import Console
 
 from experiments.progress import StepBar
 from experiments.report import write_report
-from experiments.run_folder import RunFolder
+from experiments.run_folder import RunFolder, reading_checkpoint
 from experiments.shortest_path import sources
 from experiments.shortest_path.baselines import BASELINES
 from experiments.shortest_path.config import Config
@@ -38,12 +38,13 @@ def run(config: Config, folder: RunFolder, console: Console) -> list[Row]:
         InputError: for data or checkpoints that cannot be used.
     """
     rows: list[Row] = []
+    metrics: list[Row] = []
     shown: list[tuple[Maps, dict[str, Learned]]] = []
     for split in config.splits:
         data = sources.load(config, split)
         learned = {}
         for name in config.methods:
-            training = train(config, folder, console, name, split, data)
+            training = train(config, folder, console, name, split, data, metrics)
             training.use_best()
             costs = training.predict(data.test.images)
             paths = solve(costs, data.test)
@@ -63,7 +64,7 @@ def run(config: Config, folder: RunFolder, console: Console) -> list[Row]:
             rows.append({"split": split, "method": name, **dataclasses.asdict(score(baseline(data.test), data.test))})
         shown = shown or [(data.test, learned)]
     draw_maps(folder.path / "maps.png", *shown[0])
-    draw_curves(folder.path / "curves.png", folder.rows(), rows, *shown[0])
+    draw_curves(folder.path / "curves.png", metrics, rows, *shown[0])
     groups = [[row for row in rows if row["split"] == split] for split in config.splits]
     if len(config.splits) > 1:
         groups.append(mean_rows(rows, "method", "split"))
@@ -73,27 +74,30 @@ def run(config: Config, folder: RunFolder, console: Console) -> list[Row]:
     return rows
 
 
-def train(config: Config, folder: RunFolder, console: Console, name: str, split: int, data: DataSet) -> Training:
-    """Train a method on a split to the end, from its last checkpoint if there is one."""
+def train(
+    config: Config, folder: RunFolder, console: Console, name: str, split: int, data: DataSet, metrics: list[Row]
+) -> Training:
+    """Train a method on a split to the end, from its last checkpoint if there is one; its epochs go to the metrics."""
     training = Training(config, name, split, data)
     checkpoint, settings = f"split{split}-{name}", config.as_json()
     state = folder.load_checkpoint(checkpoint, settings)
     if state is not None:
-        training.restore(state)
-    done = training.epoch
-    folder.keep_rows(lambda row: (row["split"], row["method"]) != (str(split), name) or int(row["epoch"]) <= done)
+        with reading_checkpoint(folder.checkpoint(checkpoint)):
+            training.restore(state)
+    metrics += ({"split": split, "method": name, **epoch} for epoch in training.history)
     title = f"split {split} · {name}"
     validation = ""
-    with StepBar(console, title, training.epochs * training.steps, done * training.steps) as bar:
+    with StepBar(console, title, training.epochs * training.steps, training.epoch * training.steps) as bar:
 
         def show(loss: float, share: float) -> None:
             bar.step(f"loss {loss:.3g}{validation} · solver {share:.1%}")
 
         while training.epoch < training.epochs:
-            figures = training.run_epoch(show)
-            validation = f" · validation {figures['validation_optimal']:.1%} optimal"
-            folder.append({"split": split, "method": name, "epoch": training.epoch, **figures})
+            training.run_epoch(show)
+            validation = f" · validation {training.history[-1]['validation_optimal']:.1%} optimal"
             folder.save_checkpoint(checkpoint, settings, training.state())
+            metrics.append({"split": split, "method": name, **training.history[-1]})
+            folder.write_csv("metrics.csv", metrics)
     console.print(
         f"{title}: {training.best['optimal']:.1%} of the validation paths optimal "
         f"(epoch {training.best['epoch']} of {training.epochs}, {training.seconds:.0f} s)",

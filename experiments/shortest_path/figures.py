@@ -66,7 +66,7 @@ def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
 
 def draw_curves(
     file: Path,
-    metrics: Sequence[Mapping[str, str]],
+    metrics: Sequence[Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],
     maps: Maps,
     learned: Mapping[str, Learned],
@@ -75,7 +75,7 @@ def draw_curves(
 
     Args:
         file: where to save.
-        metrics: the lines of `metrics.csv`.
+        metrics: the rows of `metrics.csv`.
         rows: the rows of the table, for the baselines.
         maps: test maps of one split.
         learned: what the methods make of them.
@@ -85,10 +85,10 @@ def draw_curves(
     for name in learned:
         for number, split in enumerate(dict.fromkeys(line["split"] for line in metrics)):
             lines = [line for line in metrics if (line["method"], line["split"]) == (name, split)]
-            epochs = [int(line["epoch"]) for line in lines]
+            epochs = [line["epoch"] for line in lines]
             style: dict[str, Any] = {"color": COLOURS[name], "marker": ".", "label": None if number else name}
-            validation.plot(epochs, [100 * float(line["validation_optimal"]) for line in lines], **style)
-            losses = np.array([float(line["loss"]) for line in lines])
+            validation.plot(epochs, [100 * line["validation_optimal"] for line in lines], **style)
+            losses = np.array([line["loss"] for line in lines])
             loss.plot(epochs, losses / losses[:1], **style)
     for name, dash in (("straight line", "--"), ("constant costs", ":")):
         shares = [100 * row["optimal"] for row in rows if row["method"] == name]

@@ -11,7 +11,6 @@ import matplotlib.image
 import pytest
 
 from experiments.__main__ import main
-from experiments.run_folder import RunFolder
 from experiments.shortest_path.train import Training
 
 TINY = ["--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1", "--batch", "4"]
@@ -29,7 +28,8 @@ def check_folder(folder: Path, methods: list[str]) -> None:
     for row in rows:
         assert 0 <= row["optimal"] <= row["free"] <= 1
         assert row["ratio"] is None or row["ratio"] >= 1
-    assert [row["method"] for row in RunFolder(folder).rows()] == methods
+    with (folder / "metrics.csv").open() as stream:
+        assert [row["method"] for row in csv.DictReader(stream)] == methods
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert all(f">{row['method']}</td>" in page for row in rows)
@@ -99,6 +99,10 @@ def test_losses_noises_and_means_over_splits(tmp_path: Path, capsys: pytest.Capt
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
         (["--resume", "/nowhere"], "/nowhere is no results folder"),
+        (["--split", "-1"], "split=-1 must be a whole number from 0 to 4294967294"),
+        (["--split", "99999999999"], "split=99999999999 must be a whole number from 0 to 4294967294"),
+        (["--seed", "99999999999999999999"], "seed=99999999999999999999 must be a whole number from 0"),
+        (["--threads", "100000"], "threads=100000 must be from 1 to"),
     ],
 )
 def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,6 +141,35 @@ def test_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr(Training, "run_epoch", interrupted)
     assert start("--method", "two-stage", *TINY, "--out", str(tmp_path / "run")) == 130
     assert f"--resume {tmp_path / 'run'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 9, 10, 11])
+def test_any_number_of_steps(steps: int, tmp_path: Path) -> None:
+    sizes = ["--maps", "4", "--batch", "4", "--validation-maps", "4", "--test-maps", "4", "--epochs", str(steps)]
+    assert start("--method", "two-stage", *sizes, "--out", str(tmp_path / "run")) == 0
+
+
+def test_bad_folder_to_write_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / ("long" * 100)):
+        assert start(*TINY, "--out", str(out)) == 2
+        assert f"error: {out}" in capsys.readouterr().err
+
+
+def test_bad_settings_of_a_resumed_run_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.json"
+    for text, message in [
+        ("[]", "holds a list, but an object is expected"),
+        ('{"sigma": "big"}', "sigma='big' must be of type float"),
+        ('{"splits": [0.5]}', "splits=(0.5,) must be a list of int"),
+        ('{"splits": 3}', "splits=3 must be a list of int"),
+        ('{"size": "12"}', "size='12' must be of type int or null"),
+        ('{"terrain": "flat"}', "unknown terrain 'flat': choose from smooth, independent"),
+        ('{"colour": "red"}', "unknown setting 'colour'"),
+    ]:
+        file.write_text(text)
+        assert start("--resume", str(tmp_path)) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_resume_with_another_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
