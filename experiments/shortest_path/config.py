@@ -113,7 +113,10 @@ class Config:
         known = {field.name for field in fields(cls)}
         for name in values:
             _known("setting", name, sorted(known))
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        settings: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**settings)
 
     @classmethod
     def preset(cls, preset: Preset, given: Mapping[str, Any]) -> Config:

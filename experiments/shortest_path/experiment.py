@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 from rich.console import Console
 
+from experiments.errors import InputError
 from experiments.progress import StepBar
 from experiments.report import write_report
 from experiments.run_folder import RunFolder, reading_checkpoint
@@ -23,6 +25,7 @@ COLUMNS = (
     Column("split", "split"),
     Column("method", "method"),
     Column("optimal", "optimal", "{:.1%}"),
+    Column("match", "as labelled", "{:.1%}"),
     Column("ratio", "cost ratio", "{:.4f}"),
     Column("spearman", "Spearman", "{:.3f}"),
     Column("free", "unblocked", "{:.1%}"),
@@ -43,7 +46,7 @@ def run(config: Config, folder: RunFolder, console: Console) -> list[Row]:
     for split in config.splits:
         data = sources.load(config, split)
         learned = {}
-        for name in config.methods:
+        for name in trainable(config, data, console):
             training = train(config, folder, console, name, split, data, metrics)
             training.use_best()
             costs = training.predict(data.test.images)
@@ -54,7 +57,7 @@ def run(config: Config, folder: RunFolder, console: Console) -> list[Row]:
                     "split": split,
                     "method": name,
                     **dataclasses.asdict(score(paths, data.test, costs)),
-                    "validation_optimal": training.best["optimal"],
+                    "validation_right": training.best["right"],
                     "best_epoch": training.best["epoch"],
                     "seconds": training.seconds,
                     "solver_share": training.solver_seconds / training.seconds,
@@ -72,6 +75,20 @@ def run(config: Config, folder: RunFolder, console: Console) -> list[Row]:
     save_summary(folder, rows)
     report(config, folder, console, groups)
     return rows
+
+
+def trainable(config: Config, data: DataSet, console: Console) -> tuple[str, ...]:
+    """The methods that these data allow, after a word on those that they do not.
+
+    Raises:
+        InputError: when none is left.
+    """
+    if data.train.true_costs is not None or "two-stage" not in config.methods:
+        return config.methods
+    if config.methods == ("two-stage",):
+        raise InputError("two-stage needs the true costs of the training maps, and these data have none")
+    console.print("no true costs: two-stage is left out", highlight=False)
+    return tuple(name for name in config.methods if name != "two-stage")
 
 
 def train(
@@ -94,12 +111,12 @@ def train(
 
         while training.epoch < training.epochs:
             training.run_epoch(show)
-            validation = f" · validation {training.history[-1]['validation_optimal']:.1%} optimal"
+            validation = f" · validation {training.history[-1]['validation_right']:.1%} right"
             folder.save_checkpoint(checkpoint, settings, training.state())
             metrics.append({"split": split, "method": name, **training.history[-1]})
             folder.write_csv("metrics.csv", metrics)
     console.print(
-        f"{title}: {training.best['optimal']:.1%} of the validation paths optimal "
+        f"{title}: {training.best['right']:.1%} of the validation paths right "
         f"(epoch {training.best['epoch']} of {training.epochs}, {training.seconds:.0f} s)",
         highlight=False,
     )
@@ -109,8 +126,14 @@ def train(
 def report(config: Config, folder: RunFolder, console: Console, groups: list[list[Row]]) -> None:
     """Write the report, and print the table and where everything is."""
     hidden: set[str] = {"split"} if len(groups) == 1 else set()
-    if all(row.get("free", 1.0) == 1.0 for group in groups for row in group):
+    rows = [row for group in groups for row in group]
+    if all(row["free"] == 1.0 for row in rows):
         hidden.add("free")
+    if all(math.isnan(row["optimal"]) for row in rows):
+        hidden |= {"optimal", "ratio", "spearman"}
+        console.print("no true costs: the scores that need them are left out", highlight=False)
+    else:
+        hidden.add("match")
     columns = [column for column in COLUMNS if column.key not in hidden]
     title = f"Shortest paths on {describe(config)}: test maps"
     write_report(folder, title, columns, groups, ("maps.png", "curves.png"), config.as_json())

@@ -52,7 +52,7 @@ class Training:
         self.epoch = 0
         self.seconds = 0.0
         self.solver_seconds = 0.0
-        self.best: dict[str, Any] = {"optimal": -1.0, "epoch": 0, "weights": {}}
+        self.best: dict[str, Any] = {"right": -1.0, "epoch": 0, "weights": {}}
         self.history: list[dict[str, float]] = []  # the figures of each epoch
 
     def run_epoch(self, on_step: Callable[[float, float], None] = lambda loss, share: None) -> None:
@@ -77,14 +77,14 @@ class Training:
         self.seconds, self.solver_seconds = self.seconds + seconds, self.solver_seconds + solver
         self.epoch += 1
         found = self.evaluate(self.data.validation)
-        if found.optimal >= self.best["optimal"]:
+        if found.right >= self.best["right"]:
             weights = copy.deepcopy(self.network.state_dict())
-            self.best = {"optimal": found.optimal, "epoch": self.epoch, "weights": weights}
+            self.best = {"right": found.right, "epoch": self.epoch, "weights": weights}
         self.history.append(
             {
                 "epoch": self.epoch,
                 "loss": total / self.steps,
-                "validation_optimal": found.optimal,
+                "validation_right": found.right,
                 "validation_ratio": found.ratio,
                 "validation_spearman": found.spearman,
                 "seconds": seconds,

@@ -57,6 +57,23 @@ def test_warcraft(method: str, warcraft: Path, tmp_path: Path) -> None:
     check_folder(folder, [method])
 
 
+def test_training_needs_no_true_costs(warcraft: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split in ("train", "val", "test"):
+        (warcraft / f"{split}_vertex_weights.npy").unlink()
+    folder = tmp_path / "run"
+    assert start("--data", f"warcraft:{warcraft}", *TINY, "--out", str(folder)) == 0
+    rows = json.loads((folder / "summary.json").read_text())
+    assert [row["method"] for row in rows] == ["perturbed", "interpolation", "constant costs", "straight line"]
+    assert all(row["optimal"] is None and 0 <= row["match"] <= 1 for row in rows)
+    out = capsys.readouterr().out
+    assert "no true costs: two-stage is left out" in out
+    assert "no true costs: the scores that need them are left out" in out
+    assert "cost ratio" not in out
+    only = ["--method", "two-stage", "--out", str(tmp_path / "two-stage")]
+    assert start("--data", f"warcraft:{warcraft}", *TINY, *only) == 2
+    assert "two-stage needs the true costs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["perturbed", "interpolation", "two-stage"])
 def test_planning(method: str, planning: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
