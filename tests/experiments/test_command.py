@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import matplotlib.image
@@ -147,6 +148,17 @@ def test_unknown_choices(arguments: list[str], value: str, choices: str, capsys:
     error = capsys.readouterr().err
     assert value in error
     assert choices in error
+
+
+def test_missing_package_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("rich", "experiments."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert start(*TINY) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "rich" in error
+    assert "pip install -e '.[dev]'" in error
 
 
 def test_interrupted_run_says_how_to_go_on(
