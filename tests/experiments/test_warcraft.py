@@ -98,6 +98,11 @@ def _ends(folder: Path, last: int) -> None:
     np.save(folder / "val_goals.npy", np.full((6, 2), last))
 
 
+def _other_ends(folder: Path) -> None:
+    _ends(folder, 2)
+    (folder / "val_vertex_weights.npy").unlink()
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing file": (lambda f: (f / "test_shortest_paths.npy").unlink(), "test_shortest_paths.npy does not exist"),
     "truncated": (_truncate, "train_maps.npy cannot be read"),
@@ -119,7 +124,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "one end": (lambda f: np.save(f / "val_starts.npy", np.zeros((6, 2), int)), "one of them is missing"),
     "ends": (lambda f: _ends(f, 4), r"val_goals must hold rows from 0 to 3"),
     "other ends": (
-        lambda f: (_ends(f, 2), (f / "val_vertex_weights.npy").unlink()),
+        _other_ends,
         r"val_shortest_paths\[0\] does not go from \(0, 0\) to \(2, 2\) by free cells, .* none to spare",
     ),
     "walls": (
