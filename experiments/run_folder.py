@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,11 @@ from experiments.errors import InputError
 class RunFolder:
     """A folder with `config.json`, `metrics.csv` and `checkpoints/*.pt`.
 
-    Laws: a file is either the old or the new one, never half of one, except that `metrics.csv` may end in half a line,
-    which is left out when it is read; a checkpoint is only given to a run of the configuration that wrote it.
+    Laws: a file is either the old or the new one, never half of one; one run has a folder, however many begin at once;
+    a checkpoint is only given to a run of the configuration that wrote it.
 
     Args:
-        path: the folder; made if it is not there.
+        path: the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,22 +36,35 @@ class RunFolder:
         """Begin a run in a new or empty folder.
 
         Raises:
-            InputError: when the folder holds a run already.
+            InputError: when the folder holds a run already, or cannot be written.
         """
         folder = cls(path)
-        if (path / "config.json").exists():
-            raise InputError(f"{path} holds a run already: go on with it by --resume {path}, or choose another --out")
-        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        with _writing(path):
+            try:
+                (path / "checkpoints").mkdir(parents=True)  # one of several runs succeeds
+            except FileExistsError as error:
+                raise InputError(
+                    f"{path} holds a run already: go on with it by --resume {path}, or choose another --out"
+                ) from error
         folder.write_json("config.json", config)
         return folder
 
     @classmethod
-    def next_free(cls, parent: Path) -> Path:
-        """The first of parent/001, parent/002, ... that does not exist."""
-        number = 1
-        while (parent / f"{number:03d}").exists():
-            number += 1
-        return parent / f"{number:03d}"
+    def create_numbered(cls, parent: Path, config: Mapping[str, Any]) -> RunFolder:
+        """Begin a run in the first of parent/001, parent/002, ... that does not exist.
+
+        Raises:
+            InputError: when it cannot be written.
+        """
+        for number in itertools.count(1):
+            path = parent / f"{number:03d}"
+            with _writing(path):
+                try:
+                    path.mkdir(parents=True)
+                except FileExistsError:
+                    continue
+            return cls.create(path, config)
+        raise AssertionError("there is always another number")
 
     def config(self) -> dict[str, Any]:
         """The configuration the run was begun with.
@@ -61,49 +76,32 @@ class RunFolder:
         if not file.exists():
             raise InputError(f"{self.path} is no results folder: it has no config.json")
         try:
-            config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            config = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError, OSError) as error:
             raise InputError(f"{file} is damaged: {error}") from error
+        if not isinstance(config, dict):
+            raise InputError(f"{file} is damaged: it holds a {type(config).__name__}, but an object is expected")
         return config
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file atomically."""
         self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
+    def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a CSV file atomically; its columns are all the keys of the rows."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write_text(name, text.getvalue())
+
     def write_text(self, name: str, text: str) -> None:
         """Write a text file atomically."""
         self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Add a line to `metrics.csv`, after a header if it is the first."""
-        file = self.path / "metrics.csv"
-        new = not file.exists()
-        with file.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, row.keys(), lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-
-    def rows(self) -> list[dict[str, str]]:
-        """The lines of `metrics.csv`; a last line that was cut off is left out."""
-        file = self.path / "metrics.csv"
-        if not file.exists():
-            return []
-        text = file.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        return list(csv.DictReader(whole.splitlines()))
-
-    def keep_rows(self, keep: Callable[[Mapping[str, str]], bool]) -> None:
-        """Drop the lines of `metrics.csv` that a resumed run will write again."""
-        rows = self.rows()
-        if not rows:
-            (self.path / "metrics.csv").unlink(missing_ok=True)
-        else:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(filter(keep, rows))
-            self.write_text("metrics.csv", text.getvalue())
+    def checkpoint(self, name: str) -> Path:
+        """Where the checkpoint of that name is."""
+        return self.path / "checkpoints" / f"{name}.pt"
 
     def save_checkpoint(self, name: str, config: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Write `checkpoints/name.pt` atomically."""
@@ -117,25 +115,54 @@ class RunFolder:
             InputError: when the file is damaged, or was written by a run of another configuration (the first field
                 that differs is named).
         """
-        file = self.path / "checkpoints" / f"{name}.pt"
+        file = self.checkpoint(name)
         if not file.exists():
             return None
-        try:
+        with reading_checkpoint(file):
             content = torch.load(file, weights_only=True)
-            saved, state = content["config"], content["state"]
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, OSError) as error:
-            raise InputError(f"{file} is not a checkpoint that can be read: {error}") from error
+            saved, state = dict(content["config"]), dict(content["state"])
         refuse_difference(str(file), saved, config)
-        loaded: dict[str, Any] = state
-        return loaded
+        return state
 
     def _replace(self, name: str, write: Callable[[Path], object]) -> None:
         """Write beside the file, then put it in its place in one step."""
         file = self.path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
         half = file.with_name(file.name + ".half")
-        write(half)
-        os.replace(half, file)
+        with _writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(half)
+            os.replace(half, file)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the path that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def reading_checkpoint(file: Path) -> Iterator[None]:
+    """Name the checkpoint whose content is not what was saved there."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OSError,
+    ) as error:
+        raise InputError(
+            f"{file} is not a checkpoint that can be read ({type(error).__name__}: {error}): delete it to train anew"
+        ) from error
 
 
 def refuse_difference(source: str, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,8 +77,4 @@ def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
         for row in rows
     ]
     folder.write_json("summary.json", plain)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in plain for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(plain)
-    folder.write_text("summary.csv", text.getvalue())
+    folder.write_csv("summary.csv", plain)

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,13 @@ def test_kernels_are_compiled_in_one_way() -> None:
     """numba's own cache misses changes in what is inlined from other files."""
     paths = [path for folder in ("combdiff", "solvers") for path in (ROOT / folder).rglob("*.py")]
     assert [path.name for path in paths if "import njit" in path.read_text()] == ["kernels.py"]
+
+
+def test_extras_promise_no_package_that_a_wheel_lacks() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    in_wheel = {Path(path).name for path in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+    for extra in project["project"]["optional-dependencies"]:
+        assert extra in in_wheel or not (ROOT / extra).is_dir(), extra
 
 
 def snippets(page: str) -> list[str]:

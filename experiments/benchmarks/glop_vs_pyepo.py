@@ -1,6 +1,6 @@
 """The same GLOP linear program re-solved, against PyEPO with its OR-Tools GLOP back end, one process.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     python -m experiments.benchmarks.glop_vs_pyepo
 
 PyEPO's own 5×5 and 12×12 grid shortest-path models (edge costs), 1,000 cost vectors; the wrapped model is the very

@@ -1,6 +1,6 @@
 """`Knapsack` against PyEPO's knapsack (32 items, 2 dimensions, SCIP in OR-Tools), on one thread.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     python -m experiments.benchmarks.knapsack
 
 The weights and values are those of PyEPO's own generator.

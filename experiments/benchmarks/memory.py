@@ -1,6 +1,6 @@
 """Memory over 100,000 re-solves of each back end: what the process holds after each fifth of them.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     python -m experiments.benchmarks.memory
 
 The bar is flat: the last fifth adds less than 0.1 MiB, that is 5 bytes a solve.

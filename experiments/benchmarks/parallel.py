@@ -1,6 +1,6 @@
 """`Parallel` with two workers against its solver alone: real solvers, and row times from a microsecond to 20 ms.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     python -m experiments.benchmarks.parallel
 
 Above 1.8 is the bar for rows of 5 ms and more, with the back end that suits the solver (threads for those that let go

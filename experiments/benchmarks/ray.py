@@ -1,6 +1,6 @@
 """`OnRay` on a local cluster of two CPUs against its solver alone, and with an actor killed in the middle of a batch.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     python -m experiments.benchmarks.ray
 
 The bar is 1.6 × for rows of 20 ms.

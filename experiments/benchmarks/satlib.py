@@ -1,6 +1,6 @@
 """All formulas of satlib decided, their models checked, and the back ends compared.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     COMBDIFF_DATA=... python -m experiments.benchmarks.satlib
 
 θ is random normal, so each satisfiable formula is a weighted MaxSAT problem. The peers are CP-SAT on the same formula

@@ -1,6 +1,6 @@
 """`ShortestPath` against PyEPO's grid models (an LP over edge costs, solved by OR-Tools' GLOP), on one thread.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     python -m experiments.benchmarks.shortest_path_vs_pyepo
 
 Both get the same 1,000 cost vectors of the same graph, all edges of which lead right or down.

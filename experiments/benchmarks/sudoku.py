@@ -1,6 +1,6 @@
 """Puzzles per second, and how that compares with a new PySAT oracle for each puzzle.
 
-    pip install 'combdiff[benchmarks]'
+    pip install -e '.[benchmarks]'
     COMBDIFF_DATA=... python -m experiments.benchmarks.sudoku
 
 1,000 puzzles each of three levels, every solution compared with the known one. The peer is PySAT's Glucose 3 on the

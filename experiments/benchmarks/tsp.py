@@ -1,6 +1,6 @@
 """`TravelingSalesman`: the kernel against CP-SAT's circuit constraint, and the heuristic's gap.
 
-pip install 'combdiff[benchmarks]'
+pip install -e '.[benchmarks]'
 python -m experiments.benchmarks.tsp
 """
 

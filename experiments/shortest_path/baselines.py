@@ -13,7 +13,7 @@ from experiments.shortest_path.maps import Maps
 
 def constant_costs(maps: Maps) -> Float64[Tensor, "n rows cols"]:
     """Paths for the same cost in every cell: the fewest cells."""
-    return solve(torch.ones_like(maps.costs), maps)
+    return solve(torch.ones_like(maps.paths), maps)
 
 
 def straight_line(maps: Maps) -> Float64[Tensor, "n rows cols"]:

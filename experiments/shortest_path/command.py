@@ -21,6 +21,7 @@ from typing import Any, get_args
 import torch
 from rich.console import Console
 
+from combdiff_solvers.threads import available_cores
 from experiments.errors import InputError
 from experiments.run_folder import RunFolder, refuse_difference
 from experiments.shortest_path.config import LOSSES, METHODS, SIZES, Config, Preset
@@ -84,13 +85,14 @@ def run(given: dict[str, Any]) -> None:
         console = Console(width=LOG_WIDTH)
     resume, out, preset = (given.pop(name, None) for name in ("resume", "out", "preset"))
     threads = given.pop("threads", THREADS)
-    if threads < 1:
-        raise InputError(f"threads={threads} must be at least 1")
+    if not 1 <= threads <= available_cores():
+        raise InputError(f"threads={threads} must be from 1 to {available_cores()}, one for each core of this machine")
     torch.set_num_threads(threads)
     settings = _settings(given)
     if resume is None:
         config = Config.preset(preset or "demo", settings)
-        folder = RunFolder.create(out or RunFolder.next_free(RESULTS), config.as_json())
+        create, where = (RunFolder.create_numbered, RESULTS) if out is None else (RunFolder.create, out)
+        folder = create(where, config.as_json())
     else:
         folder = RunFolder(resume)
         saved = folder.config()

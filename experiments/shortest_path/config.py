@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from experiments.errors import InputError
 
@@ -13,6 +14,8 @@ LOSSES = ("fenchel-young", "hamming", "squared")
 SOURCES = ("digits", "warcraft", "planning")
 SIZES = (12, 18, 24, 30)
 Preset = Literal["demo", "full"]
+SEEDS = 2**32
+"""seeds and splits are below it: NumPy's and scikit-learn's generators take no larger ones"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Config:
     weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            _check_type(name, getattr(self, name), hint)
         source, _, path = self.data.partition(":")
         _known("data", source, SOURCES)
         if (source == "digits") == bool(path):
@@ -80,6 +85,9 @@ class Config:
                 raise InputError(f"{name}={getattr(self, name)} must be a positive, finite number")
         if not self.methods or not self.splits:
             raise InputError("a run needs at least one method and one split")
+        for name, seed in [("seed", self.seed), *(("split", split) for split in self.splits)]:
+            if not 0 <= seed < SEEDS - 1:
+                raise InputError(f"{name}={seed} must be a whole number from 0 to {SEEDS - 2}")
 
     @property
     def source(self) -> str:
@@ -108,10 +116,7 @@ class Config:
         settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
-        try:
-            return cls(**settings)
-        except TypeError as error:
-            raise InputError(f"a setting has a value of the wrong type: {error}") from error
+        return cls(**settings)
 
     @classmethod
     def preset(cls, preset: Preset, given: Mapping[str, Any]) -> Config:
@@ -136,6 +141,21 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
-def _known(what: str, value: str, choices: tuple[str, ...] | list[str]) -> None:
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    """Raise unless the value is of the type of its setting (an int will do for a float)."""
+    if get_origin(hint) is Literal:
+        _known(name, value, get_args(hint))
+    elif get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        if not isinstance(value, tuple) or not all(type(entry) is item for entry in value):
+            raise InputError(f"{name}={value!r} must be a list of {item.__name__}")
+    else:
+        kinds = get_args(hint) or (hint,)
+        if type(value) not in (*kinds, *((int,) if float in kinds else ())):
+            wanted = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds)
+            raise InputError(f"{name}={value!r} must be of type {wanted}")
+
+
+def _known(what: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         raise InputError(f"unknown {what} {value!r}: choose from {', '.join(choices)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,15 +19,24 @@ class Scores:
 
     Attributes:
         optimal: share of paths of the least true cost.
+        match: share of paths that are the labelled ones.
         ratio: mean true cost over the least one, of the paths that cross no blocked cell.
         spearman: mean rank correlation of predicted and true costs (NaN without predicted costs).
         free: share of paths that cross no blocked cell.
+
+    What needs true costs is NaN where there are none.
     """
 
     optimal: float
+    match: float
     ratio: float
     spearman: float
     free: float
+
+    @property
+    def right(self) -> float:
+        """The share of paths that are optimal or, where no true costs tell, the labelled ones."""
+        return self.match if math.isnan(self.optimal) else self.optimal
 
 
 def solve(costs: Float[Tensor, "n rows cols"], maps: Maps) -> Float64[Tensor, "n rows cols"]:
@@ -36,7 +46,12 @@ def solve(costs: Float[Tensor, "n rows cols"], maps: Maps) -> Float64[Tensor, "n
 
 
 def solved(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
-    """Which paths are optimal: they cross no blocked cell and have the least true cost."""
+    """Which paths are optimal: they cross no blocked cell and have the least true cost.
+
+    Where no true costs are known: which are the labelled ones.
+    """
+    if maps.true_costs is None:
+        return (paths == maps.paths).flatten(1).all(1)
     return is_optimal(paths.flatten(1), maps.paths.flatten(1).double(), maps.costs.flatten(1)) & free(paths, maps)
 
 
@@ -51,12 +66,13 @@ def score(
     paths: Float64[Tensor, "n rows cols"], maps: Maps, costs: Float[Tensor, "n rows cols"] | None = None
 ) -> Scores:
     """Score paths, and the costs they were found by, if any."""
-    truth, clear = maps.costs.flatten(1), free(paths, maps)
-    ratios = cost_ratio(paths.flatten(1), maps.paths.flatten(1).double(), truth)
-    rank = float("nan") if costs is None else float(spearman(costs.flatten(1), truth).mean())
-    return Scores(
-        optimal=float(solved(paths, maps).double().mean()),
-        ratio=float(ratios[clear].mean()),
-        spearman=rank,
-        free=float(clear.double().mean()),
-    )
+    clear = free(paths, maps)
+    optimal = ratio = rank = math.nan
+    if maps.true_costs is not None:
+        truth = maps.costs.flatten(1)
+        optimal = float(solved(paths, maps).double().mean())
+        ratio = float(cost_ratio(paths.flatten(1), maps.paths.flatten(1).double(), truth)[clear].mean())
+        if costs is not None:
+            rank = float(spearman(costs.flatten(1), truth).mean())
+    match = float((paths == maps.paths).flatten(1).all(1).double().mean())
+    return Scores(optimal, match, ratio, rank, free=float(clear.double().mean()))

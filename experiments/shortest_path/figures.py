@@ -44,18 +44,25 @@ def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
     chosen = _choose(maps, next(iter(learned.values())))
     fig = Figure(figsize=(2.3 * (2 + len(learned)), 2.45 * len(chosen) + 0.5), layout="constrained", dpi=130)
     grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False)
-    for axis, heading in zip(grid[0], ("image", "true costs", *(f"{name}: learned" for name in learned)), strict=True):
+    truth = "labelled path" if maps.true_costs is None else "true costs"
+    for axis, heading in zip(grid[0], ("image", truth, *(f"{name}: learned" for name in learned)), strict=True):
         axis.set_title(heading, fontsize=10)
     for axes, row in zip(grid, chosen, strict=True):
         one = maps.pick(slice(row, row + 1))
-        low, high = float(one.costs.min()), float(one.costs.max())
         _show_image(axes[0], one)
-        _show_costs(axes[1], one.costs[0], low, high)
+        if one.true_costs is None:
+            _show_image(axes[1], one)
+        else:
+            low, high = float(one.costs.min()), float(one.costs.max())
+            _show_costs(axes[1], one.costs[0], low, high)
         _line(axes[1], one.paths[0], one, TRUE_COLOUR, 2.4)
         for axis, found in zip(axes[2:], learned.values(), strict=True):
             costs, path = found.costs[row], found.paths[row]
-            same = float((one.paths[0] * one.costs[0]).sum() / (one.paths[0] * costs).sum())
-            _show_costs(axis, costs * same, low, high)
+            if one.true_costs is None:
+                _show_costs(axis, costs, float(costs.min()), float(costs.max()))
+            else:
+                same = float((one.paths[0] * one.costs[0]).sum() / (one.paths[0] * costs).sum())
+                _show_costs(axis, costs * same, low, high)
             _line(axis, one.paths[0], one, TRUE_COLOUR, 2.4)
             _line(axis, path, one, PREDICTED_COLOUR, 2.4, dashed=True)
             text, colour = _verdict(path[None], one)
@@ -66,7 +73,7 @@ def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
 
 def draw_curves(
     file: Path,
-    metrics: Sequence[Mapping[str, str]],
+    metrics: Sequence[Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],
     maps: Maps,
     learned: Mapping[str, Learned],
@@ -75,31 +82,38 @@ def draw_curves(
 
     Args:
         file: where to save.
-        metrics: the lines of `metrics.csv`.
+        metrics: the rows of `metrics.csv`.
         rows: the rows of the table, for the baselines.
         maps: test maps of one split.
         learned: what the methods make of them.
     """
     fig = Figure(figsize=(12.5, 3.7), layout="constrained", dpi=130)
-    validation, loss, costs = fig.subplots(1, 3)
+    validation, loss, *costs = fig.subplots(1, 2 if maps.true_costs is None else 3)
     for name in learned:
         for number, split in enumerate(dict.fromkeys(line["split"] for line in metrics)):
             lines = [line for line in metrics if (line["method"], line["split"]) == (name, split)]
-            epochs = [int(line["epoch"]) for line in lines]
+            epochs = [line["epoch"] for line in lines]
             style: dict[str, Any] = {"color": COLOURS[name], "marker": ".", "label": None if number else name}
-            validation.plot(epochs, [100 * float(line["validation_optimal"]) for line in lines], **style)
-            losses = np.array([float(line["loss"]) for line in lines])
+            validation.plot(epochs, [100 * line["validation_right"] for line in lines], **style)
+            losses = np.array([line["loss"] for line in lines])
             loss.plot(epochs, losses / losses[:1], **style)
+    score = "match" if maps.true_costs is None else "optimal"
     for name, dash in (("straight line", "--"), ("constant costs", ":")):
-        shares = [100 * row["optimal"] for row in rows if row["method"] == name]
+        shares = [100 * row[score] for row in rows if row["method"] == name]
         validation.axhline(float(np.mean(shares)), color="grey", linestyle=dash, linewidth=1, label=f"{name} (test)")
-    validation.set(title="validation paths that are optimal", xlabel="epoch", ylabel="%", ylim=(0, 100))
+    validation.set(
+        title=f"validation paths that {'match' if maps.true_costs is None else 'are optimal'}",
+        xlabel="epoch",
+        ylabel="%",
+        ylim=(0, 100),
+    )
     loss.set(title="training loss, relative to the first epoch", xlabel="epoch", ylim=(0, None))
     validation.legend(fontsize=8)
-    _cost_bands(costs, maps, learned)
+    if maps.true_costs is not None:
+        _cost_bands(costs[0], maps.costs, learned)
     for axes in (validation, loss):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in (validation, loss, costs):
+    for axes in (validation, loss, *costs):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     fig.savefig(file)
@@ -115,9 +129,9 @@ def _choose(maps: Maps, found: Learned) -> list[int]:
 
 def _show_image(axis: Axes, one: Maps) -> None:
     pixels = to_float(one.images[0]).permute(1, 2, 0).numpy()
-    if one.blocked is not None:
-        pixels = pixels[..., :1]  # the ends, in the other channels, are drawn as points
-    _, rows, cols = one.costs.shape
+    if pixels.shape[-1] != 3 or one.blocked is not None:
+        pixels = pixels[..., :1]  # the ends, in the other channels of planning maps, are drawn as points
+    rows, cols = one.shape
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=(-0.5, cols - 0.5, rows - 0.5, -0.5))
     start, goal = one.ends()
     axis.plot(*start[0, ::-1], "o", color="#2ca02c", markersize=5, markeredgecolor="white", clip_on=False)
@@ -165,14 +179,16 @@ def _verdict(path: Float64[Tensor, "1 rows cols"], one: Maps) -> tuple[str, str]
     if not bool(free(path, one)):
         return "through blocked cells", "#b2182b"
     if bool(solved(path, one)):
-        return "optimal", "#1b7837"
+        return "as labelled" if one.true_costs is None else "optimal", "#1b7837"
+    if one.true_costs is None:
+        return "not as labelled", "#b2182b"
     more = float((path * one.costs).sum() / (one.paths * one.costs).sum()) - 1
     return f"costs {100 * more:.1f} % more", "#b2182b"
 
 
-def _cost_bands(axis: Axes, maps: Maps, learned: Mapping[str, Learned]) -> None:
+def _cost_bands(axis: Axes, true_costs: Float64[Tensor, "n rows cols"], learned: Mapping[str, Learned]) -> None:
     """Quartiles of the learned cost for each true cost (or decile of it), both relative to the mean."""
-    truth = maps.costs.flatten()
+    truth = true_costs.flatten()
     levels = torch.unique(truth)
     if len(levels) > 12:
         levels = torch.quantile(levels, torch.linspace(0, 1, 11, dtype=torch.float64))

@@ -11,25 +11,26 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from combdiff.solvers import GridInstances, ShortestPath
+from experiments.errors import InputError
 
 
 @dataclass(frozen=True)
 class Maps:
     """A set of maps and one labelled path in each.
 
-    Methods learn from `images` and `paths` (and the ends); `costs` and `blocked` are the truth that only two-stage
+    Methods learn from `images` and `paths` (and the ends); `true_costs` and `blocked` are the truth that only two-stage
     training and the evaluation see.
 
     Attributes:
         images: pixels, 0 to 255, `tile` × `tile` of them for each cell.
-        costs: the true cost of each cell, positive.
+        true_costs: the cost of each cell, positive; None where nobody knows it.
         paths: 0/1, a path of the least true cost.
         start, goal: (row, column) of its ends; None: the first and the last cell.
         blocked: cells that no path may enter, if there are any.
     """
 
     images: UInt8[Tensor, "n channels height width"]
-    costs: Float64[Tensor, "n rows cols"]
+    true_costs: Float64[Tensor, "n rows cols"] | None
     paths: Float32[Tensor, "n rows cols"]
     start: Int64[Tensor, "n 2"] | None = None
     goal: Int64[Tensor, "n 2"] | None = None
@@ -41,8 +42,15 @@ class Maps:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the grid."""
-        _, rows, cols = self.costs.shape
+        _, rows, cols = self.paths.shape
         return rows, cols
+
+    @property
+    def costs(self) -> Float64[Tensor, "n rows cols"]:
+        """The true costs of maps that have them."""
+        if self.true_costs is None:
+            raise InputError("these maps have no true costs")
+        return self.true_costs
 
     def pick(self, index: Int64[Tensor, " k"] | slice) -> Maps:
         """Some of the maps."""

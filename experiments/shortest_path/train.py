@@ -45,16 +45,18 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
+        total = max(3, self.epochs * self.steps)  # OneCycleLR divides by zero where either phase has no step
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, config.learning_rate, total_steps=self.epochs * self.steps, pct_start=0.1
+            self.optimizer, config.learning_rate, total_steps=total, pct_start=max(0.1, 2 / total)
         )
         self.epoch = 0
         self.seconds = 0.0
         self.solver_seconds = 0.0
-        self.best: dict[str, Any] = {"optimal": -1.0, "epoch": 0, "weights": {}}
+        self.best: dict[str, Any] = {"right": -1.0, "epoch": 0, "weights": {}}
+        self.history: list[dict[str, float]] = []  # the figures of each epoch
 
-    def run_epoch(self, on_step: Callable[[float, float], None] = lambda loss, share: None) -> dict[str, float]:
-        """Train on all maps once, validate, and return the figures of the epoch.
+    def run_epoch(self, on_step: Callable[[float, float], None] = lambda loss, share: None) -> None:
+        """Train on all maps once, validate, and add the figures of the epoch to the history.
 
         Args:
             on_step: told after each step the mean loss of the epoch so far, and the solver's share of its time.
@@ -75,17 +77,20 @@ class Training:
         self.seconds, self.solver_seconds = self.seconds + seconds, self.solver_seconds + solver
         self.epoch += 1
         found = self.evaluate(self.data.validation)
-        if found.optimal >= self.best["optimal"]:
+        if found.right >= self.best["right"]:
             weights = copy.deepcopy(self.network.state_dict())
-            self.best = {"optimal": found.optimal, "epoch": self.epoch, "weights": weights}
-        return {
-            "loss": total / self.steps,
-            "validation_optimal": found.optimal,
-            "validation_ratio": found.ratio,
-            "validation_spearman": found.spearman,
-            "seconds": seconds,
-            "solver_share": solver / seconds,
-        }
+            self.best = {"right": found.right, "epoch": self.epoch, "weights": weights}
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "loss": total / self.steps,
+                "validation_right": found.right,
+                "validation_ratio": found.ratio,
+                "validation_spearman": found.spearman,
+                "seconds": seconds,
+                "solver_share": solver / seconds,
+            }
+        )
 
     def predict(self, images: UInt8[Tensor, "n channels height width"]) -> Float[Tensor, "n rows cols"]:
         """The costs that the network, as it is, learned to see in images."""
@@ -110,6 +115,7 @@ class Training:
             "seconds": self.seconds,
             "solver_seconds": self.solver_seconds,
             "best": self.best,
+            "history": self.history,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -118,10 +124,17 @@ class Training:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
-        self.epoch, self.best = state["epoch"], state["best"]
-        self.seconds, self.solver_seconds = state["seconds"], state["solver_seconds"]
+        self.epoch, self.best, self.history = (
+            int(state["epoch"]),
+            dict(state["best"]),
+            [dict(row) for row in state["history"]],
+        )
+        self.seconds, self.solver_seconds = float(state["seconds"]), float(state["solver_seconds"])
+        self.use_best()  # a state without them is refused here, before the rest of the training is paid for
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if state["scheduler"].keys() != self.scheduler.state_dict().keys():  # torch takes whatever it is given
+            raise KeyError("scheduler")
         self.scheduler.load_state_dict(state["scheduler"])
         torch.set_rng_state(state["generator"])
 

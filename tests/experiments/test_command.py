@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import matplotlib.image
 import pytest
 
 from experiments.__main__ import main
-from experiments.run_folder import RunFolder
 from experiments.shortest_path.train import Training
 
 TINY = ["--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1", "--batch", "4"]
@@ -29,7 +29,8 @@ def check_folder(folder: Path, methods: list[str]) -> None:
     for row in rows:
         assert 0 <= row["optimal"] <= row["free"] <= 1
         assert row["ratio"] is None or row["ratio"] >= 1
-    assert [row["method"] for row in RunFolder(folder).rows()] == methods
+    with (folder / "metrics.csv").open() as stream:
+        assert [row["method"] for row in csv.DictReader(stream)] == methods
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert all(f">{row['method']}</td>" in page for row in rows)
@@ -55,6 +56,23 @@ def test_warcraft(method: str, warcraft: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert start("--data", f"warcraft:{warcraft}", "--method", method, *TINY, "--out", str(folder)) == 0
     check_folder(folder, [method])
+
+
+def test_training_needs_no_true_costs(warcraft: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split in ("train", "val", "test"):
+        (warcraft / f"{split}_vertex_weights.npy").unlink()
+    folder = tmp_path / "run"
+    assert start("--data", f"warcraft:{warcraft}", *TINY, "--out", str(folder)) == 0
+    rows = json.loads((folder / "summary.json").read_text())
+    assert [row["method"] for row in rows] == ["perturbed", "interpolation", "constant costs", "straight line"]
+    assert all(row["optimal"] is None and 0 <= row["match"] <= 1 for row in rows)
+    out = capsys.readouterr().out
+    assert "no true costs: two-stage is left out" in out
+    assert "no true costs: the scores that need them are left out" in out
+    assert "cost ratio" not in out
+    only = ["--method", "two-stage", "--out", str(tmp_path / "two-stage")]
+    assert start("--data", f"warcraft:{warcraft}", *TINY, *only) == 2
+    assert "two-stage needs the true costs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["perturbed", "interpolation", "two-stage"])
@@ -99,6 +117,10 @@ def test_losses_noises_and_means_over_splits(tmp_path: Path, capsys: pytest.Capt
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
         (["--resume", "/nowhere"], "/nowhere is no results folder"),
+        (["--split", "-1"], "split=-1 must be a whole number from 0 to 4294967294"),
+        (["--split", "99999999999"], "split=99999999999 must be a whole number from 0 to 4294967294"),
+        (["--seed", "99999999999999999999"], "seed=99999999999999999999 must be a whole number from 0"),
+        (["--threads", "100000"], "threads=100000 must be from 1 to"),
     ],
 )
 def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +150,17 @@ def test_unknown_choices(arguments: list[str], value: str, choices: str, capsys:
     assert choices in error
 
 
+def test_missing_package_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("rich", "experiments."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert start(*TINY) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "rich" in error
+    assert "pip install -e '.[dev]'" in error
+
+
 def test_interrupted_run_says_how_to_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +170,35 @@ def test_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr(Training, "run_epoch", interrupted)
     assert start("--method", "two-stage", *TINY, "--out", str(tmp_path / "run")) == 130
     assert f"--resume {tmp_path / 'run'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 9, 10, 11])
+def test_any_number_of_steps(steps: int, tmp_path: Path) -> None:
+    sizes = ["--maps", "4", "--batch", "4", "--validation-maps", "4", "--test-maps", "4", "--epochs", str(steps)]
+    assert start("--method", "two-stage", *sizes, "--out", str(tmp_path / "run")) == 0
+
+
+def test_bad_folder_to_write_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / ("long" * 100)):
+        assert start(*TINY, "--out", str(out)) == 2
+        assert f"error: {out}" in capsys.readouterr().err
+
+
+def test_bad_settings_of_a_resumed_run_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.json"
+    for text, message in [
+        ("[]", "holds a list, but an object is expected"),
+        ('{"sigma": "big"}', "sigma='big' must be of type float"),
+        ('{"splits": [0.5]}', "splits=(0.5,) must be a list of int"),
+        ('{"splits": 3}', "splits=3 must be a list of int"),
+        ('{"size": "12"}', "size='12' must be of type int or null"),
+        ('{"terrain": "flat"}', "unknown terrain 'flat': choose from smooth, independent"),
+        ('{"colour": "red"}', "unknown setting 'colour'"),
+    ]:
+        file.write_text(text)
+        assert start("--resume", str(tmp_path)) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_resume_with_another_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,22 @@ def test_a_folder_in_use_is_refused(folder: RunFolder) -> None:
 
 
 def test_folders_are_numbered(tmp_path: Path) -> None:
-    RunFolder.create(RunFolder.next_free(tmp_path), CONFIG)
-    assert RunFolder.next_free(tmp_path) == tmp_path / "002"
+    (tmp_path / "001").mkdir()
+    assert RunFolder.create_numbered(tmp_path, CONFIG).path == tmp_path / "002"
+
+
+def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
+    count, barrier = 8, threading.Barrier(8)
+
+    def begin(_: int) -> Path:
+        barrier.wait()
+        return RunFolder.create_numbered(tmp_path, CONFIG).path
+
+    for _ in range(10):
+        with ThreadPoolExecutor(count) as threads:
+            found = set(threads.map(begin, range(count)))
+        assert len(found) == count
+        assert all(RunFolder(path).config() == CONFIG for path in found)
 
 
 def test_no_results_folder(tmp_path: Path) -> None:
@@ -37,28 +53,11 @@ def test_no_results_folder(tmp_path: Path) -> None:
         RunFolder(tmp_path).config()
 
 
-def test_damaged_config(folder: RunFolder) -> None:
-    (folder.path / "config.json").write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"[]", b"3", b"\xff\xfe", 2000 * b"[" + 2000 * b"]"])
+def test_damaged_config(folder: RunFolder, content: bytes) -> None:
+    (folder.path / "config.json").write_bytes(content)
     with pytest.raises(InputError, match=r"config\.json is damaged"):
         folder.config()
-
-
-def test_half_a_line_of_metrics_is_left_out(folder: RunFolder) -> None:
-    for epoch in (1, 2, 3):
-        folder.append({"epoch": epoch, "loss": 1 / epoch})
-    file = folder.path / "metrics.csv"
-    file.write_text(file.read_text()[:-5])
-    assert [row["epoch"] for row in folder.rows()] == ["1", "2"]
-    folder.keep_rows(lambda row: int(row["epoch"]) < 2)
-    folder.append({"epoch": 2, "loss": 0.5})
-    assert file.read_text() == "epoch,loss\n1,1.0\n2,0.5\n"
-
-
-def test_half_a_header_is_left_out(folder: RunFolder) -> None:
-    (folder.path / "metrics.csv").write_text("epo")
-    folder.keep_rows(lambda row: True)
-    folder.append({"epoch": 1})
-    assert folder.rows() == [{"epoch": "1"}]
 
 
 def test_checkpoint_comes_back(folder: RunFolder) -> None:
@@ -93,12 +92,14 @@ class Harmful:
     """What a checkpoint must not hold."""
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a checkpoint", None])
-def test_damaged_or_harmful_checkpoint(folder: RunFolder, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a checkpoint", None, {}, [], {"config": 1, "state": {}}])
+def test_damaged_or_harmful_checkpoint(folder: RunFolder, content: object) -> None:
     file = folder.path / "checkpoints" / "a.pt"
     if content is None:
         torch.save({"config": CONFIG, "state": Harmful()}, file)
-    else:
+    elif isinstance(content, bytes):
         file.write_bytes(content)
+    else:
+        torch.save(content, file)
     with pytest.raises(InputError, match=r"a\.pt is not a checkpoint that can be read"):
         folder.load_checkpoint("a", CONFIG)

@@ -1,0 +1,135 @@
+"""Maps from a user's arrays, checked: images, paths or costs, and optionally starts, goals and obstacles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from combdiff.solvers import GridInstances
+from experiments.arrays import Array, expect_shape
+from experiments.errors import InputError
+from experiments.shortest_path.maps import Maps, grid_solver
+
+ROUNDING = 0.01
+"""by how much a labelled path may cost more than the shortest one: published costs are rounded"""
+
+
+def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str]) -> Maps:
+    """Check the arrays of one set of maps, and make `Maps` of them.
+
+    Args:
+        arrays: some of the following; (rows, cols) are the cells of a map, 8 neighbours each.
+            `images`: (n, rows·k, cols·k, channels) or (n, rows·k, cols·k), k × k pixels for each cell: integers from 0
+            to 255, or floats in [0, 1].
+            `paths`: (n, rows, cols), 0/1, the labelled shortest paths; found from the costs if they are left out.
+            `costs`: (n, rows, cols), positive. Without them there is no two-stage training, and no score that needs
+            them.
+            `starts`, `goals`: (n, 2), row and column of the ends; the first and the last cell if they are left out.
+            `obstacles`: (n, rows, cols), true where no path goes.
+        named: how messages call each of the six arrays.
+
+    Raises:
+        InputError: naming the array, what it has, and what is expected.
+    """
+    given = {key: array for key, array in arrays.items() if array is not None}
+    if "images" not in given or not given.keys() & {"paths", "costs"}:
+        raise InputError(f"{named['images']}, and {named['paths']} or {named['costs']}, are needed: they do not exist")
+    cells = next(key for key in ("costs", "paths") if key in given)
+    expect_shape(named[cells], given[cells], (None, None, None))
+    count, rows, cols = given[cells].shape
+    for key in given.keys() & {"paths", "costs", "obstacles"}:
+        expect_shape(named[key], given[key], (count, rows, cols))
+    pixels = _pixels(named["images"], given["images"], (count, rows, cols))
+    instances = _instances(named, given, (rows, cols))
+    costs = given["costs"].astype(np.float64) if "costs" in given else None
+    if costs is not None and not (np.isfinite(costs).all() and (costs > 0).all()):
+        raise InputError(f"{named['costs']} must be positive and finite")
+    if "paths" not in given:
+        assert costs is not None
+        answer = grid_solver((rows, cols)).solve(costs.reshape(count, -1), instances)
+        if answer.messages:
+            row = next(iter(answer.messages))
+            raise InputError(f"{named['costs']}[{row}] has no path from its start to its goal: {answer.messages[row]}")
+        paths = answer.y.reshape(count, rows, cols)
+    else:
+        paths = given["paths"]
+        _check_paths(named, paths, costs, instances)
+    assert instances.start is not None
+    assert instances.goal is not None
+    return Maps(
+        torch.from_numpy(pixels),
+        None if costs is None else torch.from_numpy(costs),
+        torch.from_numpy(paths.astype(np.float32)),
+        torch.from_numpy(instances.start) if "starts" in given else None,
+        torch.from_numpy(instances.goal) if "starts" in given else None,
+        None if instances.obstacles is None else torch.from_numpy(instances.obstacles),
+    )
+
+
+def _pixels(name: str, images: Array, cells: tuple[int, int, int]) -> Array:
+    """Images as bytes, channels first."""
+    count, rows, cols = cells
+    if images.ndim == 3:
+        images = images[..., None]
+    expect_shape(name, images, (count, None, None, None))
+    _, height, width, channels = images.shape
+    if not rows or not channels or height % rows or height // rows != width // cols or width % cols:
+        raise InputError(
+            f"{name} of {height}×{width} pixels and {channels} channels do not divide into {rows}×{cols} square tiles"
+        )
+    if images.dtype.kind == "f":
+        if not (np.isfinite(images).all() and (images >= 0).all() and (images <= 1).all()):
+            raise InputError(f"{name} holds floats outside [0, 1]: divide them by their range, or give bytes")
+        images = np.round(255 * images.astype(np.float64))
+    elif images.dtype.kind == "b":
+        images = 255 * images.astype(np.uint8)
+    elif images.dtype.kind not in "ui" or images.min(initial=0) < 0 or images.max(initial=0) > 255:
+        raise InputError(f"{name} of type {images.dtype} must hold integers from 0 to 255, or floats in [0, 1]")
+    elif images.size and images.max() <= 1:
+        raise InputError(f"{name} of type {images.dtype} holds only 0 and 1, which is black: 255 is white")
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8)
+
+
+def _instances(named: Mapping[str, str], given: Mapping[str, Array], shape: tuple[int, int]) -> GridInstances:
+    """The ends and the obstacles of each map."""
+    count, last = len(given["images"]), np.array(shape) - 1
+    ends: dict[str, Array] = {"starts": np.zeros((count, 2), dtype=np.int64), "goals": np.tile(last, (count, 1))}
+    if ("starts" in given) != ("goals" in given):
+        raise InputError(f"{named['starts']} and {named['goals']} go together: one of them is missing")
+    for key in given.keys() & {"starts", "goals"}:
+        array = given[key]
+        expect_shape(named[key], array, (count, 2))
+        if array.dtype.kind not in "ui" or (array < 0).any() or (array >= shape).any():
+            raise InputError(f"{named[key]} must hold rows from 0 to {shape[0] - 1}, columns from 0 to {shape[1] - 1}")
+        ends[key] = array.astype(np.int64)
+    obstacles = given.get("obstacles")
+    if obstacles is not None and not np.isin(obstacles, (0, 1)).all():
+        raise InputError(f"{named['obstacles']} must be 0/1")
+    return GridInstances(ends["starts"], ends["goals"], None if obstacles is None else obstacles == 1)
+
+
+def _check_paths(named: Mapping[str, str], paths: Array, costs: Array | None, instances: GridInstances) -> None:
+    """Labels have to be paths between the ends, shortest ones by the costs, up to rounding."""
+    count, rows, cols = paths.shape
+    if not np.isin(paths, (0, 1)).all():
+        raise InputError(f"{named['paths']} must be 0/1")
+    solver, on_path = grid_solver((rows, cols)), paths == 1
+    if costs is not None:
+        ratio = (costs * paths).sum((1, 2)) / solver.solve(costs.reshape(count, -1), instances).objective
+        if (ratio > 1 + ROUNDING).any():
+            row = int(np.nanargmax(ratio))
+            raise InputError(
+                f"{named['paths']}[{row}] costs {ratio[row]:.3g} times as much as the shortest path by "
+                f"{named['costs']}: do the files belong together?"
+            )
+    around = np.where(on_path, 1.0, 1.0 + rows * cols).reshape(count, -1)  # leaving the label costs more than all of it
+    wrong = solver.solve(around, instances).objective != on_path.sum((1, 2))
+    if wrong.any():
+        row = int(wrong.argmax())
+        start, goal = (tuple(instances[row][end].tolist()) for end in ("start", "goal"))
+        raise InputError(
+            f"{named['paths']}[{row}] does not go from {start} to {goal} by free cells, 8 neighbours each, with none "
+            f"to spare: give other ends by {named['starts']} and {named['goals']}"
+        )
