@@ -37,7 +37,7 @@ def solve(costs: Float[Tensor, "n rows cols"], maps: Maps) -> Float64[Tensor, "n
 
 def solved(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
     """Which paths are optimal: they cross no blocked cell and have the least true cost."""
-    return is_optimal(paths.flatten(1), maps.paths.flatten(1).double(), maps.costs.flatten(1)) & free(paths, maps)
+    return is_optimal(paths, maps.paths, maps.costs, maps.shape) & free(paths, maps)
 
 
 def free(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
@@ -51,9 +51,9 @@ def score(
     paths: Float64[Tensor, "n rows cols"], maps: Maps, costs: Float[Tensor, "n rows cols"] | None = None
 ) -> Scores:
     """Score paths, and the costs they were found by, if any."""
-    truth, clear = maps.costs.flatten(1), free(paths, maps)
-    ratios = cost_ratio(paths.flatten(1), maps.paths.flatten(1).double(), truth)
-    rank = float("nan") if costs is None else float(spearman(costs.flatten(1), truth).mean())
+    clear = free(paths, maps)
+    ratios = cost_ratio(paths, maps.paths, maps.costs, maps.shape)
+    rank = float("nan") if costs is None else float(spearman(costs, maps.costs, maps.shape).mean())
     return Scores(
         optimal=float(solved(paths, maps).double().mean()),
         ratio=float(ratios[clear].mean()),
