@@ -16,7 +16,10 @@ from combdiff_solvers.threads import for_rows
 
 def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:
     """The rows of a tensor as a float64 array on the CPU, without its gradient."""
-    return costs.detach().reshape(-1, costs.shape[-1]).to(device="cpu", dtype=torch.float64).numpy()
+    try:
+        return costs.detach().reshape(-1, costs.shape[-1]).to(device="cpu", dtype=torch.float64).numpy()
+    except (RuntimeError, TypeError) as error:
+        raise _without_values(costs, error) from error
 
 
 def to_tensor(array: ndarray, like: Tensor) -> Tensor:
@@ -47,12 +50,46 @@ def run_kernel(kernel: Callable[..., None], rows: int, *arguments: Any, grain: i
 
 def first_not_finite(theta: Tensor) -> tuple[int, ...] | None:
     """The index of the first NaN or infinite entry, or None."""
-    theta = theta.detach()
-    if theta.device.type == "cpu" and theta.dtype in (torch.float32, torch.float64):
-        finite = np.isfinite(theta.numpy())  # ten times faster than torch.isfinite on a CPU
-        return None if finite.all() else tuple(np.argwhere(~finite)[0].tolist())
-    finite_ = torch.isfinite(theta)
-    return None if bool(finite_.all()) else tuple((~finite_).nonzero()[0].tolist())
+    bad = not_finite(theta)
+    return None if bad is None else tuple(bad.nonzero()[0].tolist())
+
+
+def not_finite(theta: Tensor) -> Tensor | None:
+    """Which entries are NaN or infinite; None where none is.
+
+    Raises:
+        TypeError: for a tensor without values.
+    """
+    try:
+        theta = theta.detach()
+        if theta.device.type == "cpu" and theta.dtype in (torch.float32, torch.float64):
+            finite = np.isfinite(theta.numpy())  # ten times faster than torch.isfinite on a CPU
+            return None if finite.all() else torch.from_numpy(~finite)
+        finite_ = torch.isfinite(theta)
+        return None if bool(finite_.all()) else ~finite_
+    except (RuntimeError, TypeError) as error:
+        raise _without_values(theta, error) from error
+
+
+def _without_values(tensor: Tensor, error: Exception) -> Exception:
+    """What to raise where the values of a tensor could not be read: the error itself, if the tensor has values."""
+    if tensor.is_meta:
+        kind = "it is on the meta device"
+    elif torch.compiler.is_exporting() or type(tensor).__name__ == "FakeTensor":
+        kind = "it is a fake tensor, as of torch.export"
+    elif tensor.layout != torch.strided:
+        kind = f"its layout is {tensor.layout} (use to_dense())"
+    else:
+        try:
+            tensor.data_ptr()
+        except RuntimeError:
+            kind = "it is inside a transform (torch.func.grad, vmap, jacrev, jacobian(..., vectorize=True))"
+        else:
+            return error
+    return TypeError(
+        f"a solver needs the values of a tensor, and this one gives none: {kind}. Call the layer on a whole batch of "
+        "ordinary tensors, and differentiate by torch.autograd (grad, functional.jacobian)"
+    )
 
 
 def repeat(instances: Sequence[Any] | None, times: int) -> Sequence[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class SolverError(RuntimeError):
-    """Some rows of a batch have no solution, and the layer was told to raise.
+    """Some rows of a batch have no solution, and the layer was told to raise; or every row is an ERROR.
 
     Attributes:
         rows: flat indices (row-major over the batch dimensions) of the failed rows.
@@ -29,5 +29,9 @@ class SolverError(RuntimeError):
         super().__init__(
             f"{len(rows)} of {batch} rows failed:\n"
             + "\n".join(lines)
-            + "\nTo go on without them, give the layer on_failure='mask': they become NaN and get no gradient."
+            + (
+                "\nEvery row is an ERROR: mend what the messages say, on_failure='mask' does not hide it."
+                if len(rows) == batch and set(statuses) == {"ERROR"}
+                else "\nTo go on without them, give the layer on_failure='mask': they become NaN and get no gradient."
+            )
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -15,40 +16,13 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from combdiff import _bridge
+from combdiff._autograd import not_compiled
 from combdiff.errors import SolverError
+from combdiff.temperature import Temperature
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, check_count
 
 OnFailure = Literal["raise", "mask"]
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def eager(function: F) -> F:
-    """A solver cannot be traced: `torch.compile` leaves the function as it is, by a break in the graph."""
-    kept: F = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
-    return kept
-
-
-class _FirstOrder(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, source: Tensor) -> Tensor:
-        return gradient.view_as(gradient)
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[None, None]:
-        raise RuntimeError(
-            "a solver layer has no second derivative: its gradient is an estimate that is not differentiable. "
-            "Leave out create_graph=True, or detach the gradient"
-        )
-
-
-def first_order(gradient: Tensor, source: Tensor) -> Tensor:
-    """A gradient with respect to `source` that refuses to be differentiated again.
-
-    `torch.autograd.function.once_differentiable` lets a gradient whose incoming gradient is constant pass as a
-    constant, which is wrong in silence.
-    """
-    refused: Tensor = _FirstOrder.apply(gradient, source) if torch.is_grad_enabled() else gradient  # type: ignore[no-untyped-call]
-    return refused
+DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
 
 
 @dataclass
@@ -56,7 +30,7 @@ class Stats:
     """What a layer has asked of its solver since it was made, or since `reset()`.
 
     >>> Stats(solves=8, seconds=0.5).reset()
-    Stats(calls=0, solves=0, seconds=0.0, cached=0, failures=0)
+    Stats(calls=0, solves=0, seconds=0.0, cached=0, failures=0, feasible=0, empty=0, no_gradient=0)
     """
 
     calls: int = 0
@@ -69,6 +43,12 @@ class Stats:
     """rows answered from a cache"""
     failures: int = 0
     """rows without a solution"""
+    feasible: int = 0
+    """rows with a solution that is not proven optimal (`Status.FEASIBLE`)"""
+    empty: int = 0
+    """batches of which no row has a solution, those without rows, too: they teach nothing"""
+    no_gradient: int = 0
+    """entries of θ that got a zero in place of a gradient, being too near zero to divide by (multiplicative noise)"""
 
     def reset(self) -> Stats:
         """Begin again at zero."""
@@ -83,7 +63,7 @@ class Report:
     status: UInt8[Tensor, "*batch"]
     """the worst `Status` among the solves of each row"""
     messages: Mapping[int, str] = field(default_factory=dict)
-    """what the solver said of failed rows, by flat row number"""
+    """what the solver said of a row, by flat row number, in the solve that gave it its status"""
 
     @property
     def solved(self) -> Bool[Tensor, "*batch"]:
@@ -108,15 +88,22 @@ class SolverLayer(nn.Module, ABC):
     Args:
         solver: what solves a batch of rows.
         on_failure: what becomes of rows without a solution. `"raise"`: an error that names them, their status and
-            the fix. `"mask"`: they are NaN in y and zero in the gradient, and `layer.last.status` tells.
+            the fix. `"mask"`: they are NaN in y and zero in the gradient, and `layer.last.status` tells. A batch whose
+            every row is an ERROR raises all the same: that is a fault of the solver, not of the data.
 
     Attributes:
-        stats: counts of solves, seconds, cache hits and failures.
-        last: a `Report` on the rows of the last forward call (None before it).
+        stats: counts of solves, seconds, cache hits, failures, rows that are not proven optimal ...
+        last: a `Report` on the rows of the last call of the layer or of its loss (None before it). Threads may share a
+            layer: each gets the mask of its own rows, and `last` is of the call that ended last.
+        degree: k where y(aθ) = aᵏ y(θ) for every a > 0 under the same noise (of a solver without a term h(y)), None
+            where no k does it. With degree 0 nothing holds the scale of θ in training: a warning is given, once, when
+            the mean of |θ| has changed by a factor of 10.
 
     Laws, each a test of `combdiff.testing.LayerContract`: a batch is its rows; any leading batch dimensions; min of θ
     is max of −θ; every float dtype; NaN and inf are refused; one bad row costs no other its gradient.
     """
+
+    degree: int | None = None
 
     def __init__(self, solver: Solver, on_failure: OnFailure = "raise") -> None:
         super().__init__()
@@ -131,12 +118,16 @@ class SolverLayer(nn.Module, ABC):
         self.on_failure = on_failure
         self.stats = Stats()
         self.last: Report | None = None
+        self._first_scale: float | None = None
+        self._warned = False
 
     @abstractmethod
-    def _estimate(self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None) -> Float[Tensor, "b n"]:
-        """The layer on costs to be minimised, differentiable; failed rows are zero, with zero gradient."""
+    def _estimate(
+        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
+    ) -> tuple[Float[Tensor, "b n"], Report]:
+        """The layer on costs to be minimised, differentiable, and how the rows ended; failed rows are zero."""
 
-    @eager
+    @not_compiled
     def forward(self, theta: Float[Tensor, "*dims"], instances: Sequence[Any] | None = None) -> Float[Tensor, "*dims"]:
         """Solve for every θ.
 
@@ -151,22 +142,30 @@ class SolverLayer(nn.Module, ABC):
             ValueError: for another shape, or a NaN or infinite entry (named by its index).
             SolverError: for rows without a solution, if `on_failure` is "raise".
         """
-        y = self._estimate(self.costs(theta, instances), instances)
-        batch = theta.shape[: theta.ndim - len(self.solver.shape)]
-        if self.last is not None:
-            self.last = Report(self.last.status.reshape(batch), self.last.messages)
-            if self.on_failure == "mask":
-                y = _nan_unless(self.last.solved.reshape(-1, 1), y)
+        y, report = self._estimate(self.costs(theta, instances), instances)
+        self.record(report, theta)
+        if self.on_failure == "mask":
+            y = _nan_unless(report.solved.unsqueeze(-1), y)
         return y.reshape(theta.shape).to(theta.dtype)
+
+    def record(self, report: Report, theta: Float[Tensor, "*dims"]) -> None:
+        """Keep a report on rows as `last`, in the batch shape of θ."""
+        batch = theta.shape[: theta.ndim - len(self.solver.shape)]
+        self.last = Report(report.status.reshape(batch), report.messages)
 
     def costs(self, theta: Float[Tensor, "*dims"], instances: Sequence[Any] | None = None) -> Float[Tensor, "b n"]:
         """Check θ and return it as rows of costs to be minimised, in float32 or float64.
 
         Raises:
-            TypeError: when θ is no tensor of floats.
+            TypeError: when θ is no tensor of floats, or has no values (on the meta device, under torch.export or inside
+                a transform of torch.func).
             ValueError: for another shape, a NaN or infinite entry, or another number of instances than rows.
         """
         shape = self.solver.shape
+        if not isinstance(theta, Tensor):
+            raise TypeError(
+                f"theta is a {type(theta).__name__}, but a layer takes a torch.Tensor: use torch.as_tensor(theta)"
+            )
         if not torch.is_floating_point(theta):
             raise TypeError(f"theta has dtype {theta.dtype}, but only floats have a gradient: use theta.float()")
         if theta.ndim < len(shape) or tuple(theta.shape[theta.ndim - len(shape) :]) != shape:
@@ -180,6 +179,8 @@ class SolverLayer(nn.Module, ABC):
         batch = theta.shape[: theta.ndim - len(shape)]
         if instances is not None:
             check_count(instances, prod(batch))
+        if self.degree is not None and not self._warned and theta.requires_grad and torch.is_grad_enabled():
+            self._watch_scale(theta)
         rows = theta.reshape(prod(batch), prod(shape))
         if rows.dtype in (torch.float16, torch.bfloat16):
             rows = rows.float()
@@ -196,28 +197,56 @@ class SolverLayer(nn.Module, ABC):
         rows = _bridge.to_rows(costs if sign > 0 else -costs)
         began = time.perf_counter()
         found = self.solver.solve(rows, _bridge.repeat(instances, times))
-        self.stats.seconds += time.perf_counter() - began
-        self.stats.calls += 1
-        self.stats.solves += len(rows)
-        self.stats.cached += found.cached
+        seconds = time.perf_counter() - began
         if found.y.shape != rows.shape:
             raise ValueError(
                 f"{type(self.solver).__name__}.solve returned y of shape {found.y.shape} for theta {rows.shape}"
             )
+        report = _report(found, batch)
         y, value = found.y, sign * found.objective
         failed = np.flatnonzero(~found.solved)
         if len(failed):
-            self.stats.failures += len(failed)
             y, value = y.copy(), value.copy()
             y[failed], value[failed] = 0.0, 0.0
-        report = _report(found, batch)
-        if self.on_failure == "raise" and len(failed):
+        stats = self.stats
+        stats.calls += 1
+        stats.solves += len(rows)
+        stats.seconds += seconds
+        stats.cached += found.cached
+        stats.failures += len(failed)
+        stats.feasible += int(np.count_nonzero(found.status == Status.FEASIBLE))
+        if not batch or (len(failed) and not bool(report.solved.any())):
+            stats.empty += 1
+        if len(failed) and (self.on_failure == "raise" or bool((report.status == Status.ERROR).all())):
             raise _error(report, batch)
         return Answer(
             _bridge.to_tensor(y, like=costs).reshape(costs.shape),
             _bridge.to_tensor(value, like=costs).reshape(costs.shape[:-1]),
             report,
         )
+
+    def _watch_scale(self, theta: Float[Tensor, "*dims"]) -> None:
+        """Warn, once, when the mean of |θ| is ten times larger or smaller than in the first call that trains."""
+        scale = float(theta.detach().abs().mean(dtype=torch.float64)) if theta.numel() else 0.0
+        if self._first_scale is None:
+            self._first_scale = scale or None
+        elif not self._first_scale / DRIFT < scale < self._first_scale * DRIFT:
+            self._warned = True
+            warnings.warn(
+                f"the mean of |theta| went from {self._first_scale:.3g} to {scale:.3g} in training: "
+                f"{type(self).__name__} is homogeneous of degree {self.degree} in theta (a Fenchel–Young loss of it of "
+                f"degree {(self.degree or 0) + 1}), so nothing holds the scale of theta. Divide theta by its mean "
+                "before the layer, or use additive noise",
+                stacklevel=2,
+            )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, nn.Parameter) and isinstance(getattr(type(self), name, None), Temperature):
+            raise TypeError(
+                f"{name} cannot be an nn.Parameter: a layer has no gradient with respect to its temperature. "
+                f"Give a float ({name}=parameter.item()) or a schedule, and set layer.{name} between steps"
+            )
+        super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
         return f"{type(self.solver).__name__}{self.solver.shape}, on_failure={self.on_failure!r}"
@@ -236,7 +265,7 @@ class SmoothedLayer(SolverLayer):
     ) -> tuple[Float[Tensor, " b"], Report]:
         """The smoothed optimal value of costs to be minimised, differentiable, and how the rows ended."""
 
-    @eager
+    @not_compiled
     def potential(
         self, theta: Float[Tensor, "*dims"], instances: Sequence[Any] | None = None
     ) -> Float[Tensor, "*batch"]:
@@ -246,10 +275,10 @@ class SmoothedLayer(SolverLayer):
             ValueError, SolverError: as in `forward`.
         """
         value, report = self.cost_potential(self.costs(theta, instances), instances)
-        batch = theta.shape[: theta.ndim - len(self.solver.shape)]
-        self.last = Report(report.status.reshape(batch), report.messages)
+        self.record(report, theta)
         value = _nan_unless(report.solved, value)
-        return (value if self.solver.sense is Sense.MIN else -value).reshape(batch).to(theta.dtype)
+        value = value if self.solver.sense is Sense.MIN else -value
+        return value.reshape(theta.shape[: theta.ndim - len(self.solver.shape)]).to(theta.dtype)
 
 
 def _nan_unless(solved: Bool[Tensor, "*dims"], y: Tensor) -> Tensor:
@@ -260,10 +289,12 @@ def _nan_unless(solved: Bool[Tensor, "*dims"], y: Tensor) -> Tensor:
 
 
 def _report(found: Solutions, batch: int) -> Report:
+    status = _bridge.worst_status(found.status, batch)
     messages: dict[int, str] = {}
     for row, message in found.messages.items():
-        messages.setdefault(row % batch, message)
-    return Report(_bridge.worst_status(found.status, batch), messages)
+        if found.status[row] == status[row % batch]:  # a row's message is of a solve that ended as the row does
+            messages.setdefault(row % batch, message)
+    return Report(status, messages)
 
 
 def _error(report: Report, batch: int) -> SolverError:

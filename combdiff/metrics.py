@@ -1,94 +1,196 @@
-"""How good predicted solutions and costs are, row by row, in cost space (for rewards to be maximised pass −θ)."""
+"""How good predicted solutions and costs are, row by row.
+
+A metric has to know where a row ends: a batch of 12 vectors and one grid of 12×12 look alike. So each takes the solver,
+from which it reads the shape of a row, the sense and the model's own term h(y); or else that shape alone, for costs
+that are to be minimised without an h. Metrics are computed in float64, and have no gradient.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float64, Real, Shaped
 from torch import Tensor
+
+from combdiff import _bridge
+from combdiff_solvers.protocol import Solver, as_rows, check_count, value
+
+Row = Solver | Sequence[int]
 
 
 def regret(
-    y: Float[Tensor, "*#batch n"], y_best: Float[Tensor, "*#batch n"], costs: Float[Tensor, "*#batch n"]
-) -> Float[Tensor, "*batch"]:
-    """What it costs to have taken y in place of the best solution: ⟨c, y⟩ − ⟨c, y_best⟩, in units of c.
+    y: Shaped[Tensor, "*rows"],
+    y_best: Shaped[Tensor, "*rows_best"],
+    costs: Real[Tensor, "*rows_costs"],
+    solver: Row,
+    instances: Sequence[Any] | None = None,
+) -> Float64[Tensor, "*batch"]:
+    """What it costs to have taken y in place of the best solution, in units of the costs: never negative.
+
+    For c to be minimised ⟨c, y⟩ + h(y) − (⟨c, y_best⟩ + h(y_best)); for a maximum the negative of that.
 
     Args:
-        y: (*batch, n), the solutions of predicted costs; batch dimensions broadcast.
-        y_best: (*batch, n), optimal solutions for the true costs.
-        costs: (*batch, n), the true costs, to be minimised.
+        y: (*batch, *shape), the solutions of predicted costs; the batch dimensions of the three tensors broadcast.
+        y_best: (*batch, *shape), optimal solutions for the true costs.
+        costs: (*batch, *shape), the true costs c (rewards, where the solver maximises).
+        solver: the solver, or the shape of its rows, such as `(12, 12)`: then costs are to be minimised, and h = 0.
+        instances: the feasible set of each row, for a solver whose h depends on it.
+
+    Returns:
+        (*batch) float64; NaN in a row whose y is NaN (a masked one), or has no h.
+
+    Raises:
+        TypeError: for a solver that is neither a solver nor a shape.
+        ValueError: for a tensor whose last dimensions are not the solver's shape, batch dimensions that do not
+            broadcast, another number of instances than rows, or costs that are not finite.
 
     Source: Elmachtoub & Grigas (2022), "Smart predict, then optimize", definition 1 (for one solution y; where the
     predicted costs have ties, theirs is the worst over the tied solutions).
 
     >>> costs = torch.tensor([1.0, 2.0, 4.0])
-    >>> regret(torch.tensor([0.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 0.0]), costs)
-    tensor(3.)
+    >>> regret(torch.tensor([0.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 0.0]), costs, (3,))
+    tensor(3., dtype=torch.float64)
+    >>> from combdiff.solvers import TopK
+    >>> regret(torch.eye(3), torch.tensor([0.0, 0.0, 1.0]), costs, TopK(3, 1, "max"))
+    tensor([3., 2., 0.], dtype=torch.float64)
     """
-    return (costs * (y - y_best)).sum(-1)
+    own, best = _values(y, y_best, costs, solver, instances)
+    return own - best
 
 
 def cost_ratio(
-    y: Float[Tensor, "*#batch n"], y_best: Float[Tensor, "*#batch n"], costs: Float[Tensor, "*#batch n"]
-) -> Float[Tensor, "*batch"]:
-    """⟨c, y⟩ / ⟨c, y_best⟩: 1 for an optimal solution. It means something where optimal costs are positive.
+    y: Shaped[Tensor, "*rows"],
+    y_best: Shaped[Tensor, "*rows_best"],
+    costs: Real[Tensor, "*rows_costs"],
+    solver: Row,
+    instances: Sequence[Any] | None = None,
+) -> Float64[Tensor, "*batch"]:
+    """The objective of y over that of y_best: 1 for an optimal solution, more for a worse one (less for a maximum).
+
+    It means something where optimal objectives are positive.
 
     Args:
-        y, y_best, costs: as for `regret`.
+        y, y_best, costs, solver, instances: as for `regret`, with its errors.
 
     >>> costs = torch.tensor([1.0, 2.0, 4.0])
-    >>> cost_ratio(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]), costs)
-    tensor(2.)
+    >>> cost_ratio(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]), costs, (3,))
+    tensor(2., dtype=torch.float64)
     """
-    return (costs * y).sum(-1) / (costs * y_best).sum(-1)
+    own, best = _values(y, y_best, costs, solver, instances)
+    return own / best
 
 
 def is_optimal(
-    y: Float[Tensor, "*#batch n"],
-    y_best: Float[Tensor, "*#batch n"],
-    costs: Float[Tensor, "*#batch n"],
+    y: Shaped[Tensor, "*rows"],
+    y_best: Shaped[Tensor, "*rows_best"],
+    costs: Real[Tensor, "*rows_costs"],
+    solver: Row,
+    instances: Sequence[Any] | None = None,
     tolerance: float = 1e-9,
 ) -> Bool[Tensor, "*batch"]:
-    """Which solutions cost as little as the best one. Costs are compared: optimal solutions are often not unique.
+    """Which solutions are worth as much as the best one. Objectives are compared: solutions are often not unique.
 
     Args:
-        y, y_best, costs: as for `regret`; in float64 if the tolerance is to mean something.
-        tolerance: how much more, relative to the best cost, still counts as optimal.
+        y, y_best, costs, solver, instances: as for `regret`, with its errors. A row whose y is NaN is not optimal.
+        tolerance: how much worse, relative to the best objective, still counts as optimal.
 
-    >>> is_optimal(torch.eye(3), torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 4.0]))
+    >>> is_optimal(torch.eye(3), torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 4.0]), (3,))
     tensor([ True,  True, False])
     """
-    best = (costs * y_best).sum(-1)
-    return (costs * y).sum(-1) - best <= tolerance * best.abs()
+    own, best = _values(y, y_best, costs, solver, instances)
+    return own - best <= tolerance * best.abs()
 
 
 def optimal_rate(
-    y: Float[Tensor, "*#batch n"],
-    y_best: Float[Tensor, "*#batch n"],
-    costs: Float[Tensor, "*#batch n"],
+    y: Shaped[Tensor, "*rows"],
+    y_best: Shaped[Tensor, "*rows_best"],
+    costs: Real[Tensor, "*rows_costs"],
+    solver: Row,
+    instances: Sequence[Any] | None = None,
     tolerance: float = 1e-9,
 ) -> float:
     """The share of rows that are optimal, in [0, 1]; NaN of no rows. See `is_optimal`.
 
-    >>> optimal_rate(torch.eye(2), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 4.0]))
+    >>> optimal_rate(torch.eye(2), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 4.0]), (2,))
     0.5
     """
-    return float(is_optimal(y, y_best, costs, tolerance).double().mean())
+    return float(is_optimal(y, y_best, costs, solver, instances, tolerance).double().mean())
 
 
-def spearman(a: Float[Tensor, "*batch n"], b: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
+def spearman(a: Real[Tensor, "*rows"], b: Real[Tensor, "*rows"], solver: Row) -> Float64[Tensor, "*batch"]:
     """Spearman's rank correlation of each row of a with that of b, in [−1, 1]; ties share their mean rank.
 
     A row in which either side is constant has no rank correlation: it is NaN.
 
-    >>> spearman(torch.tensor([[1.0, 5.0, 9.0], [1.0, 1.0, 1.0]]), torch.tensor([[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]]))
+    Args:
+        a, b: (*batch, *shape).
+        solver: the solver, or the shape of its rows, such as `(12, 12)`: all entries of a row are ranked together.
+
+    Raises:
+        TypeError, ValueError: as `regret`.
+
+    >>> a, b = torch.tensor([[1.0, 5.0, 9.0], [1.0, 1.0, 1.0]]), torch.tensor([[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]])
+    >>> spearman(a, b, (3,))
     tensor([1., nan], dtype=torch.float64)
     """
-    rank_a, rank_b = _centred_ranks(a), _centred_ranks(b)
+    rank_a, rank_b = (_centred_ranks(part) for part in _rows(solver, a=a, b=b))
     product = (rank_a * rank_b).sum(-1)
     return product / torch.sqrt(rank_a.square().sum(-1) * rank_b.square().sum(-1))
 
 
-def _centred_ranks(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+def _shape(solver: Row) -> tuple[int, ...]:
+    if isinstance(solver, Solver):
+        return solver.shape
+    if isinstance(solver, tuple | list) and all(isinstance(size, int) for size in solver):
+        return tuple(solver)
+    raise TypeError(f"solver={solver!r} must be the solver, or the shape of its rows as a tuple, such as (12, 12)")
+
+
+def _rows(solver: Row, **tensors: Tensor) -> list[Tensor]:
+    """The tensors with their batch dimensions broadcast and each row flat: (*batch, n).
+
+    Raises:
+        TypeError, ValueError: as `regret`.
+    """
+    shape = _shape(solver)
+    for name, tensor in tensors.items():
+        if tensor.ndim < len(shape) or tuple(tensor.shape[tensor.ndim - len(shape) :]) != shape:
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)}, but rows of shape {shape} need (*batch, "
+                f"{', '.join(map(str, shape))})"
+            )
+    try:
+        alike = torch.broadcast_tensors(*tensors.values())  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+        raise ValueError(f"the batch dimensions do not broadcast: {shapes}") from error
+    return [tensor.reshape(*tensor.shape[: tensor.ndim - len(shape)], prod(shape)) for tensor in alike]
+
+
+def _values(
+    y: Tensor, y_best: Tensor, costs: Tensor, solver: Row, instances: Sequence[Any] | None
+) -> tuple[Float64[Tensor, "*batch"], Float64[Tensor, "*batch"]]:
+    """The objectives of y and of y_best as costs: negated for a solver that maximises."""
+    y, y_best, costs = _rows(solver, y=y, y_best=y_best, costs=costs)
+    theta = as_rows(_bridge.to_rows(costs), _shape(solver))
+    if instances is not None:
+        check_count(instances, len(theta))
+
+    def objective(part: Tensor) -> Float64[Tensor, "*batch"]:
+        points = _bridge.to_rows(part)
+        if isinstance(solver, Solver):
+            found = solver.sense.sign * value(solver, points, theta, instances)
+        else:
+            found = (theta * points).sum(1)
+        return _bridge.to_tensor(found, like=costs.new_empty(0, dtype=torch.float64)).reshape(costs.shape[:-1])
+
+    return objective(y), objective(y_best)
+
+
+def _centred_ranks(x: Real[Tensor, "*batch n"]) -> Float64[Tensor, "*batch n"]:
     x = x.detach().contiguous()
     ordered = x.sort(dim=-1).values
     below = torch.searchsorted(ordered, x)

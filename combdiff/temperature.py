@@ -16,6 +16,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 
 class Schedule:
     """A positive number that goes from `start` to `end` in `steps` calls of `step()`, and stays there.
@@ -102,6 +104,7 @@ def positive(name: str, value: float) -> float:
     Raises:
         ValueError: unless it is positive and finite.
     """
-    if not (isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < math.inf):
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not (number and 0.0 < value < math.inf):
         raise ValueError(f"{name}={value!r} must be a positive, finite number")
     return float(value)

@@ -1,7 +1,12 @@
 import math
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from combdiff import Interpolation, Perturbed
+from combdiff.solvers import TopK
 from combdiff.temperature import Geometric, Linear, Schedule
 
 
@@ -35,3 +40,21 @@ def test_a_checkpoint_goes_on() -> None:
 def test_bad_schedules(start: float, end: float, steps: int) -> None:
     with pytest.raises(ValueError, match="must be"):
         Geometric(start, end, steps)
+
+
+@pytest.mark.parametrize("number", [np.int64(10), np.float32(10), np.float64(10), 10])
+def test_numbers_of_numpy_are_not_refused(number: Any) -> None:
+    layer = Interpolation(TopK(3), lam=number)
+    assert layer.lam == 10.0
+    assert type(layer.lam) is float
+
+
+def test_bad_parameter_as_a_temperature() -> None:
+    parameter = torch.nn.Parameter(torch.tensor(0.5))
+    with pytest.raises(TypeError, match=r"sigma cannot be an nn\.Parameter.*sigma=parameter\.item\(\)"):
+        Perturbed(TopK(3), sigma=parameter)  # type: ignore[arg-type]
+    layer = Interpolation(TopK(3))
+    with pytest.raises(TypeError, match=r"lam cannot be an nn\.Parameter"):
+        layer.lam = parameter  # type: ignore[assignment]
+    assert layer.lam == 1.0
+    assert not list(layer.parameters())

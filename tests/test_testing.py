@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from combdiff import Interpolation, Solutions, Solver, SolverLayer
+from combdiff.layer import Report
 from combdiff.testing import HYPERSIMPLEX, Enumerated, LayerContract, SolverContract
 
 
@@ -61,14 +62,14 @@ def test_a_broken_solver_is_caught(kind: type[Enumerated], law: Callable[[Solver
 class ForwardSign(Interpolation):
     """Reads the sense a second time."""
 
-    def _estimate(self, costs: torch.Tensor, instances: Any) -> torch.Tensor:
+    def _estimate(self, costs: torch.Tensor, instances: Any) -> tuple[torch.Tensor, Report]:
         return super()._estimate(costs * self.solver.sense.sign, instances)
 
 
 class BatchMean(Interpolation):
     """Mixes the rows of a batch."""
 
-    def _estimate(self, costs: torch.Tensor, instances: Any) -> torch.Tensor:
+    def _estimate(self, costs: torch.Tensor, instances: Any) -> tuple[torch.Tensor, Report]:
         return super()._estimate(costs - costs.mean(0), instances)
 
 

@@ -10,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from combdiff.layer import OnFailure, SolverLayer, first_order
+from combdiff import _bridge
+from combdiff._autograd import first_order
+from combdiff.layer import OnFailure, Report, SolverLayer
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
 
@@ -25,14 +27,15 @@ class Interpolation(SolverLayer):
     The gradient says how to change c so that the better solution c + λg points at becomes optimal. The
     costs of the second solve may be negative: `ShortestPath` then needs `negative="clamp"` (or "exact").
 
-    The layer depends only on the direction of c, so nothing keeps c from shrinking to zero or growing without
-    bound in training: divide the costs of each row by their mean (or norm) before the layer.
+    The layer is homogeneous of degree 0: it depends only on the direction of c, so nothing keeps c from shrinking to
+    zero or growing without bound in training: divide the costs of each row by their mean (or norm) before the layer.
 
     Args:
         solver: what solves a batch of rows.
         lam: the temperature λ, a positive float or a schedule, in units of θ² over units of the loss: so large
             that λ · ∂L/∂y is of the size of θ. Too small, and the second solution never differs from the first.
-        on_failure: "raise" or "mask", see `SolverLayer`; rows whose second solve fails get no gradient.
+        on_failure: "raise" or "mask", see `SolverLayer`; rows whose second solve fails get no gradient. A row whose
+            c + λg is not finite (a NaN, infinite or huge incoming gradient) gets a NaN gradient, as by autograd.
 
     Source: Vlastelica et al. (2020), "Differentiation of blackbox combinatorial solvers", algorithm 1.
     Not for: second derivatives (refused).
@@ -49,14 +52,18 @@ class Interpolation(SolverLayer):
     """
 
     lam = Temperature()
+    degree = 0
 
     def __init__(self, solver: Solver, lam: float | Schedule = 1.0, on_failure: OnFailure = "raise") -> None:
         super().__init__(solver, on_failure)
         self.lam = lam
 
-    def _estimate(self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None) -> Float[Tensor, "b n"]:
-        y: Tensor = _Interpolate.apply(costs, self, instances)  # type: ignore[no-untyped-call]
-        return y
+    def _estimate(
+        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
+    ) -> tuple[Float[Tensor, "b n"], Report]:
+        answer = self.oracle(costs, instances)
+        y: Tensor = _Interpolate.apply(costs, answer.y, self, instances, float(self.lam))  # type: ignore[no-untyped-call]
+        return y, answer.report
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, lam={self.lam}"
@@ -65,20 +72,30 @@ class Interpolation(SolverLayer):
 class _Interpolate(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx, costs: Float[Tensor, "b n"], layer: Interpolation, instances: Sequence[Any] | None
+        ctx: FunctionCtx,
+        costs: Float[Tensor, "b n"],
+        y: Float[Tensor, "b n"],
+        layer: Interpolation,
+        instances: Sequence[Any] | None,
+        lam: float,
     ) -> Float[Tensor, "b n"]:
-        answer = layer.oracle(costs, instances)
-        layer.last = answer.report
-        ctx.save_for_backward(costs, answer.y)
-        ctx.layer, ctx.instances, ctx.lam = layer, instances, float(layer.lam)  # type: ignore[attr-defined]
-        return answer.y.clone()
+        ctx.save_for_backward(costs, y)
+        ctx.layer, ctx.instances, ctx.lam = layer, instances, lam  # type: ignore[attr-defined]
+        return y.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None, None, None]:
         costs, y = ctx.saved_tensors
         with torch.no_grad():
-            moved = ctx.layer.oracle(torch.add(costs, gradient, alpha=ctx.lam), ctx.instances)
+            target = torch.add(costs, gradient, alpha=ctx.lam)
+            bad = _bridge.not_finite(target)
+            if bad is not None:
+                bad = bad.any(-1, keepdim=True)
+                target = torch.where(bad, costs, target)
+            moved = ctx.layer.oracle(target, ctx.instances)
             change = (moved.y - y) / ctx.lam
             solved = moved.report.solved.to(costs.device).unsqueeze(-1)
             change = torch.where(solved, change, torch.zeros_like(change))
-        return first_order(change, costs), None, None
+            if bad is not None:
+                change = change.masked_fill(bad, torch.nan)
+        return first_order(change, costs, gradient), None, None, None, None

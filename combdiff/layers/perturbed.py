@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from combdiff.layer import Answer, OnFailure, Report, SmoothedLayer, first_order
+from combdiff._autograd import first_order
+from combdiff.layer import Answer, OnFailure, Report, SmoothedLayer
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
 
@@ -31,8 +32,16 @@ class Perturbed(SmoothedLayer):
     Gaussian: ∇ν(z) = z. Gumbel: Z is minus a centred Gumbel variable, so that over one-hot vectors the layer
     is softmax(−c/σ) exactly, in value and Jacobian. All M solves of all rows go to the solver as one batch.
 
-    Multiplicative noise keeps the sign of every cost, as a shortest path needs; its Jacobian divides by σc, so an
-    entry of c that is (next to) zero is refused. Additive noise can make a cost negative.
+    Multiplicative noise keeps the sign of every cost, as a shortest path needs; additive noise can make a cost
+    negative. The multiplicative Jacobian divides by σc: an entry of c that is zero or next to it (at most √eps of the
+    row's largest |c|: 3.5e-4 in float32, 1.5e-8 in float64) gets the gradient 0, and `stats.no_gradient` counts it.
+    The forward and the Fenchel–Young loss divide by nothing.
+
+    Scale: multiplicative noise is homogeneous (degree 0; the Fenchel–Young loss is of degree 1, its minimum is c → 0):
+    nothing holds the size of c in training. Fenchel–Young training shrank costs from 0.68 to their floor of 0.015, and
+    reached 39–49 % optimal paths where additive noise reaches 91–97 %: divide c by its mean, or use additive noise.
+    Additive noise has a scale of its own, σ: on raw costs its value hardly matters, since they grow with it; on costs
+    divided by their mean it has to fit (at σ = 0.3, 66–76 % optimal paths, 20 points below raw costs).
 
     Args:
         solver: what solves a batch of rows.
@@ -41,8 +50,9 @@ class Perturbed(SmoothedLayer):
         samples: M, solves a row.
         noise: "gaussian" or "gumbel" (additive only).
         mode: "additive" or "multiplicative".
-        antithetic: sample pairs Z, −Z (M even, Gaussian only): less variance where the solution is nearly linear in
-            the noise, and a constant baseline for free.
+        antithetic: sample pairs Z, −Z (M even, Gaussian only): less variance in y, and so in the Fenchel–Young gradient
+            E[y] − ȳ. The *Jacobian's* variance is mostly above that of the default, independent samples with
+            leave-one-out: at M = 16 12.5 against 6.5 (linear), 18.3 against 12.0 (top-k), 78 against 51 (ranking).
         variance_reduction: subtract from each sample the mean of the others, which leaves the gradient unbiased. None:
             where it applies (M > 1, not antithetic: pairs cancel every baseline already).
         generator: source of the noise; torch's global one if None.
@@ -65,6 +75,7 @@ class Perturbed(SmoothedLayer):
     """
 
     sigma = Temperature()
+    degrees: ClassVar[dict[Mode, int | None]] = {"additive": None, "multiplicative": 0}
 
     def __init__(
         self,
@@ -79,8 +90,9 @@ class Perturbed(SmoothedLayer):
         on_failure: OnFailure = "raise",
     ) -> None:
         super().__init__(solver, on_failure)
-        if samples < 1:
-            raise ValueError(f"samples={samples} must be at least 1")
+        if not isinstance(samples, int | np.integer) or isinstance(samples, bool) or samples < 1:
+            raise ValueError(f"samples={samples!r} must be a whole number, at least 1")
+        samples = int(samples)
         for name, value, known in (("noise", noise, Noise), ("mode", mode, Mode)):
             if value not in get_args(known):
                 raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, get_args(known)))}")
@@ -100,19 +112,24 @@ class Perturbed(SmoothedLayer):
         self.samples = samples
         self.noise = noise
         self.mode = mode
+        self.degree = self.degrees[mode]
         self.antithetic = antithetic
         self.variance_reduction = samples > 1 and not antithetic if variance_reduction is None else variance_reduction
         self.generator = generator
 
-    def _estimate(self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None) -> Float[Tensor, "b n"]:
-        mean: Tensor = _Mean.apply(costs, self, instances)  # type: ignore[no-untyped-call]
-        return mean
+    def _estimate(
+        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
+    ) -> tuple[Float[Tensor, "b n"], Report]:
+        noise, sigma = self.sample_noise(costs), float(self.sigma)
+        answer, _ = self._solve(costs.detach(), noise, sigma, instances)
+        mean: Tensor = _Mean.apply(costs, answer.y, noise, self, sigma)  # type: ignore[no-untyped-call]
+        return mean, answer.report
 
     def cost_potential(
         self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
     ) -> tuple[Float[Tensor, " b"], Report]:
         noise = self.sample_noise(costs)
-        answer, weight = self._solve(costs.detach(), noise, instances)
+        answer, weight = self._solve(costs.detach(), noise, float(self.sigma), instances)
         gradient = answer.y if weight is None else weight * answer.y
         value: Tensor = _Value.apply(costs, answer.value.mean(0), gradient.mean(0))  # type: ignore[no-untyped-call]
         return value, answer.report
@@ -136,11 +153,23 @@ class Perturbed(SmoothedLayer):
         """∇ν(Z) of the noise that `sample_noise` returns."""
         return noise if self.noise == "gaussian" else torch.exp(noise - np.euler_gamma) - 1.0
 
+    def divisor(self, costs: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        """What the Jacobian of multiplicative noise is divided by: c, or infinity where c is too near zero."""
+        if not costs.numel():
+            return costs
+        size = costs.abs()
+        small = size <= math.sqrt(torch.finfo(costs.dtype).eps) * size.amax(dim=-1, keepdim=True)
+        self.stats.no_gradient += int(small.sum())
+        return costs.masked_fill(small, torch.inf)
+
     def _solve(
-        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], instances: Sequence[Any] | None
+        self,
+        costs: Float[Tensor, "b n"],
+        noise: Float[Tensor, "m b n"],
+        sigma: float,
+        instances: Sequence[Any] | None,
     ) -> tuple[Answer, Float[Tensor, "m b n"] | None]:
         """Solve for every perturbed cost; also the factors of multiplicative noise."""
-        sigma = float(self.sigma)
         if self.mode == "additive":
             return self.oracle(torch.add(costs, noise, alpha=sigma), instances), None
         weight = torch.exp(sigma * noise - sigma**2 / 2)
@@ -155,30 +184,29 @@ class _Mean(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, costs: Float[Tensor, "b n"], layer: Perturbed, instances: Sequence[Any] | None
+        ctx: FunctionCtx,
+        costs: Float[Tensor, "b n"],
+        y: Float[Tensor, "m b n"],
+        noise: Float[Tensor, "m b n"],
+        layer: Perturbed,
+        sigma: float,
     ) -> Float[Tensor, "b n"]:
-        if layer.mode == "multiplicative":
-            _refuse_zero(costs)
-        noise = layer.sample_noise(costs)
-        answer, _ = layer._solve(costs, noise, instances)
-        layer.last = answer.report
-        scale = 1.0 / float(layer.sigma)
-        scale /= layer.samples - 1 if layer.variance_reduction else layer.samples
-        ctx.save_for_backward(costs, answer.y, noise)
-        ctx.layer, ctx.scale = layer, scale  # type: ignore[attr-defined]
-        return answer.y.mean(0)
+        ctx.save_for_backward(costs, y, noise)
+        ctx.layer, ctx.sigma = layer, sigma  # type: ignore[attr-defined]
+        return y.mean(0)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None, None, None]:
         costs, y, noise = ctx.saved_tensors
-        with torch.no_grad():
-            gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
-            if ctx.layer.variance_reduction:
-                gain -= gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
-            result = (gain * ctx.layer.score(noise)).sum(0) * ctx.scale
-            if ctx.layer.mode == "multiplicative":
-                result = result / costs
-        return first_order(result, costs), None, None
+        layer: Perturbed = ctx.layer
+        gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
+        if layer.variance_reduction:
+            gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
+        scale = 1.0 / ctx.sigma / (layer.samples - 1 if layer.variance_reduction else layer.samples)
+        result = (gain * layer.score(noise)).sum(0) * scale
+        if layer.mode == "multiplicative":
+            result = result / layer.divisor(costs.detach())
+        return first_order(result, costs), None, None, None, None
 
 
 class _Value(torch.autograd.Function):
@@ -194,25 +222,4 @@ class _Value(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Float[Tensor, " b"]) -> tuple[Tensor, None, None]:
         costs, gradient = ctx.saved_tensors
-        with torch.no_grad():
-            result = outer.unsqueeze(-1) * gradient
-        return first_order(result, costs), None, None
-
-
-def _refuse_zero(costs: Float[Tensor, "b n"]) -> None:
-    """Raise for costs so near zero that dividing by them means nothing.
-
-    Raises:
-        ValueError: naming the first of them.
-    """
-    if not costs.numel():
-        return
-    floor = math.sqrt(torch.finfo(costs.dtype).eps) * costs.abs().amax(dim=-1, keepdim=True)
-    bad = (costs.abs() <= floor).nonzero()
-    if len(bad):
-        row, column = bad[0].tolist()
-        raise ValueError(
-            f"multiplicative noise divides by theta, and entry {column} of row {row} has size "
-            f"{costs[row, column].abs().item():.3g}, too near zero: keep theta away from zero (softplus + a floor) "
-            "or use mode='additive'"
-        )
+        return first_order(outer.unsqueeze(-1) * gradient, costs), None, None

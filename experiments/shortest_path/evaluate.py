@@ -52,7 +52,7 @@ def solved(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " 
     """
     if maps.true_costs is None:
         return (paths == maps.paths).flatten(1).all(1)
-    return is_optimal(paths.flatten(1), maps.paths.flatten(1).double(), maps.costs.flatten(1)) & free(paths, maps)
+    return is_optimal(paths, maps.paths, maps.costs, maps.shape) & free(paths, maps)
 
 
 def free(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
@@ -69,10 +69,9 @@ def score(
     clear = free(paths, maps)
     optimal = ratio = rank = math.nan
     if maps.true_costs is not None:
-        truth = maps.costs.flatten(1)
         optimal = float(solved(paths, maps).double().mean())
-        ratio = float(cost_ratio(paths.flatten(1), maps.paths.flatten(1).double(), truth)[clear].mean())
+        ratio = float(cost_ratio(paths, maps.paths, maps.costs, maps.shape)[clear].mean())
         if costs is not None:
-            rank = float(spearman(costs.flatten(1), truth).mean())
+            rank = float(spearman(costs, maps.costs, maps.shape).mean())
     match = float((paths == maps.paths).flatten(1).all(1).double().mean())
     return Scores(optimal, match, ratio, rank, free=float(clear.double().mean()))

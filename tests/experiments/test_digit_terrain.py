@@ -44,9 +44,9 @@ def test_labels_are_shortest_paths(terrain: Terrain, size: int) -> None:
     maps = load(size, terrain, 0, COUNTS).train
     assert maps.shape == (size, size)
     assert maps.images.shape == (30, 1, 8 * size, 8 * size)
-    best = solve(maps.costs, maps).flatten(1)
-    assert optimal_rate(maps.paths.flatten(1).double(), best, maps.costs.flatten(1)) == 1.0
-    ratio = cost_ratio(straight_line(maps).flatten(1), maps.paths.flatten(1).double(), maps.costs.flatten(1))
+    best = solve(maps.costs, maps)
+    assert optimal_rate(maps.paths, best, maps.costs, maps.shape) == 1.0
+    ratio = cost_ratio(straight_line(maps), maps.paths, maps.costs, maps.shape)
     assert float(ratio.min()) >= 1.0
 
 

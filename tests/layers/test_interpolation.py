@@ -92,3 +92,15 @@ def test_a_schedule_may_be_the_temperature() -> None:
 def test_bad_lam(lam: float) -> None:
     with pytest.raises(ValueError, match="lam="):
         Interpolation(TopK(3), lam)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf, 3e38])
+def test_a_row_whose_incoming_gradient_is_not_finite_gets_nan_and_no_other(bad: float) -> None:
+    layer = Interpolation(TopK(4), lam=10.0)
+    theta = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    incoming = torch.tensor([1.0, -2.0, 3.0, 0.5]).repeat(3, 1)
+    (expected,) = torch.autograd.grad(layer(theta), theta, incoming)
+    incoming[1, 2] = bad
+    (gradient,) = torch.autograd.grad(layer(theta), theta, incoming)
+    assert gradient[1].isnan().all()
+    assert torch.equal(gradient[[0, 2]], expected[[0, 2]])

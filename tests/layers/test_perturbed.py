@@ -258,6 +258,8 @@ def test_additive_noise_below_zero_is_told_not_hidden() -> None:
         ({"sigma": math.nan}, "sigma=nan"),
         ({"sigma": "hot"}, "sigma='hot'"),
         ({"samples": 0}, "samples=0"),
+        ({"samples": 2.5}, r"samples=2\.5 must be a whole number"),
+        ({"samples": True}, "samples=True"),
         ({"noise": "cauchy"}, "noise='cauchy'"),
         ({"mode": "divided"}, "mode='divided'"),
         ({"noise": "gumbel", "mode": "multiplicative"}, "log-normal"),
@@ -280,7 +282,24 @@ def test_bad_temperature_set_later_and_bad_solver() -> None:
         Perturbed(lambda theta: theta)  # type: ignore[arg-type]
 
 
-def test_multiplicative_near_zero_is_refused() -> None:
-    layer = Perturbed(Enumerated(HYPERSIMPLEX), mode="multiplicative")
-    with pytest.raises(ValueError, match="entry 2 of row 1"):
-        layer(torch.tensor([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 1e-9, 4.0]]))
+@pytest.mark.parametrize("near", [0.0, 1e-9, 3e-4])
+def test_multiplicative_near_zero_gets_no_gradient_and_is_counted(near: float) -> None:
+    """Only the Jacobian divides: the forward and the Fenchel–Young loss take such entries as they are."""
+    layer = Perturbed(Enumerated(HYPERSIMPLEX), samples=4, mode="multiplicative")
+    values = [[1.0, 2.0, 0.7, 0.9], [1.0, 0.8, near, 1.2]]
+    theta = torch.tensor(values, requires_grad=True)
+    weight = torch.tensor([1.0, -2.0, 3.0, 0.5])
+    torch.manual_seed(0)
+    (gradient,) = torch.autograd.grad((layer(theta) * weight).sum(), theta)
+    assert gradient[1, 2] == 0
+    assert layer.stats.no_gradient == 1
+    other = torch.tensor([values[0], [1.0, 0.8, 0.1, 1.2]], requires_grad=True)
+    torch.manual_seed(0)
+    (expected,) = torch.autograd.grad((layer(other) * weight).sum(), other)
+    torch.testing.assert_close(gradient[0], expected[0])
+    assert layer.stats.no_gradient == 1
+    loss = FenchelYoungLoss(layer)(theta, torch.from_numpy(HYPERSIMPLEX[:2]))
+    (gradient,) = torch.autograd.grad(loss, theta)
+    assert torch.isfinite(gradient).all()
+    assert gradient[1, 2] != 0
+    assert layer.stats.no_gradient == 1

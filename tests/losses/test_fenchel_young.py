@@ -60,3 +60,13 @@ def test_bad_arguments() -> None:
         FenchelYoungLoss(Perturbed(TopK(3)), "max")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"y_true has shape \(3,\), but theta \(2, 3\)"):
         FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(2, 3), torch.zeros(3))
+
+
+def test_under_autocast_the_loss_is_in_single_precision() -> None:
+    """As torch's own losses."""
+    linear = torch.nn.Linear(4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        theta = linear(torch.randn(3, 4))
+        assert theta.dtype == torch.bfloat16
+        for reduction in ("mean", "sum", "none"):
+            assert FenchelYoungLoss(Perturbed(TopK(4)), reduction)(theta, torch.eye(4)[:3]).dtype == torch.float32
