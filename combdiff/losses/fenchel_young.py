@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from combdiff.layer import SmoothedLayer, eager
+from combdiff_solvers.protocol import Instances, as_instances
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -58,7 +58,7 @@ class FenchelYoungLoss(nn.Module):
         self,
         theta: Float[Tensor, "*dims"],
         y_true: Float[Tensor, "*dims"],
-        instances: Sequence[Any] | None = None,
+        instances: Instances | None = None,
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each row, reduced.
 
@@ -73,6 +73,7 @@ class FenchelYoungLoss(nn.Module):
         """
         if y_true.shape != theta.shape:
             raise ValueError(f"y_true has shape {tuple(y_true.shape)}, but theta {tuple(theta.shape)}: they must agree")
+        instances = as_instances(instances)
         costs = self.layer.costs(theta, instances)
         value, report = self.layer.cost_potential(costs, instances)
         batch = theta.shape[: theta.ndim - len(self.layer.solver.shape)]

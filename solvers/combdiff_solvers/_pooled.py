@@ -15,12 +15,12 @@ from numpy import ndarray
 from combdiff_solvers._chunks import guarded, shrinking, some, together
 from combdiff_solvers._crew import Crew, Worker
 from combdiff_solvers._pace import Pace
-from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Solver, as_instances, as_rows, check_count
 
 P = TypeVar("P", bound="Pooled")
 
 
-class Pooled:
+class Pooled(Described):
     """A solver whose rows are solved by workers, in chunks.
 
     Subclasses say in `_hire` what a worker is and how many there are, and in `_describe` how they are pickled.
@@ -81,7 +81,7 @@ class Pooled:
         if self._crew is not None:
             self._crew.close()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n). The rows come back in their order, each once.
 
         A row whose solve raises has the status ERROR and the exception as its message.
@@ -90,6 +90,7 @@ class Pooled:
             ValueError: for θ of another shape, or instances that the solver does not take.
             RuntimeError: when no worker could be started.
         """
+        instances = as_instances(instances)
         crew, pace = self.crew, self._pace
         assert pace is not None
         whole = self._solve_whole(pace, theta, instances)

@@ -5,20 +5,30 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count
+from combdiff_solvers.protocol import (
+    Described,
+    Instances,
+    Sense,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    as_rows,
+    check_count,
+)
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["Factory"]
 
 
-class Factory:
+class Factory(Described):
     """Solves row i over the feasible set of `build(instances[i])`.
 
     `build` returns a Solver, or a pair (model, variables) for `wrap`. What it returns must have the factory's `shape`
@@ -73,8 +83,9 @@ class Factory:
         self.__dict__.update(state)
         self._forget()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n), each over its own instance."""
+        instances = as_instances(instances)
         theta = as_rows(theta, self.shape)
         if instances is None:
             raise ValueError("Factory builds each row's model from its instance: give instances, one for each row")

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
 from combdiff_solvers._at_most_encoding import clauses_of
@@ -19,7 +19,7 @@ from combdiff_solvers._row_loop import Answer, PerThread, solve_rows
 from combdiff_solvers.formula import Formula, holds
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
 
 if TYPE_CHECKING:
     from combdiff_solvers._rc2 import Found
@@ -39,10 +39,10 @@ class SatInstances(ColumnInstances):
     {'literals': array([2, 0])}
     """
 
-    literals: Int[ndarray, "b k"] | None = None
+    literals: Shaped[ndarray, "b k"] | None = None
 
 
-class SatModel:
+class SatModel(Described):
     """min (or max) ⟨θ, y⟩ + h over the satisfying assignments of a formula, where y are some of its literals.
 
     y is 1 where its literal is true, else 0. h is the price of the formula's soft clauses: for "min" the weights of
@@ -136,7 +136,7 @@ class SatModel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["formula"], state["_literals"], state["shape"], state["sense"], state["limits"])
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: SatInstances | Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n).
 
         Args:
@@ -149,11 +149,16 @@ class SatModel:
         if instances is not None:
             check_count(instances, len(theta))
             given = SatInstances.of(instances) if len(theta) else None
+        bad: dict[int, str] = {}
+        forced: ndarray | None = None
+        if given is not None and given.literals is not None:
+            forced = given.whole("literals", given.literals.shape[1:], bad)
 
         def solve_row(row: int, seconds: float | None) -> Answer:
             deadline = None if seconds is None else time.monotonic() + seconds
-            literals = None if given is None or given.literals is None else given.literals[row]
-            return self._solve_row(theta[row], literals, deadline)
+            if row in bad:
+                return Answer(Status.ERROR, message=bad[row])
+            return self._solve_row(theta[row], None if forced is None else forced[row], deadline)
 
         return solve_rows(theta, self.limits.start(), solve_row)
 
