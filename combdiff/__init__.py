@@ -1,6 +1,7 @@
 """Any combinatorial solver as a differentiable PyTorch layer."""
 
 from combdiff import errors, metrics, soft, solvers, temperature
+from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import FenchelYoungLoss, SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
@@ -33,6 +34,7 @@ __all__ = [
     "SpearmanLoss",
     "Status",
     "TrimmedLoss",
+    "collate",
     "errors",
     "metrics",
     "soft",

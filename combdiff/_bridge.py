@@ -11,6 +11,7 @@ from jaxtyping import Float, Float64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from combdiff_solvers.instances import select
 from combdiff_solvers.threads import for_rows
 
 
@@ -99,7 +100,4 @@ def repeat(instances: Sequence[Any] | None, times: int) -> Sequence[Any] | None:
     """
     if instances is None or times == 1:
         return instances
-    if hasattr(instances, "take"):
-        repeated: Sequence[Any] = instances.take(np.tile(np.arange(len(instances)), times))
-        return repeated
-    return list(instances) * times
+    return select(instances, np.tile(np.arange(len(instances)), times))

@@ -19,7 +19,7 @@ from combdiff import _bridge
 from combdiff._autograd import not_compiled
 from combdiff.errors import SolverError
 from combdiff.temperature import Temperature
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, check_count
+from combdiff_solvers.protocol import Instances, Sense, Solutions, Solver, Status, as_instances, check_count
 
 OnFailure = Literal["raise", "mask"]
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
@@ -128,12 +128,13 @@ class SolverLayer(nn.Module, ABC):
         """The layer on costs to be minimised, differentiable, and how the rows ended; failed rows are zero."""
 
     @not_compiled
-    def forward(self, theta: Float[Tensor, "*dims"], instances: Sequence[Any] | None = None) -> Float[Tensor, "*dims"]:
+    def forward(self, theta: Float[Tensor, "*dims"], instances: Instances | None = None) -> Float[Tensor, "*dims"]:
         """Solve for every θ.
 
         Args:
             theta: (*batch, *solver.shape), any float dtype, any device.
-            instances: the feasible set of each row, in row-major order over the batch dimensions.
+            instances: the feasible set of each row, in row-major order over the batch dimensions: a sequence, or
+                columns (a mapping of arrays or tensors with a leading batch axis), as a `DataLoader` makes them.
 
         Returns:
             y, of the shape, dtype and device of θ.
@@ -142,6 +143,7 @@ class SolverLayer(nn.Module, ABC):
             ValueError: for another shape, or a NaN or infinite entry (named by its index).
             SolverError: for rows without a solution, if `on_failure` is "raise".
         """
+        instances = as_instances(instances)
         y, report = self._estimate(self.costs(theta, instances), instances)
         self.record(report, theta)
         if self.on_failure == "mask":
@@ -153,7 +155,7 @@ class SolverLayer(nn.Module, ABC):
         batch = theta.shape[: theta.ndim - len(self.solver.shape)]
         self.last = Report(report.status.reshape(batch), report.messages)
 
-    def costs(self, theta: Float[Tensor, "*dims"], instances: Sequence[Any] | None = None) -> Float[Tensor, "b n"]:
+    def costs(self, theta: Float[Tensor, "*dims"], instances: Instances | None = None) -> Float[Tensor, "b n"]:
         """Check θ and return it as rows of costs to be minimised, in float32 or float64.
 
         Raises:
@@ -266,14 +268,13 @@ class SmoothedLayer(SolverLayer):
         """The smoothed optimal value of costs to be minimised, differentiable, and how the rows ended."""
 
     @not_compiled
-    def potential(
-        self, theta: Float[Tensor, "*dims"], instances: Sequence[Any] | None = None
-    ) -> Float[Tensor, "*batch"]:
+    def potential(self, theta: Float[Tensor, "*dims"], instances: Instances | None = None) -> Float[Tensor, "*batch"]:
         """The smoothed optimal value of each θ, shape (*batch): E of the optimal objective under the layer's noise.
 
         Raises:
             ValueError, SolverError: as in `forward`.
         """
+        instances = as_instances(instances)
         value, report = self.cost_potential(self.costs(theta, instances), instances)
         self.record(report, theta)
         value = _nan_unless(report.solved, value)

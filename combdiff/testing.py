@@ -21,7 +21,6 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -36,10 +35,20 @@ from torch import Tensor
 from combdiff.errors import SolverError
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.losses import FenchelYoungLoss
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count
+from combdiff_solvers.protocol import (
+    Described,
+    Sense,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    as_rows,
+    check_count,
+    row_products,
+)
 
 
-class Enumerated:
+class Enumerated(Described):
     """The best of an explicit list of points, found by trying each: the reference for small problems.
 
     An instance is the sequence of the numbers of the points that are allowed; an empty one is INFEASIBLE.
@@ -61,7 +70,7 @@ class Enumerated:
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
         """Solve every row; among equally good points the first is taken."""
         theta = as_rows(theta, self.shape)
-        cost = self.sense.sign * theta @ self.points.T
+        cost = np.array([self.points @ row for row in self.sense.sign * theta]).reshape(len(theta), len(self.points))
         if instances is not None:
             check_count(instances, len(theta))
             for row, allowed in enumerate(instances):
@@ -73,8 +82,10 @@ class Enumerated:
         return Solutions.from_y(y, theta, status)
 
 
-class SolverContract(ABC):
+class SolverContract:
     """The laws of `Solver`, as tests.
+
+    A subclass says `make` and `feasible_set`; without them its tests fail.
 
     Attributes:
         rows: number of random θ that are checked against enumeration.
@@ -86,13 +97,15 @@ class SolverContract(ABC):
     negative = True
     tolerance = 1e-9
 
-    @abstractmethod
     def make(self) -> Solver:
         """A new solver, of at most some thousand feasible points."""
+        raise NotImplementedError(f"{type(self).__name__} must define make(self), which returns the solver to test")
 
-    @abstractmethod
     def feasible_set(self, solver: Solver) -> Float64[ndarray, "k n"]:
         """Every feasible y of a row (that has no instance of its own)."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define feasible_set(self, solver), which returns every feasible y, (k, n)"
+        )
 
     def instances(self, solver: Solver, rows: int) -> Sequence[Any] | None:
         """Instances for so many rows; None for a solver that takes none (which must then refuse them)."""
@@ -140,6 +153,7 @@ class SolverContract(ABC):
     def same(self, one: Solutions, two: Solutions) -> None:
         """Assert that two answers are equal to the last bit."""
         np.testing.assert_array_equal(one.y, two.y)
+        np.testing.assert_array_equal(one.objective, two.objective)
         np.testing.assert_array_equal(one.status, two.status)
 
     def test_is_a_solver(self) -> None:
@@ -155,13 +169,34 @@ class SolverContract(ABC):
         theta = self.theta(solver, self.rows, kind)
         self.check(solver, theta, solver.solve(theta))
 
-    def test_batch_is_its_rows(self) -> None:
+    @pytest.mark.parametrize("kind", ["normal", "ties"])
+    def test_batch_is_its_rows(self, kind: str) -> None:
         solver = self.make()
-        theta = self.theta(solver, 7, "ties")
-        together = solver.solve(theta)
-        for row in range(7):
-            alone = solver.solve(theta[row : row + 1])
-            np.testing.assert_array_equal(alone.y[0], together.y[row])
+        theta = self.theta(solver, 7, kind)
+        instances = as_instances(self.instances(solver, 7))
+        for given in (None, instances) if instances is not None else (None,):
+            together = solver.solve(theta, given)
+            for size in (1, 3):
+                for first in range(0, 7, size):
+                    rows = slice(first, first + size)
+                    part = solver.solve(theta[rows], None if given is None else given[rows])
+                    self.same(part, Solutions(together.y[rows], together.objective[rows], together.status[rows]))
+
+    def test_value_is_the_objective(self) -> None:
+        """A solver whose model holds an h beside θ has a method `value`; another's objective is ⟨θ, y⟩."""
+        solver = self.make()
+        value = getattr(solver, "value", None)
+        if value is None:
+            if type(self).value is not SolverContract.value:
+                pytest.skip("this model holds an h, but its solver has no method value")
+            value = lambda y, theta, instances: row_products(theta, y)  # noqa: E731
+        theta = self.theta(solver, 20)
+        for instances in (None, self.instances(solver, 20)):
+            found = solver.solve(theta, instances)
+            values = value(found.y, theta, instances)
+            scale = self.tolerance * (1.0 + np.abs(theta).sum(axis=1))
+            assert (np.abs(values - found.objective)[found.solved] <= scale[found.solved]).all()
+            assert np.isnan(values[~found.solved]).all()
 
     def test_answer_does_not_depend_on_what_was_solved_before(self) -> None:
         theta = self.theta(self.make(), 9, "ties")
@@ -222,7 +257,7 @@ HYPERSIMPLEX = np.array(
 )
 
 
-class LayerContract(ABC):
+class LayerContract:
     """The laws of `SolverLayer`, as tests on a small solver whose feasible set is known.
 
     Attributes:
@@ -231,9 +266,9 @@ class LayerContract(ABC):
 
     points = HYPERSIMPLEX
 
-    @abstractmethod
     def make(self, solver: Solver, on_failure: Any = "raise") -> SolverLayer:
         """A new layer over the solver."""
+        raise NotImplementedError(f"{type(self).__name__} must define make(self, solver, on_failure), a new layer")
 
     def freeze(self, layer: SolverLayer) -> SolverLayer:
         """Make a random layer a function, with the same noise in every row and call; others stay as they are."""

@@ -88,6 +88,7 @@ def test_public_names() -> None:
         "SpearmanLoss",
         "Status",
         "TrimmedLoss",
+        "collate",
         "errors",
         "metrics",
         "soft",

@@ -1,6 +1,10 @@
 """The contract suites can fail: each broken solver or layer is caught by the test of its law."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,8 @@ import torch
 from combdiff import Interpolation, Solutions, Solver, SolverLayer
 from combdiff.layer import Report
 from combdiff.testing import HYPERSIMPLEX, Enumerated, LayerContract, SolverContract
+
+ROOT = Path(__file__).parents[1]
 
 
 class Worst(Enumerated):
@@ -37,9 +43,32 @@ class NotChecking(Enumerated):
         return super().solve(np.nan_to_num(theta), instances)
 
 
+class LastBit(Enumerated):
+    """The objective depends on the size of the batch, in its last bit."""
+
+    def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
+        found = super().solve(theta, instances)
+        objective = np.nextafter(found.objective, np.inf) if len(theta) > 1 else found.objective
+        return Solutions(found.y, objective, found.status)
+
+
+class ForgetsH(Enumerated):
+    """Its objective holds an h that `value` does not."""
+
+    def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
+        found = super().solve(theta, instances)
+        return Solutions(found.y, found.objective + 1.0, found.status)
+
+    def value(self, y: np.ndarray, theta: np.ndarray, instances: Any = None) -> np.ndarray:
+        return (y * theta).sum(axis=1)
+
+
 @pytest.mark.parametrize(
     ("kind", "law"),
     [
+        (LastBit, lambda suite: suite.test_batch_is_its_rows("normal")),
+        (ForgetsH, lambda suite: suite.test_value_is_the_objective()),
+        (WrongObjective, lambda suite: suite.test_value_is_the_objective()),
         (Worst, lambda suite: suite.test_best_of_the_feasible_set("normal")),
         (WrongObjective, lambda suite: suite.test_best_of_the_feasible_set("ties")),
         (Forgetful, lambda suite: suite.test_answer_does_not_depend_on_what_was_solved_before()),
@@ -87,3 +116,44 @@ def test_a_broken_layer_is_caught(kind: type[Interpolation], law: Callable[[Laye
 
     with pytest.raises(AssertionError):
         law(Suite())
+
+
+SUITES = """
+import numpy as np
+from combdiff.solvers import TopK
+from combdiff.testing import LayerContract, SolverContract
+
+class TestWithoutFeasibleSet(SolverContract):
+    def make(self):
+        return TopK(4, 2)
+
+class TestWithoutAnything(SolverContract):
+    pass
+
+class TestLayerWithoutMake(LayerContract):
+    pass
+"""
+
+
+def test_a_suite_that_is_not_complete_fails_and_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "test_suites.py").write_text(SUITES)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(path) for path in (ROOT, ROOT / "solvers"))}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout
+    for missing in (
+        "TestWithoutFeasibleSet must define feasible_set(self, solver)",
+        "TestWithoutAnything must define make(self)",
+        "TestLayerWithoutMake must define make(self, solver, on_failure)",
+    ):
+        assert missing in done.stdout

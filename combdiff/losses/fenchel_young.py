@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from combdiff import _bridge
 from combdiff._autograd import not_compiled
 from combdiff.layer import SmoothedLayer
+from combdiff_solvers.protocol import Instances, as_instances
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -73,7 +73,7 @@ class FenchelYoungLoss(nn.Module):
         self,
         theta: Float[Tensor, "*dims"],
         y_true: Float[Tensor, "*dims"],
-        instances: Sequence[Any] | None = None,
+        instances: Instances | None = None,
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each row, reduced, in the dtype of θ (under autocast at least float32); 0 where no row counts.
 
@@ -92,6 +92,7 @@ class FenchelYoungLoss(nn.Module):
             raise TypeError(
                 f"y_true is a {type(y_true).__name__}, but must be a torch.Tensor: use torch.as_tensor(y_true)"
             )
+        instances = as_instances(instances)
         costs = self.layer.costs(theta, instances)
         if y_true.shape != theta.shape:
             raise ValueError(f"y_true has shape {tuple(y_true.shape)}, but theta {tuple(theta.shape)}: they must agree")

@@ -18,7 +18,7 @@ def assignments(
     cost: Array,  # (b, n, m) with n <= m
     allowed: Array,  # (b or 1, n, m)
     y: Array,  # (b, n, m), zero
-    status: Array,  # (b,)
+    status: Array,  # (b,); rows that are not 0 are left alone
 ) -> None:
     """Successive shortest augmenting paths, one Dijkstra search a row of the matrix."""
     n, m = cost.shape[1], cost.shape[2]
@@ -28,6 +28,8 @@ def assignments(
     cols = np.empty(m, dtype=np.int64)  # the settled ones first
     row_of, col_of = np.empty(m, dtype=np.int64), np.empty(n, dtype=np.int64)
     for problem in range(first, last):
+        if status[problem] != 0:
+            continue
         price = cost[problem]
         may = allowed[problem if len(allowed) > 1 else 0]
         row_dual[:] = 0.0

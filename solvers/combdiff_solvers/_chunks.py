@@ -21,10 +21,8 @@ def some(instances: Sequence[Any] | None, first: int, last: int) -> Sequence[Any
     """The instances of the rows first..last−1."""
     if instances is None or (first == 0 and last == len(instances)):
         return instances
-    if hasattr(instances, "take"):
-        taken: Sequence[Any] = instances.take(np.arange(first, last))
-        return taken
-    return instances[first:last]
+    chosen: Sequence[Any] = instances[first:last]
+    return chosen
 
 
 def failed(rows: int, width: int, message: str) -> Solutions:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, UInt8
+from jaxtyping import Float64, Int, Shaped, UInt8
 from numpy import ndarray
 
 from combdiff_solvers._graph_path_kernels import acyclic_paths, graph_paths
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import Status, check_count
+from combdiff_solvers.protocol import Status, as_whole, check_count
 from combdiff_solvers.threads import for_rows
 
 
@@ -33,8 +33,8 @@ class GraphInstances(ColumnInstances):
     {'source': np.int64(2)}
     """
 
-    source: Int[ndarray, " b"] | None = None
-    target: Int[ndarray, " b"] | None = None
+    source: Shaped[ndarray, " b"] | None = None
+    target: Shaped[ndarray, " b"] | None = None
 
 
 class GraphPaths:
@@ -87,7 +87,7 @@ class GraphPaths:
         return np.array(ready, dtype=np.int64) if len(ready) == self.vertices else None
 
     def _check(self, name: str, vertex: int | None) -> int | None:
-        if vertex is not None and not 0 <= vertex < self.vertices:
+        if vertex is not None and not 0 <= as_whole(name, vertex) < self.vertices:
             raise ValueError(f"{name}={vertex} is not a vertex: they are 0..{self.vertices - 1}")
         return vertex
 
@@ -102,8 +102,9 @@ class GraphPaths:
         if instances is not None and batch:
             given = GraphInstances.of(instances)
             check_count(given, batch)
-        source = self._ends("source", self._source, None if given is None else given.source, status, messages)
-        target = self._ends("target", self._target, None if given is None else given.target, status, messages)
+        source = self._ends("source", self._source, given, batch, messages)
+        target = self._ends("target", self._target, given, batch, messages)
+        status[list(messages)] = Status.ERROR
         grain = 1 + 4096 // cost.shape[1]
         answer = (y, objective, status)
         if self._order is not None:
@@ -120,18 +121,18 @@ class GraphPaths:
         self,
         name: str,
         common: int | None,
-        given: ndarray | None,
-        status: UInt8[ndarray, " b"],
+        given: GraphInstances | None,
+        batch: int,
         messages: dict[int, str],
     ) -> Int[ndarray, " b"]:
-        if given is None:
+        ends = None if given is None else given.whole(name, (), messages)
+        if ends is None:
             if common is None:
                 raise ValueError(
                     f"no {name} was given: name it in ShortestPath.graph(..., {name}=...) or in "
                     f"GraphInstances({name}=...)"
                 )
-            return np.full(len(status), common, dtype=np.int64)
-        for row in np.flatnonzero((given < 0) | (given >= self.vertices)):
-            status[row] = Status.ERROR
-            messages[int(row)] = f"{name}={given[row]} is not a vertex: they are 0..{self.vertices - 1}"
-        return given.astype(np.int64)
+            return np.full(batch, common, dtype=np.int64)
+        for row in np.flatnonzero((ends < 0) | (ends >= self.vertices)).tolist():
+            messages.setdefault(row, f"{name}={ends[row]} is not a vertex: they are 0..{self.vertices - 1}")
+        return ends

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from combdiff_solvers._grid_path_kernels import grid_paths
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import Status, check_count
+from combdiff_solvers.protocol import Status, as_whole, check_count
 from combdiff_solvers.threads import for_rows
 
 
@@ -35,8 +35,8 @@ class GridInstances(ColumnInstances):
     (2, array([2, 1]))
     """
 
-    start: Int[ndarray, "b 2"] | None = None
-    goal: Int[ndarray, "b 2"] | None = None
+    start: Shaped[ndarray, "b 2"] | None = None
+    goal: Shaped[ndarray, "b 2"] | None = None
     obstacles: Shaped[ndarray, "b rows cols"] | None = None
 
 
@@ -66,7 +66,7 @@ class GridPaths:
         self._walls = self._as_walls(np.zeros((1, rows, cols)) if obstacles is None else np.asarray(obstacles)[None])
 
     def _vertex(self, name: str, cell: tuple[int, int]) -> int:
-        vertex = int(self._vertices(np.array([cell]))[0])
+        vertex = int(self._vertices(np.array([[as_whole(name, axis) for axis in cell]]))[0])
         if vertex < 0:
             raise ValueError(f"{name}={tuple(cell)} lies outside the grid of {self.shape[0]}×{self.shape[1]} cells")
         return vertex
@@ -94,12 +94,12 @@ class GridPaths:
         if instances is not None and batch:
             given = GridInstances.of(instances)
             check_count(given, batch)
-            if given.start is not None:
-                start = self._ends("start", given.start, status, messages)
-            if given.goal is not None:
-                goal = self._ends("goal", given.goal, status, messages)
-            if given.obstacles is not None:
-                walls = self._as_walls(given.obstacles)
+            starts, goals = (given.whole(name, (2,), messages) for name in ("start", "goal"))
+            obstacles = given.flags("obstacles", self.shape, messages)
+            start = start if starts is None else self._ends("start", starts, messages)
+            goal = goal if goals is None else self._ends("goal", goals, messages)
+            walls = walls if obstacles is None else self._as_walls(obstacles)
+            status[list(messages)] = Status.ERROR
         n = cost.shape[1]
         for_rows(
             grid_paths, batch, cost, negative, start, goal, walls, *self.shape, self._steps, y, objective, status,
@@ -107,12 +107,9 @@ class GridPaths:
         )  # fmt: skip
         return y, objective, status, messages
 
-    def _ends(
-        self, name: str, cells: ndarray, status: UInt8[ndarray, " b"], messages: dict[int, str]
-    ) -> Int[ndarray, " b"]:
+    def _ends(self, name: str, cells: Int[ndarray, "b 2"], messages: dict[int, str]) -> Int[ndarray, " b"]:
         vertices = self._vertices(cells)
-        for row in np.flatnonzero(vertices < 0):
-            status[row] = Status.ERROR
-            cell = tuple(int(i) for i in cells[row])
-            messages[int(row)] = f"{name}={cell} lies outside the grid of {self.shape[0]}×{self.shape[1]} cells"
+        for row in np.flatnonzero(vertices < 0).tolist():
+            cell = tuple(cells[row].tolist())
+            messages.setdefault(row, f"{name}={cell} lies outside the grid of {self.shape[0]}×{self.shape[1]} cells")
         return vertices

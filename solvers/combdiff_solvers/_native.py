@@ -18,6 +18,14 @@ ADAPTERS = {
 }
 """from the prefix of the module where a model's type is defined to the module that registers it with `wrap`"""
 
+KNOWN_MODELS = (
+    "OR-Tools' MathOpt, ModelBuilder, pywraplp and CP-SAT models",
+    "pyscipopt's Model",
+    "PySAT's formulas",
+    "combdiff_solvers.formula.Formula",
+)
+"""the same for a user to read"""
+
 
 def load_adapter(model: Any) -> bool:
     """Import the adapter for a model's type or one of its bases; False where the table has none."""

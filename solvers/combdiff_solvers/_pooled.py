@@ -15,12 +15,22 @@ from combdiff_solvers._chunks import guarded, shrinking, some, together
 from combdiff_solvers._crew import Crew, Worker
 from combdiff_solvers._fork_safe_lock import ForkSafeLock
 from combdiff_solvers._pace import Pace
-from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, check_count, value
+from combdiff_solvers.protocol import (
+    Described,
+    Instances,
+    Sense,
+    Solutions,
+    Solver,
+    as_instances,
+    as_rows,
+    check_count,
+    value,
+)
 
 P = TypeVar("P", bound="Pooled")
 
 
-class Pooled:
+class Pooled(Described):
     """A solver whose rows are solved by workers, in chunks.
 
     Subclasses say in `_hire` what a worker is and how many there are, and in `_describe` how they are pickled.
@@ -81,7 +91,7 @@ class Pooled:
         if self._crew is not None:
             self._crew.close()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n). The rows come back in their order, each once.
 
         A row whose solve raises has the status ERROR and the exception as its message.
@@ -91,6 +101,7 @@ class Pooled:
                 answer each row.
             RuntimeError: when no worker could be started.
         """
+        instances = as_instances(instances)
         crew, pace = self.crew, self._pace
         assert pace is not None
         whole = self._solve_whole(pace, theta, instances)

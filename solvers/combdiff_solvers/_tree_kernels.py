@@ -20,11 +20,13 @@ def trees(
     vertices: int,
     allowed: Array,  # (b or 1, edges)
     y: Array,  # (b, edges), zero
-    status: Array,  # (b,)
+    status: Array,  # (b,); rows that are not 0 are left alone
 ) -> None:
     """Kruskal's algorithm with path halving."""
     root = np.empty(vertices, dtype=np.int64)
     for row in range(first, last):
+        if status[row] != 0:
+            continue
         may = allowed[row if len(allowed) > 1 else 0]
         for vertex in range(vertices):
             root[vertex] = vertex

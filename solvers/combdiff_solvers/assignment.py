@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -13,7 +11,7 @@ from numpy import ndarray
 from combdiff_solvers._assignment_kernels import assignments
 from combdiff_solvers._unit_rows import unit_rows
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
 from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["Assignment", "AssignmentInstances"]
@@ -33,7 +31,7 @@ class AssignmentInstances(ColumnInstances):
     allowed: Shaped[ndarray, "b rows cols"] | None = None
 
 
-class Assignment:
+class Assignment(Described):
     """The best assignment of rows to columns, as a 0/1 matrix.
 
     Solves min (or max) ⟨θ, y⟩ over y ∈ {0, 1}^(rows × cols) with one 1 in each line of the shorter side and at most
@@ -71,9 +69,7 @@ class Assignment:
         self.sense = Sense(sense)
         self.threads = check_threads(threads)
 
-    def solve(
-        self, theta: Float64[ndarray, "b n"], instances: AssignmentInstances | Sequence[Any] | None = None
-    ) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, rows · cols).
 
         Args:
@@ -82,20 +78,20 @@ class Assignment:
         """
         theta = as_rows(theta, self.shape)
         batch = len(theta)
+        status, messages = np.zeros(batch, dtype=np.uint8), dict[int, str]()
         allowed = np.ones((1, *self.shape), dtype=np.uint8)
         if instances is not None:
             check_count(instances, batch)
             if batch:
-                given = AssignmentInstances.of(instances).allowed
+                given = AssignmentInstances.of(instances).flags("allowed", self.shape, messages)
                 assert given is not None
-                if given.shape[1:] != self.shape:
-                    raise ValueError(f"allowed has shape {given.shape[1:]}, but the pairs are {self.shape}")
-                allowed = given.astype(bool).astype(np.uint8)
+                allowed = given.astype(np.uint8)
+                status[list(messages)] = Status.ERROR
         cost = self.sense.sign * unit_rows(theta).reshape(batch, *self.shape)
         wide = self.shape[0] <= self.shape[1]
         if not wide:
             cost, allowed = cost.swapaxes(1, 2), allowed.swapaxes(1, 2)
-        y, status = np.zeros(cost.shape), np.zeros(batch, dtype=np.uint8)
+        y = np.zeros(cost.shape)
         for_rows(
             assignments, batch, np.ascontiguousarray(cost), np.ascontiguousarray(allowed), y, status,
             threads=self.threads, grain=1 + 4096 // theta.shape[1],
@@ -104,4 +100,4 @@ class Assignment:
             y = y.swapaxes(1, 2)
         flat = np.ascontiguousarray(y).reshape(theta.shape)
         flat[status != Status.OPTIMAL] = np.nan
-        return Solutions.from_y(flat, theta, status)
+        return Solutions.from_y(flat, theta, status, messages)

@@ -15,7 +15,19 @@ from numpy import ndarray
 from combdiff_solvers._chunks import check_solutions, some
 from combdiff_solvers._fork_safe_lock import ForkSafeLock
 from combdiff_solvers._solution_pool import SolutionPool
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count, value
+from combdiff_solvers.instances import select
+from combdiff_solvers.protocol import (
+    Described,
+    Instances,
+    Sense,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    as_rows,
+    check_count,
+    value,
+)
 
 __all__ = ["Cached"]
 
@@ -33,7 +45,7 @@ class _Row:
     message: str | None
 
 
-class Cached:
+class Cached(Described):
     """Solves a row once: a row whose θ (to the last bit) and instance were seen before is answered from memory.
 
     Rows that repeat within a batch are solved once too. The least recently used rows are forgotten first. Rows that
@@ -105,13 +117,14 @@ class Cached:
             pool = self._pools.get(fingerprint(instance))
             return np.empty((0, int(np.prod(self.shape)))) if pool is None else pool.y.copy()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n).
 
         Raises:
             ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
                 answer each row.
         """
+        instances = as_instances(instances)
         theta = as_rows(theta, self.shape)
         if instances is not None:
             check_count(instances, len(theta))
@@ -185,12 +198,9 @@ class Cached:
         missing: list[int],
         found: dict[tuple[bytes, bytes], _Row],
     ) -> None:
-        if instances is None or len(missing) == len(theta):
-            chosen = instances
-        elif hasattr(instances, "take"):
-            chosen = instances.take(np.array(missing))
-        else:
-            chosen = [instances[number] for number in missing]
+        chosen = instances
+        if instances is not None and len(missing) < len(theta):
+            chosen = select(instances, np.array(missing))
         solved = self.solver.solve(theta[missing], chosen)
         check_solutions(self.solver, solved, len(missing), theta.shape[1])
         with self._lock:

@@ -17,13 +17,13 @@ from combdiff_solvers._cp_sat_engine import CpSatEngine, Objective
 from combdiff_solvers._priced import priced, settle_sense
 from combdiff_solvers._row_loop import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, Status, as_rows, refuse_instances
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["CpSatModel", "wrap_cp_sat"]
 
 
-class CpSatModel:
+class CpSatModel(Described):
     """A CP-SAT model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's integers and booleans x.
 
     θ is *added* to what the model's objective already holds (h). Any constraint of CP-SAT may stand in the model. Users

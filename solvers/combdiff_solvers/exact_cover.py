@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.formula import AtMost, Formula
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions
-from combdiff_solvers.sat import SatInstances, SatModel
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions
+from combdiff_solvers.sat import SatModel
 
 
-class ExactCover:
+class ExactCover(Described):
     """Choose options at the least (or largest) price ⟨θ, y⟩ so that every item is in exactly one of them.
 
     y ∈ {0, 1}^options with Mᵀy = 1 for the matrix M (options, items): D. E. Knuth's "Dancing links" (2000), here by
@@ -52,6 +49,6 @@ class ExactCover:
         self.shape = self._model.shape
         self.sense = self._model.sense
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: SatInstances | Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, options)."""
         return self._model.solve(theta, instances)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,24 @@ from numpy import ndarray
 
 from combdiff_solvers._chunks import ContractError, guarded
 from combdiff_solvers._fork_safe_lock import ForkSafeLock
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count, value
+from combdiff_solvers.protocol import (
+    Described,
+    Instances,
+    Sense,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    as_rows,
+    check_count,
+    value,
+)
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["Factory"]
 
 
-class Factory:
+class Factory(Described):
     """Solves row i over the feasible set of `build(instances[i])`.
 
     `build` returns a Solver, or a pair (model, variables) for `wrap`. What it returns must have the factory's `shape`
@@ -84,7 +95,7 @@ class Factory:
         self.__dict__.update(state)
         self._forget()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n), each over its own instance."""
         theta = as_rows(theta, self.shape)
         groups = self._group(instances, len(theta))
@@ -105,7 +116,7 @@ class Factory:
         return Solutions(y, objective, status, messages)
 
     def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row by the model of its instance; NaN, and no model, where y holds NaN.
 
@@ -119,8 +130,9 @@ class Factory:
                 found[known] = value(self._solver(key, instance), y[known], theta[known])
         return found
 
-    def _group(self, instances: Sequence[Any] | None, rows: int) -> list[tuple[tuple[Hashable, Any], list[int]]]:
+    def _group(self, instances: Instances | None, rows: int) -> list[tuple[tuple[Hashable, Any], list[int]]]:
         """The different instances, each with its key and its rows."""
+        instances = as_instances(instances)
         if instances is None:
             raise ValueError("Factory builds each row's model from its instance: give instances, one for each row")
         check_count(instances, rows)

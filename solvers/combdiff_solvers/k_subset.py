@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped
+from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, as_whole, check_count
 
 __all__ = ["KSubset", "KSubsetInstances"]
 
@@ -31,12 +29,12 @@ class KSubsetInstances(ColumnInstances):
     {'least': np.int64(2), 'most': np.int64(2)}
     """
 
-    least: Int[ndarray, " b"] | None = None
-    most: Int[ndarray, " b"] | None = None
+    least: Shaped[ndarray, " b"] | None = None
+    most: Shaped[ndarray, " b"] | None = None
     allowed: Shaped[ndarray, "b n"] | None = None
 
 
-class KSubset:
+class KSubset(Described):
     """The best subset of between `least` and `most` entries, as a 0/1 vector.
 
     Solves min (or max) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with least ≤ Σ y ≤ most. Only comparisons are made, so the answer is
@@ -60,16 +58,15 @@ class KSubset:
     """
 
     def __init__(self, n: int, least: int, most: int | None = None, sense: Sense | str = Sense.MAX) -> None:
-        most = least if most is None else most
+        least = as_whole("least", least)
+        most = least if most is None else as_whole("most", most)
         if n < 1 or not 0 <= least <= most <= n:
             raise ValueError(f"least={least} and most={most} must lie in 0..n={n}, in this order")
         self.shape: tuple[int, ...] = (n,)
         self.least, self.most = least, most
         self.sense = Sense(sense)
 
-    def solve(
-        self, theta: Float64[ndarray, "b n"], instances: KSubsetInstances | Sequence[Any] | None = None
-    ) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n).
 
         Args:
@@ -78,23 +75,24 @@ class KSubset:
         """
         theta = as_rows(theta, self.shape)
         batch = len(theta)
+        messages: dict[int, str] = {}
         least, most, allowed = np.full(batch, self.least), np.full(batch, self.most), np.ones_like(theta, dtype=bool)
         if instances is not None:
             check_count(instances, batch)
         if instances is not None and batch:
             given = KSubsetInstances.of(instances)
-            least = least if given.least is None else np.asarray(given.least)
-            most = most if given.most is None else np.asarray(given.most)
-            if given.allowed is not None:
-                if given.allowed.shape != theta.shape:
-                    raise ValueError(f"allowed has shape {given.allowed.shape}, but theta {theta.shape}")
-                allowed = given.allowed.astype(bool)
+            own_least, own_most = (given.whole(name, (), messages) for name in ("least", "most"))
+            own_allowed = given.flags("allowed", self.shape, messages)
+            least = least if own_least is None else own_least
+            most = most if own_most is None else own_most
+            allowed = allowed if own_allowed is None else own_allowed
         cost = np.where(allowed, self.sense.sign * theta, np.inf)
         order = np.argsort(cost, axis=1, kind="stable")
         wanted = np.clip((cost < 0.0).sum(axis=1), least, most)
         y = np.zeros_like(theta)
         np.put_along_axis(y, order, (np.arange(theta.shape[1]) < wanted[:, None]).astype(np.float64), axis=1)
         impossible = (least > most) | (most < 0) | (least > allowed.sum(axis=1))
-        y[impossible] = np.nan
         status = np.where(impossible, Status.INFEASIBLE, Status.OPTIMAL).astype(np.uint8)
-        return Solutions.from_y(y, theta, status)
+        status[list(messages)] = Status.ERROR
+        y[status != Status.OPTIMAL] = np.nan
+        return Solutions.from_y(y, theta, status, messages)

@@ -80,7 +80,7 @@ class Kernel:
             if self._compiled is None and self._unfinished is None:
                 namespace = dict(self.function.__globals__)
                 self._unfinished = compiled = self._njit(_with_globals(self.function, namespace))
-                cache = getattr(compiled, "_cache", None)
+                cache: Any = getattr(compiled, "_cache", None)
                 if hasattr(cache, "_cache_file"):
                     cache._cache_file = KernelFiles(Path(cache.cache_path), cache._impl.filename_base, self)
                 for name in self.function.__code__.co_names:

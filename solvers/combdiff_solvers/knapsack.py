@@ -13,7 +13,7 @@ from numpy import ndarray
 from combdiff_solvers._knapsack_kernels import knapsacks
 from combdiff_solvers._unit_rows import unit_rows
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
 from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["Knapsack", "KnapsackInstances"]
@@ -41,7 +41,7 @@ class KnapsackInstances(ColumnInstances):
     capacity: Shaped[ndarray, "b d"] | None = None
 
 
-class Knapsack:
+class Knapsack(Described):
     """The most valuable set of items that fits, as a 0/1 vector.
 
     Solves max (or min) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with W y ≤ c: θ are the values of n items, W (d × n, not negative)
@@ -107,9 +107,7 @@ class Knapsack:
         self.time_limit = time_limit
         self.threads = check_threads(threads)
 
-    def solve(
-        self, theta: Float64[ndarray, "b n"], instances: KnapsackInstances | Sequence[Any] | None = None
-    ) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n).
 
         Args:
@@ -137,7 +135,7 @@ class Knapsack:
         return Solutions.from_y(y, theta, status, messages)
 
     def _sets(
-        self, instances: Sequence[Any] | None, status: UInt8[ndarray, " b"]
+        self, instances: Instances | None, status: UInt8[ndarray, " b"]
     ) -> tuple[Float64[ndarray, "s d n"], Float64[ndarray, "t d"], dict[int, str]]:
         """The weights and capacities of the rows (or of all at once); rows with bad ones become an ERROR."""
         weights, capacity, messages = self.weights[None], self.capacity[None], dict[int, str]()
@@ -146,18 +144,12 @@ class Knapsack:
         if instances is None or not len(status):
             return weights, capacity, messages
         given = KnapsackInstances.of(instances)
-        if given.weights is not None:
-            weights = np.ascontiguousarray(given.weights, dtype=np.float64)
-        if given.capacity is not None:
-            capacity = np.ascontiguousarray(given.capacity, dtype=np.float64)
-        if weights.shape[1:] != self.weights.shape or capacity.shape[1:] != self.capacity.shape:
-            raise ValueError(
-                f"the instances have weights {weights.shape[1:]} and capacity {capacity.shape[1:]}, but the solver "
-                f"has {self.weights.shape} and {self.capacity.shape}"
-            )
+        own_weights = given.reals("weights", self.weights.shape, messages)
+        own_capacity = given.reals("capacity", self.capacity.shape, messages)
+        weights = weights if own_weights is None else own_weights
+        capacity = capacity if own_capacity is None else own_capacity
         for name, values in (("weights", weights), ("capacity", capacity)):
-            bad = ~((values >= 0.0) & np.isfinite(values)).reshape(len(values), -1).all(axis=1)
-            for row in np.flatnonzero(bad):
-                status[row] = Status.ERROR
-                messages[int(row)] = f"the {name} of this row are negative or not finite"
+            for row in np.flatnonzero((values < 0.0).reshape(len(values), -1).any(axis=1)).tolist():
+                messages.setdefault(row, f"the {name} of this row are negative")
+        status[list(messages)] = Status.ERROR
         return weights, capacity, messages

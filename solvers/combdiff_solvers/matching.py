@@ -12,13 +12,13 @@ from numpy import ndarray
 from combdiff_solvers._edges import as_edges
 from combdiff_solvers._matching_kernels import matchings
 from combdiff_solvers._unit_rows import unit_rows
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, Status, as_rows, refuse_instances
 from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["Matching"]
 
 
-class Matching:
+class Matching(Described):
     """The cheapest (or dearest) perfect matching of a graph, as a 0/1 vector over its edges.
 
     Solves min (or max) ⟨θ, y⟩ over the sets of edges that touch every vertex exactly once. The graph need not be

@@ -18,7 +18,7 @@ from combdiff_solvers._model_proto import Columns, crossed_bounds
 from combdiff_solvers._priced import settle_sense
 from combdiff_solvers._row_loop import Answer, End, PerThread, solve_rows, visit_rows
 from combdiff_solvers.limits import Clock, Limits
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, Status, as_rows, refuse_instances
 
 __all__ = ["MathOptModel"]
 
@@ -26,7 +26,7 @@ BLOCK = 2**22  # entries of x that are held at a time
 FIRST_ORDER = "a first-order LP solver: y is within its tolerance of an optimum, and no vertex"
 
 
-class MathOptModel:
+class MathOptModel(Described):
     """A linear or mixed-integer model of OR-Tools: min (or max) ⟨θ, y⟩ + h(x) over the model's x, where y ⊂ x.
 
     θ is *added* to what the model's objective already holds (h), the priced variables' own coefficients included.

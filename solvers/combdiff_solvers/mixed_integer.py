@@ -10,14 +10,14 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions, Solver
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver
 
 __all__ = ["MixedInteger"]
 
 BACKENDS = ("glop", "pdlp", "scip", "highs", "cp_sat")
 
 
-class MixedInteger:
+class MixedInteger(Described):
     """min (or max) ⟨θ, y⟩ + ⟨h, x⟩ over lower ≤ A x ≤ b, bounds[0] ≤ x ≤ bounds[1], some x integer; y ⊂ x.
 
     In the manner of `scipy.optimize.milp`, whose c is θ here (plus `h`) and arrives with every call of `solve`.

@@ -10,7 +10,9 @@ variables (often nothing). The laws of the contract are tests in `combdiff.testi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from math import prod
@@ -19,6 +21,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
+
+from combdiff_solvers._unit_rows import exponents, unit_rows
+from combdiff_solvers.instances import ColumnInstances, as_array
 
 
 class Sense(Enum):
@@ -114,7 +119,20 @@ class Solutions:
         """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told."""
         if status is None:
             status = np.zeros(len(y), dtype=np.uint8)
-        return cls(y, np.einsum("bn,bn->b", theta, y), status, messages or {})
+        return cls(y, row_products(theta, y), status, messages or {})
+
+
+@runtime_checkable
+class Instances(Protocol):
+    """What a user may give as the instances of a batch.
+
+    A sequence with one item for each row; or columns with a leading batch axis, which is what a `DataLoader` makes of
+    such items: a mapping from names to arrays or tensors, or one array or tensor.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: Any, /) -> Any: ...
 
 
 @runtime_checkable
@@ -143,11 +161,34 @@ class Solver(Protocol):
         ...
 
 
+class Described:
+    """A solver that prints what it was made with: its shape, its sense, and the options that are not the default."""
+
+    shape: tuple[int, ...]
+    sense: Sense
+
+    def __repr__(self) -> str:
+        own, parts = vars(self), dict[str, str]()
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = own.get(name)
+            plain = isinstance(value, bool | int | float | str | tuple)
+            if value is not None and name not in ("shape", "sense") and not (plain and value == parameter.default):
+                parts[name] = _describe(value)
+        parts |= {"shape": _describe(self.shape), "sense": repr(self.sense.value)}
+        return f"{type(self).__name__}({', '.join(f'{name}={text}' for name, text in parts.items())})"
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, ndarray):
+        return f"array{value.shape}"
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
 def value(
     solver: Solver,
     y: Float64[ndarray, "b n"],
     theta: Float64[ndarray, "b n"],
-    instances: Sequence[Any] | None = None,
+    instances: Instances | None = None,
 ) -> Float64[ndarray, " b"]:
     """What the solver's objective is worth at each y: ⟨θ, y⟩ + h(y), in the solver's own sense and units.
 
@@ -174,7 +215,7 @@ def value(
         raise ValueError(f"y has shape {y.shape}, but theta {theta.shape}: each row of theta needs one point")
     own = getattr(solver, "value", None)
     if own is None:
-        return np.einsum("bn,bn->b", theta, y)
+        return row_products(theta, y)
     found = np.asarray(own(y, theta, instances), dtype=np.float64)
     if found.shape != (len(theta),):
         raise ValueError(
@@ -203,7 +244,72 @@ def as_rows(theta: ndarray, shape: tuple[int, ...]) -> Float64[ndarray, "b n"]:
     return theta
 
 
-def refuse_instances(solver: object, instances: Sequence[Any] | None) -> None:
+def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> Float64[ndarray, " b"]:
+    """⟨θ, y⟩ of each row, which depends on that row alone, to the last bit.
+
+    (`numpy.einsum` and matrix products add in an order that depends on the size and layout of the batch.) It is
+    infinite only where the sum is, not where a part of the sum would be.
+
+    >>> row_products(np.array([[2.0, 5.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
+    array([2., 1.])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
+        large = np.flatnonzero(~np.isfinite(found))
+        if len(large):
+            units = np.add.reduce(np.multiply(unit_rows(theta[large]), y[large], order="C"), axis=1)
+            found[large] = np.ldexp(units, exponents(theta[large]))
+    products: Float64[ndarray, " b"] = found
+    return products
+
+
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """Check a shape that a user gave; a number is the shape of a vector.
+
+    Raises:
+        ValueError: unless it is one or several whole numbers of at least 1.
+
+    >>> as_shape(3), as_shape([2, 4])
+    ((3,), (2, 4))
+    """
+    axes = tuple(shape) if isinstance(shape, Iterable) and not isinstance(shape, str) else (shape,)
+    if not axes or not all(hasattr(axis, "__index__") and axis >= 1 for axis in axes):
+        raise ValueError(
+            f"shape={shape!r} must be a whole number of at least 1, or a tuple of such: at least one axis, each of at "
+            "least one entry"
+        )
+    return tuple(int(axis) for axis in axes)
+
+
+def as_whole(name: str, number: Any) -> int:
+    """Check a number that a user gave.
+
+    Raises:
+        ValueError: unless it is whole; it is named.
+
+    >>> as_whole("k", np.int64(3))
+    3
+    """
+    if not hasattr(number, "__index__"):
+        raise ValueError(f"{name}={number!r} must be a whole number")
+    return operator.index(number)
+
+
+def as_instances(instances: Instances | None) -> Sequence[Any] | None:
+    """The instances that a solver or layer was given as a sequence, with one item for each row.
+
+    >>> as_instances({"start": np.array([4, 7])})[1]
+    {'start': np.int64(7)}
+    """
+    if isinstance(instances, Mapping):
+        return ColumnInstances(**instances)
+    if hasattr(instances, "__array__"):
+        return list(as_array(instances))
+    found: Any = instances
+    return found
+
+
+def refuse_instances(solver: object, instances: Instances | None) -> None:
     """Raise for a solver whose rows all share one feasible set.
 
     Raises:
@@ -215,11 +321,13 @@ def refuse_instances(solver: object, instances: Sequence[Any] | None) -> None:
         )
 
 
-def check_count(instances: Sequence[Any], rows: int) -> None:
+def check_count(instances: Instances, rows: int) -> None:
     """Raise unless there is one instance for each row.
 
     Raises:
         ValueError: when the numbers differ.
     """
-    if len(instances) != rows:
-        raise ValueError(f"got {len(instances)} instances for {rows} rows of theta: each row needs its own instance")
+    columns = list(instances.values()) if isinstance(instances, Mapping) else [instances]
+    count = len(columns[0]) if columns else 0
+    if count != rows:
+        raise ValueError(f"got {count} instances for {rows} rows of theta: each row needs its own instance")

@@ -12,7 +12,7 @@ from numpy import ndarray
 from combdiff_solvers._edges import as_edges
 from combdiff_solvers._qubo_kernels import best_bits
 from combdiff_solvers._unit_rows import unit_rows
-from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, as_rows, refuse_instances
 from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["MaxCut", "Qubo"]
@@ -22,7 +22,7 @@ FEW = 16  # bits up to which "auto" enumerates: about a millisecond
 MANY = 26  # bits up to which enumeration is allowed
 
 
-class Qubo:
+class Qubo(Described):
     """Quadratic unconstrained binary optimisation, as a linear problem over the products of bits.
 
     Solves min (or max) xᵀ Θ x = ⟨Θ, y⟩ over y = x xᵀ, x ∈ {0, 1}ⁿ. θ and y are (n, n); the bits are y's diagonal. θ
@@ -88,7 +88,7 @@ class Qubo:
         return Solutions.from_y(y.reshape(theta.shape), theta, found.status, messages)
 
 
-class MaxCut:
+class MaxCut(Described):
     """The heaviest (or lightest) cut of a graph, as a 0/1 vector over its edges: 1 where it is cut.
 
     Solves max (or min) ⟨θ, y⟩ over the cuts. θ may be negative; with θ ≥ 0 and sense "min" the empty cut is best. The

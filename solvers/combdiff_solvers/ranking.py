@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Sense, Solutions, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, as_rows, refuse_instances
 
 
-class Ranking:
+class Ranking(Described):
     """Ranks the entries of θ: 1 for the smallest, n for the largest (ascending, 1-based).
 
     Solves max ⟨θ, y⟩ over all permutations y of (1, ..., n), after Blondel et al. (2020), "Fast differentiable

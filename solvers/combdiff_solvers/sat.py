@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Float64, Int64, Shaped
 from numpy import ndarray
 
 from combdiff_solvers._at_most_encoding import clauses_of
@@ -20,7 +20,7 @@ from combdiff_solvers._row_loop import WHOLE, Answer, PerThread, h_of, solve_row
 from combdiff_solvers.formula import Formula, holds
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
 
 if TYPE_CHECKING:
     from combdiff_solvers._rc2 import Found
@@ -40,10 +40,10 @@ class SatInstances(ColumnInstances):
     {'literals': array([2, 0])}
     """
 
-    literals: Int[ndarray, "b k"] | None = None
+    literals: Shaped[ndarray, "b k"] | None = None
 
     @classmethod
-    def units(cls, instances: Sequence[Any] | None, rows: int, variables: int) -> Callable[[int], list[int]] | None:
+    def units(cls, instances: Instances | None, rows: int, variables: int) -> Callable[[int], list[int]] | None:
         """For each row, the literals that must hold in it; None without instances.
 
         The function raises ValueError for a row with a literal that is not of the formula.
@@ -51,9 +51,12 @@ class SatInstances(ColumnInstances):
         if instances is None:
             return None
         check_count(instances, rows)
-        literals = cls.of(instances).literals if rows else None
+        given, bad = cls.of(instances) if rows else cls(), dict[int, str]()
+        literals = None if given.literals is None else given.whole("literals", given.literals.shape[1:], bad)
 
         def of_row(row: int) -> list[int]:
+            if row in bad:
+                raise ValueError(bad[row])
             units = [] if literals is None else [int(literal) for literal in literals[row] if literal]
             for unit in units:
                 if abs(unit) > variables:
@@ -63,7 +66,7 @@ class SatInstances(ColumnInstances):
         return of_row
 
 
-class SatModel:
+class SatModel(Described):
     """min (or max) ⟨θ, y⟩ + h over the satisfying assignments of a formula, where y are some of its literals.
 
     y is 1 where its literal is true, else 0. h is the price of the formula's soft clauses: for "min" the weights of
@@ -160,7 +163,7 @@ class SatModel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["formula"], state["_literals"], state["shape"], state["sense"], state["limits"])
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: SatInstances | Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n).
 
         Args:

@@ -15,13 +15,13 @@ from combdiff_solvers._priced import priced, settle_sense
 from combdiff_solvers._row_loop import Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers._scip_engine import ScipEngine, ScipProblem
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions, Solver, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, as_rows, refuse_instances
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["ScipModel", "wrap_scip"]
 
 
-class ScipModel:
+class ScipModel(Described):
     """A SCIP model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's variables.
 
     θ is *added* to the model's own linear objective (h). Constraints may be linear or nonlinear, variables binary,

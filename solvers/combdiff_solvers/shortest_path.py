@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64
@@ -12,7 +12,8 @@ from numpy import ndarray
 from combdiff_solvers._graph_paths import GraphInstances, GraphPaths
 from combdiff_solvers._grid_paths import GridInstances, GridPaths
 from combdiff_solvers._heap_kernels import CLAMP, EXACT, REFUSE
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows
+from combdiff_solvers._unit_rows import without_overflow
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, row_products
 from combdiff_solvers.threads import check_threads
 
 __all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
@@ -20,7 +21,7 @@ __all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
 Negative = Literal["raise", "clamp", "exact"]
 
 
-class ShortestPath:
+class ShortestPath(Described):
     """The cheapest path from a start to a goal, as a 0/1 vector over the vertices or edges it uses.
 
     Make it by `ShortestPath.grid` (a cost a vertex, 4 or 8 neighbours; the start and the goal are paid for) or
@@ -34,6 +35,9 @@ class ShortestPath:
     - `"exact"`: solved exactly; only for graphs without cycles.
 
     A start or goal on an obstacle, or no way between them, makes that row INFEASIBLE, and only that row.
+    Costs may have any finite size: a row with entries above 1e289 is searched as a multiple of itself, and only its
+    objective may be more than a float64 holds (±inf).
+
     Rows are solved on `threads` threads (None: every core); the answer does not depend on their number.
 
     Source: E. W. Dijkstra (1959), searching from both ends on grids (Pohl 1971).
@@ -130,7 +134,7 @@ class ShortestPath:
     def solve(
         self,
         theta: Float64[ndarray, "b n"],
-        instances: GridInstances | GraphInstances | Sequence[Any] | None = None,
+        instances: Instances | None = None,
     ) -> Solutions:
         """Solve every row of θ, (b, n).
 
@@ -141,10 +145,12 @@ class ShortestPath:
         """
         theta = as_rows(theta, self.shape)
         negative = {"raise": REFUSE, "clamp": CLAMP, "exact": EXACT}[self.negative]
-        y, objective, status, messages = self._domain.search(theta, negative, instances, self.threads)
+        cost, scaled = without_overflow(theta)
+        y, objective, status, messages = self._domain.search(cost, negative, instances, self.threads)
         for row in np.flatnonzero(status == Status.ERROR):
             if row not in messages:
                 messages[int(row)] = self._refusal(theta[row], entry=int(objective[row]))
+        objective[scaled] = row_products(theta[scaled], y[scaled])
         failed = status > Status.FEASIBLE
         if failed.any():
             y[failed], objective[failed] = np.nan, np.nan

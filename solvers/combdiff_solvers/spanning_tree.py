@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -13,7 +12,7 @@ from numpy import ndarray
 from combdiff_solvers._edges import as_edges
 from combdiff_solvers._tree_kernels import trees
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
 from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["SpanningTree", "SpanningTreeInstances"]
@@ -33,7 +32,7 @@ class SpanningTreeInstances(ColumnInstances):
     allowed: Shaped[ndarray, "b edges"] | None = None
 
 
-class SpanningTree:
+class SpanningTree(Described):
     """The minimum (or maximum) spanning tree of a graph, as a 0/1 vector over its edges.
 
     Solves min (or max) ⟨θ, y⟩ over the trees that reach every vertex. θ may be negative. Only comparisons of entries
@@ -69,9 +68,7 @@ class SpanningTree:
         if self.solve(np.zeros((1, len(self.edges)))).status[0] != Status.OPTIMAL:
             raise ValueError(f"the {len(self.edges)} edges do not connect all {self.vertices} vertices: no tree does")
 
-    def solve(
-        self, theta: Float64[ndarray, "b n"], instances: SpanningTreeInstances | Sequence[Any] | None = None
-    ) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, edges).
 
         Args:
@@ -79,20 +76,19 @@ class SpanningTree:
             instances: `SpanningTreeInstances`, or a sequence of mappings with the key `allowed`.
         """
         theta = as_rows(theta, self.shape)
+        y, status, messages = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8), dict[int, str]()
         allowed = np.ones((1, *self.shape), dtype=np.uint8)
         if instances is not None:
             check_count(instances, len(theta))
             if len(theta):
-                given = SpanningTreeInstances.of(instances).allowed
+                given = SpanningTreeInstances.of(instances).flags("allowed", self.shape, messages)
                 assert given is not None
-                if given.shape[1:] != self.shape:
-                    raise ValueError(f"allowed has shape {given.shape[1:]}, but the edges are {self.shape}")
-                allowed = given.astype(bool).astype(np.uint8)
+                allowed = given.astype(np.uint8)
+                status[list(messages)] = Status.ERROR
         order = np.argsort(self.sense.sign * theta, axis=1, kind="stable")
-        y, status = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8)
         for_rows(
             trees, len(theta), order, self.edges, self.vertices, allowed, y, status,
             threads=self.threads, grain=1 + 4096 // theta.shape[1],
         )  # fmt: skip
         y[status != Status.OPTIMAL] = np.nan
-        return Solutions.from_y(y, theta, status)
+        return Solutions.from_y(y, theta, status, messages)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
 from combdiff_solvers.exact_cover import ExactCover
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Solutions, as_rows, check_count
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, as_rows, check_count
 from combdiff_solvers.sat import SatInstances
 
 
@@ -29,10 +27,10 @@ class SudokuInstances(ColumnInstances):
     5
     """
 
-    clues: Int[ndarray, "b n n"] | None = None
+    clues: Shaped[ndarray, "b n n"] | None = None
 
 
-class Sudoku:
+class Sudoku(Described):
     """The filled n × n Sudoku grid of the highest (or lowest) score ⟨θ, y⟩, as one-hot digits.
 
     y has shape (n, n, n): y[r, c, d] is 1 where the digit d + 1 stands in row r and column c. θ scores each digit in
@@ -75,9 +73,7 @@ class Sudoku:
         self._cover = ExactCover(matrix, sense, limits)
         self.sense = self._cover.sense
 
-    def solve(
-        self, theta: Float64[ndarray, "b n"], instances: SudokuInstances | Sequence[Any] | None = None
-    ) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n³).
 
         Args:
@@ -88,21 +84,18 @@ class Sudoku:
         if instances is None or not len(theta):
             return self._cover.solve(theta)
         check_count(instances, len(theta))
-        given = SudokuInstances.of(instances).clues
+        messages: dict[int, str] = {}
+        given = SudokuInstances.of(instances).whole("clues", (self.n, self.n), messages)
         assert given is not None
-        if given.shape[1:] != (self.n, self.n):
-            raise ValueError(
-                f"clues have shape {given.shape}, but puzzles of order {self.n} are (b, {self.n}, {self.n})"
-            )
-        clues = given.reshape(len(theta), -1).astype(np.int64)
+        clues = given.reshape(len(theta), -1)
         bad = (clues < 0) | (clues > self.n)
         cells = np.arange(self.n * self.n) * self.n
         literals = np.where(clues > 0, cells + clues, 0)
         literals[bad] = self.n**3 + 1  # not a variable: that row is an ERROR
+        literals[list(messages), 0] = self.n**3 + 1
         found = self._cover.solve(theta, SatInstances(literals=literals))
-        messages = dict(found.messages)
-        for puzzle in np.flatnonzero(bad.any(axis=1)):
+        for puzzle in np.flatnonzero(bad.any(axis=1)).tolist():
             cell = int(bad[puzzle].argmax())
             where = divmod(cell, self.n)
-            messages[int(puzzle)] = f"the clue at {where} is {clues[puzzle, cell]}: digits are 1..{self.n}, 0 is blank"
-        return Solutions(found.y, found.objective, found.status, messages)
+            messages[puzzle] = f"the clue at {where} is {clues[puzzle, cell]}: digits are 1..{self.n}, 0 is blank"
+        return Solutions(found.y, found.objective, found.status, {**found.messages, **messages})

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Sense, Solutions, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, as_rows, as_whole, refuse_instances
 
 
-class TopK:
+class TopK(Described):
     """Picks the `k` entries of θ with the largest sum, as a 0/1 vector.
 
     Solves max (or min) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with Σ y = k. Among equal entries the first ones are taken.
@@ -31,7 +31,7 @@ class TopK:
     """
 
     def __init__(self, n: int, k: int = 1, sense: Sense | str = Sense.MAX) -> None:
-        if not 1 <= k <= n:
+        if not 1 <= as_whole("k", k) <= n:
             raise ValueError(f"k={k} must lie in 1..n={n}")
         self.shape: tuple[int, ...] = (n,)
         self.k = k

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from combdiff_solvers._tour_kernels import tours
 from combdiff_solvers._unit_rows import unit_rows
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, Status, as_rows, refuse_instances
 from combdiff_solvers.threads import check_threads, for_rows
 
 __all__ = ["TravelingSalesman"]
@@ -19,7 +19,7 @@ __all__ = ["TravelingSalesman"]
 Method = Literal["kernel", "cp_sat", "heuristic"]
 
 
-class TravelingSalesman:
+class TravelingSalesman(Described):
     """The shortest (or longest) round trip through all cities, as a 0/1 vector over the pairs of cities.
 
     Solves min (or max) ⟨θ, y⟩ over the Hamiltonian cycles of the complete graph of `cities` vertices. θ holds the

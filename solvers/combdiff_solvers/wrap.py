@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from combdiff_solvers._native import load_adapter
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows, check_count
+from combdiff_solvers._native import KNOWN_MODELS, load_adapter
+from combdiff_solvers.protocol import (
+    Described,
+    Instances,
+    Sense,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    as_rows,
+    as_shape,
+    check_count,
+    row_products,
+)
 
 __all__ = ["FunctionSolver", "wrap"]
 
+OWN = "combdiff_solvers."
 
-@singledispatch
+
+if TYPE_CHECKING:
+    from combdiff_solvers._wrap_overloads import Wrap
+
+
+def _by_type(function: Callable[..., Solver]) -> Wrap:
+    dispatching: Any = singledispatch(function)
+    return dispatching
+
+
+@_by_type
 def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
     """Make a `Solver` of a native model or of a Python function.
 
@@ -24,7 +48,7 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
     of its own with `wrap.register(ModelType)`, as with `functools.singledispatch`.
 
     Raises:
-        TypeError: for a model of a kind that nobody registered.
+        TypeError: for a model of a kind that nobody registered, or a function without its `shape`.
 
     >>> cheapest = wrap(lambda theta: (theta == theta.min()).astype(float), shape=(3,))
     >>> cheapest.solve(np.array([[2.0, 1.0, 3.0]])).y
@@ -33,36 +57,49 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
     if load_adapter(model) and wrap.dispatch(type(model)) is not wrap.dispatch(object):
         return wrap(model, *args, **options)
     if callable(model):
+        if not args and "shape" not in options:
+            raise TypeError(
+                "wrap(function) needs the shape of one θ and one y: wrap(function, shape=(n,)), and sense=, batched= "
+                "or h= where they are wanted"
+            )
         return FunctionSolver(model, *args, **options)
-    known = ", ".join(
-        f"{kind.__module__.split('.')[0]}'s {kind.__name__}" for kind in wrap.registry if kind is not object
-    )
+    if isinstance(model, Solver):
+        raise TypeError(f"a {type(model).__name__} is a Solver already: use it as it is")
+    registered = [
+        f"a {kind.__name__}" for kind, made_by in wrap.registry.items() if not made_by.__module__.startswith(OWN)
+    ]
+    known = ", ".join([*KNOWN_MODELS, *registered])
     raise TypeError(
-        f"cannot wrap a {type(model).__name__}: give a function of a NumPy array"
-        + (f" or one of {known}" if known else "")
-        + ", or register the type with combdiff.wrap.register"
+        f"cannot wrap a {type(model).__name__}: give a function θ ↦ y of NumPy arrays and its shape=, the path of a "
+        f"model file, or one of {known}; other types are taken after combdiff.wrap.register(type, function)"
     )
 
 
-class FunctionSolver:
+class FunctionSolver(Described):
     """Any Python function θ ↦ y as a Solver.
 
-    The function gets one row of θ as a float64 array of `shape` (and, if given, the row's instance as its second
-    argument) and returns y in the same shape, or None where no solution exists (INFEASIBLE). With
-    `batched=True` it gets all rows at once, (b, *shape), and the list of instances, and returns (b, *shape).
+    The function gets one row of θ as a float64 array of `shape` (and, if it takes a second argument, the row's
+    instance) and returns y in the same shape, or None where no solution exists (INFEASIBLE). With
+    `batched=True` it gets all rows at once, (b, *shape), and the sequence of instances, and returns (b, *shape).
+    Instances are refused where the function takes no second argument.
 
     An exception becomes the status ERROR of its row, with the original message kept in `Solutions.messages`;
     a batched function that raises is called again row by row, so that only the bad rows are lost.
     The function is trusted to be optimal, deterministic and without side effects.
 
+    A function that minimises ⟨θ, y⟩ + h(y) gives its `h`, too: `objective` and `value` then hold it.
+
     Args:
         function: the solver. A function defined at the top of a module can be pickled, a lambda cannot.
-        shape: of one θ and one y.
-        sense: what the function seeks: "min" or "max" of ⟨θ, y⟩.
+        shape: of one θ and one y; a number is the shape of a vector.
+        sense: what the function seeks: "min" or "max" of ⟨θ, y⟩ + h(y).
         batched: whether it takes the whole batch.
+        h: y ↦ float, the rest of the objective for one y of `shape` (and the row's instance, if `h` takes a second
+            argument and instances are given); None for 0. A row for which it raises, or is not finite, is an ERROR.
 
     Raises:
         ValueError: for an empty or non-positive shape.
+        TypeError: for a function or h that cannot be called.
 
     >>> def one_hot_argmax(theta):
     ...     return np.eye(len(theta))[theta.argmax()]
@@ -70,34 +107,83 @@ class FunctionSolver:
     >>> solver.solve(np.array([[2.0, 1.0, 3.0], [5.0, 1.0, 3.0]])).y
     array([[0., 0., 1.],
            [1., 0., 0.]])
+    >>> fixed_fee = FunctionSolver(one_hot_argmax, shape=(3,), sense="max", h=lambda y: -y[2])
+    >>> fixed_fee.solve(np.array([[2.0, 1.0, 9.0]])).objective
+    array([8.])
     """
 
     def __init__(
         self,
         function: Callable[..., Any],
-        shape: tuple[int, ...],
+        shape: SupportsIndex | Iterable[SupportsIndex],
         sense: Sense | str = Sense.MIN,
         batched: bool = False,
+        h: Callable[..., float] | None = None,
     ) -> None:
-        if not shape or min(shape) < 1:
-            raise ValueError(f"shape={shape!r} must have at least one axis, each of at least one entry")
+        for name, given in (("function", function), ("h", h)):
+            if not (callable(given) or (name == "h" and given is None)):
+                raise TypeError(f"{name}={given!r} must be a function")
         self.function = function
-        self.shape = tuple(shape)
+        self.shape = as_shape(shape)
         self.sense = Sense(sense)
         self.batched = batched
+        self.h = h
+        self._takes_instances = _takes_two(function)
+        self._h_takes_instances = h is not None and _takes_two(h)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row of θ, (b, n); n is the product of `shape`."""
         theta = as_rows(theta, self.shape)
-        if instances is not None:
-            check_count(instances, len(theta))
+        given = as_instances(instances)
+        if given is not None:
+            if not self._takes_instances:
+                raise ValueError(
+                    f"{self!r} has one feasible set for all rows and takes no instances: leave them out, or give the "
+                    "function a second argument, the instance of its row"
+                )
+            check_count(given, len(theta))
         y = np.full_like(theta, np.nan)
         status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
         messages: dict[int, str] = {}
-        if not (self.batched and self._solve_together(theta, instances, y, status)):
+        if not (self.batched and self._solve_together(theta, given, y, status)):
             for row in range(len(theta)):
-                self._solve_one(row, theta, instances, y, status, messages)
-        return Solutions.from_y(y, theta, status, messages)
+                self._solve_one(row, theta, given, y, status, messages)
+        objective = row_products(theta, y)
+        if self.h is not None:
+            for row in np.flatnonzero(status == Status.OPTIMAL).tolist():
+                try:
+                    own = self._own(y[row], given, row)
+                except Exception as error:
+                    own, messages[row] = np.nan, f"h: {type(error).__name__}: {error}"
+                objective[row] += own
+                if not np.isfinite(own):
+                    messages.setdefault(row, f"h returned {own}, but must return a finite number")
+                    status[row], y[row], objective[row] = Status.ERROR, np.nan, np.nan
+        return Solutions(y, objective, status, messages)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of each row; NaN where y holds NaN. An exception of h is raised.
+
+        Args:
+            y: solutions, (b, n).
+            theta: as for `solve`.
+            instances: as for `solve`.
+        """
+        found = row_products(as_rows(theta, self.shape), y)
+        given = as_instances(instances)
+        if self.h is not None:
+            for row in np.flatnonzero(~np.isnan(y).any(axis=1)).tolist():
+                found[row] += self._own(y[row], given, row)
+        return found
+
+    def _own(self, y: Float64[ndarray, " n"], instances: Sequence[Any] | None, row: int) -> float:
+        """h of one point."""
+        assert self.h is not None
+        point = y.reshape(self.shape).copy()
+        given = (instances[row],) if instances is not None and self._h_takes_instances else ()
+        return float(self.h(point, *given))
 
     def _solve_together(
         self,
@@ -152,3 +238,14 @@ class FunctionSolver:
 
     def _call(self, problem: ndarray, instance: tuple[Any, ...]) -> Any:
         return self.function(problem.copy(), *instance)  # the function may write into its argument
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with two arguments; true where nobody can tell."""
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True

@@ -1,12 +1,33 @@
+import importlib
+import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from pathlib import Path
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
 
-from combdiff.solvers import FunctionSolver, Sense, Solver, Status, TopK, wrap
+import combdiff
+from combdiff.solvers import (
+    Assignment,
+    Cached,
+    FunctionSolver,
+    Knapsack,
+    Parallel,
+    Sense,
+    ShortestPath,
+    Solutions,
+    Solver,
+    Status,
+    TopK,
+    wrap,
+)
 from combdiff.testing import SolverContract
+from combdiff_solvers.protocol import Described
 
 
 def two_smallest(theta: np.ndarray, allowed: Any = None) -> np.ndarray | None:
@@ -50,11 +71,31 @@ class TestBatched(SolverContract):
     def feasible_set(self, solver: Solver) -> np.ndarray:
         return PAIRS
 
-    def test_instances(self) -> None:
-        """A function of one argument: every row fails, with the reason kept."""
-        found = self.make().solve(np.zeros((2, 4)), instances=[1, 2])
-        assert found.status.tolist() == [Status.ERROR] * 2
-        assert "positional argument" in found.messages[0]
+
+def fee(y: np.ndarray, allowed: Any = None) -> float:
+    """A price for the first two entries together, and one for what is forbidden."""
+    return 3.0 * y[0] * y[1] - (0.0 if allowed is None else float((~allowed).sum()))
+
+
+def two_best_with_fee(theta: np.ndarray, allowed: Any = None) -> np.ndarray | None:
+    points = PAIRS if allowed is None else PAIRS[(allowed >= PAIRS).all(axis=1)]
+    return points[np.argmin([theta @ y + fee(y) for y in points])] if len(points) else None
+
+
+class TestFunctionWithItsOwnObjective(TestOneRowAtATime):
+    def make(self) -> Solver:
+        return wrap(two_best_with_fee, shape=4, h=fee)
+
+    def check(self, solver: Solver, theta: np.ndarray, found: Solutions, instances: Any = None) -> None:
+        free = (
+            np.zeros(len(theta)) if instances is None else np.array([float((~allowed).sum()) for allowed in instances])
+        )
+        super().check(
+            solver, theta, Solutions(found.y, found.objective + free, found.status, found.messages), instances
+        )
+
+    def value(self, solver: Solver, theta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return y @ theta + np.array([fee(point) for point in y])
 
 
 def fails_on_negative(theta: np.ndarray) -> np.ndarray:
@@ -109,13 +150,136 @@ def test_other_types_can_be_registered() -> None:
         wrap(Model())
     wrap.register(Model, lambda model, k: TopK(model.n, k))
     assert wrap(Model(), 2).shape == (5,)
-    with pytest.raises(TypeError, match=r"one of .*Model"):
+    with pytest.raises(TypeError, match=r"one of .*a Model;"):
         wrap(3)
 
 
+@pytest.mark.parametrize("model", [None, 3, object(), [1, 2], np.eye(2)])
+def test_a_bad_model_is_refused_with_what_can_be_wrapped(model: Any) -> None:
+    with pytest.raises(TypeError, match=f"cannot wrap a {type(model).__name__}: give a function") as caught:
+        wrap(model)
+    message = str(caught.value)
+    for known in ("shape=", "model file", "OR-Tools", "pyscipopt", "PySAT"):
+        assert known in message
+    assert "builtins" not in message
+    assert "PathLike" not in message
+
+
+def test_a_solver_or_a_function_without_shape_is_refused() -> None:
+    with pytest.raises(TypeError, match="TopK is a Solver already: use it as it is"):
+        wrap(TopK(3))
+    with pytest.raises(TypeError, match=r"wrap\(function\) needs the shape"):
+        wrap(two_smallest)
+
+
+@pytest.mark.parametrize("shape", [(), 0, (0,), (3, -1), 2.5, (2.5,), "34", None, float("nan")])
+def test_bad_shapes_are_refused_with_the_fix(shape: Any) -> None:
+    with pytest.raises(ValueError, match=r"shape=.* must be a whole number of at least 1, or a tuple of such"):
+        wrap(two_smallest, shape=shape)
+
+
+def test_a_number_is_the_shape_of_a_vector() -> None:
+    for shape in (4, np.int64(4), [4], np.array([4])):
+        solver = wrap(two_smallest, shape=shape)
+        assert solver.shape == (4,)
+        assert type(solver.shape[0]) is int
+
+
+def test_h_of_a_batched_function_is_asked_row_by_row_and_in_the_shape() -> None:
+    solver = FunctionSolver(two_largest_of_each, shape=(2, 2), sense="max", batched=True, h=lambda y: 10.0 * y[1, 1])
+    theta = np.array([[1.0, 2.0, 0.0, 3.0], [3.0, 2.0, 0.0, 1.0]])
+    found = solver.solve(theta)
+    assert found.objective.tolist() == [15.0, 5.0]
+    assert solver.value(found.y, theta).tolist() == [15.0, 5.0]
+    assert np.isnan(solver.value(np.full((1, 4), np.nan), theta[:1])).all()
+
+
+def test_a_bad_h_costs_its_row_only() -> None:
+    def bad(y: np.ndarray) -> float:
+        if y[0]:
+            raise RuntimeError("no price")
+        return np.inf if y[1] else 1.0
+
+    found = wrap(np.sign, shape=3, h=bad).solve(np.eye(3))
+    assert found.status.tolist() == [Status.ERROR, Status.ERROR, Status.OPTIMAL]
+    assert found.messages == {0: "h: RuntimeError: no price", 1: "h returned inf, but must return a finite number"}
+    assert np.isnan(found.y[:2]).all()
+    assert np.isnan(found.objective[:2]).all()
+    assert found.objective[2] == 2.0
+    with pytest.raises(TypeError, match="h=3 must be a function"):
+        wrap(np.sign, shape=3, h=3)
+
+
+def test_instances_of_a_function_that_takes_none_are_refused() -> None:
+    for function in (two_largest_of_each, lambda theta: theta, lambda *, theta=1: theta):
+        with pytest.raises(
+            ValueError, match="takes no instances: leave them out, or give the function a second argument"
+        ):
+            wrap(function, shape=4).solve(np.zeros((2, 4)), instances=[1, 2])
+    for other in (lambda theta, instance: theta, lambda *both: both[0], lambda theta, k=2: theta):
+        assert wrap(other, shape=2).solve(np.ones((2, 2)), instances=[1, 2]).solved.all()
+
+
+def test_the_type_checker_knows_what_wrap_takes() -> None:
+    assert_type(wrap(two_smallest, shape=(4,)), Solver)
+    assert_type(wrap(two_smallest, (4,), sense="max", h=fee), Solver)
+
+
+@pytest.mark.parametrize(
+    ("options", "module", "function"),
+    [
+        ("ModelOptions", "pywraplp_model", "wrap_pywraplp"),
+        ("ModelOptions", "pywraplp_model", "wrap_model_builder"),
+        ("MathOptOptions", "math_opt", "wrap_math_opt"),
+        ("CpSatOptions", "cp_sat", "wrap_cp_sat"),
+        ("LimitOptions", "scip", "wrap_scip"),
+        ("FormulaOptions", "formula_model", "wrap_formula"),
+    ],
+)
+def test_the_completion_names_the_options_of_each_kind(options: str, module: str, function: str) -> None:
+    for library in ("ortools", "pysat", "pyscipopt"):
+        pytest.importorskip(library)
+    shown = importlib.import_module("combdiff_solvers._wrap_overloads")
+    wrapper = getattr(importlib.import_module(f"combdiff_solvers.{module}"), function)
+    taken = {name for name, it in inspect.signature(wrapper).parameters.items() if it.kind is it.KEYWORD_ONLY}
+    assert set(getattr(shown, options).__annotations__) | (taken & {"variables"}) == taken
+
+
+def test_the_completion_costs_no_import() -> None:
+    check = "import combdiff_solvers, sys; sys.exit('combdiff_solvers._wrap_overloads' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "solvers")}
+    assert subprocess.run([sys.executable, "-c", check], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("solver", "text"),
+    [
+        (TopK(4, 2), "TopK(k=2, shape=(4,), sense='max')"),
+        (ShortestPath.grid(12, negative="clamp"), "ShortestPath(negative='clamp', shape=(12, 12), sense='min')"),
+        (Assignment(2, 3, sense="max"), "Assignment(shape=(2, 3), sense='max')"),
+        (Parallel(Cached(TopK(4)), workers=2), None),
+        (Knapsack([[1.0, 2]], 3.0), "Knapsack(weights=array(1, 2), capacity=array(1,), shape=(2,), sense='max')"),
+        (wrap(two_smallest, shape=4), "FunctionSolver(function=two_smallest, shape=(4,), sense='min')"),
+    ],
+)
+def test_a_solver_prints_what_it_was_made_with(solver: Solver, text: str | None) -> None:
+    if text is not None:
+        assert repr(solver) == text
+    assert str(solver.shape) in repr(solver)
+
+
+def test_solvers_in_solvers_print_both() -> None:
+    assert repr(Cached(TopK(4))) == "Cached(solver=TopK(shape=(4,), sense='max'), shape=(4,), sense='max')"
+
+
+def test_every_solver_class_prints_itself() -> None:
+    classes = [it for it in vars(combdiff.solvers).values() if isinstance(it, type) and hasattr(it, "solve")]
+    assert len(classes) > 15
+    for kind in classes:
+        assert kind is Solver or issubclass(kind, Described), kind
+
+
 def test_bad_arguments() -> None:
-    with pytest.raises(ValueError, match=r"shape=\(\)"):
-        wrap(two_smallest, shape=())
     with pytest.raises(ValueError, match="'most'"):
         wrap(two_smallest, shape=(4,), sense="most")
     assert wrap(two_smallest, shape=(4,), sense=Sense.MAX).sense is Sense.MAX
