@@ -22,6 +22,7 @@ from combdiff.temperature import Temperature
 from combdiff_solvers.protocol import Instances, Sense, Solutions, Solver, Status, as_instances, check_count
 
 OnFailure = Literal["raise", "mask"]
+FEASIBLE = int(Status.FEASIBLE)  # arrays and tensors compare faster with a plain int
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
 
 
@@ -68,7 +69,7 @@ class Report:
     @property
     def solved(self) -> Bool[Tensor, "*batch"]:
         """Which rows have a solution."""
-        return self.status <= Status.FEASIBLE
+        return self.status <= FEASIBLE
 
 
 class Answer(NamedTuple):
@@ -153,7 +154,7 @@ class SolverLayer(nn.Module, ABC):
     def record(self, report: Report, theta: Float[Tensor, "*dims"]) -> None:
         """Keep a report on rows as `last`, in the batch shape of θ."""
         batch = theta.shape[: theta.ndim - len(self.solver.shape)]
-        self.last = Report(report.status.reshape(batch), report.messages)
+        self.last = report if report.status.shape == batch else Report(report.status.reshape(batch), report.messages)
 
     def costs(self, theta: Float[Tensor, "*dims"], instances: Instances | None = None) -> Float[Tensor, "b n"]:
         """Check θ and return it as rows of costs to be minimised, in float32 or float64.
@@ -216,7 +217,7 @@ class SolverLayer(nn.Module, ABC):
         stats.seconds += seconds
         stats.cached += found.cached
         stats.failures += len(failed)
-        stats.feasible += int(np.count_nonzero(found.status == Status.FEASIBLE))
+        stats.feasible += int(np.count_nonzero(found.status == FEASIBLE))
         if not batch or (len(failed) and not bool(report.solved.any())):
             stats.empty += 1
         if len(failed) and (self.on_failure == "raise" or bool((report.status == Status.ERROR).all())):
@@ -229,7 +230,7 @@ class SolverLayer(nn.Module, ABC):
 
     def _watch_scale(self, theta: Float[Tensor, "*dims"]) -> None:
         """Warn, once, when the mean of |θ| is ten times larger or smaller than in the first call that trains."""
-        scale = float(theta.detach().abs().mean(dtype=torch.float64)) if theta.numel() else 0.0
+        scale = float(torch.linalg.vector_norm(theta.detach(), 1, dtype=torch.float64)) / max(theta.numel(), 1)
         if self._first_scale is None:
             self._first_scale = scale or None
         elif not self._first_scale / DRIFT < scale < self._first_scale * DRIFT:

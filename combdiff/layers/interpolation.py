@@ -94,8 +94,9 @@ class _Interpolate(torch.autograd.Function):
                 target = torch.where(bad, costs, target)
             moved = ctx.layer.oracle(target, ctx.instances)
             change = (moved.y - y) / ctx.lam
-            solved = moved.report.solved.to(costs.device).unsqueeze(-1)
-            change = torch.where(solved, change, torch.zeros_like(change))
+            solved = moved.report.solved
+            if not bool(solved.all()):
+                change = change.masked_fill(~solved.to(costs.device).unsqueeze(-1), 0.0)
             if bad is not None:
                 change = change.masked_fill(bad, torch.nan)
         return first_order(change, costs, gradient), None, None, None, None

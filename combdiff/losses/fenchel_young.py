@@ -98,10 +98,12 @@ class FenchelYoungLoss(nn.Module):
             raise ValueError(f"y_true has shape {tuple(y_true.shape)}, but theta {tuple(theta.shape)}: they must agree")
         value, report = self.layer.cost_potential(costs, instances)
         self.layer.record(report, theta)
-        solved = report.solved.to(costs.device)
+        solved = report.solved
+        rows = int(solved.sum())
+        failed = None if rows == len(costs) else ~solved.to(costs.device)
         target = y_true.detach().reshape(costs.shape).to(costs.dtype)
-        if not bool(solved.all()):
-            target = torch.where(solved.unsqueeze(-1), target, torch.zeros_like(target))
+        if failed is not None:
+            target = target.masked_fill(failed.unsqueeze(-1), 0.0)
         bad = _bridge.not_finite(target)
         if bad is not None:
             index = tuple(bad.reshape(theta.shape).nonzero()[0].tolist())
@@ -110,11 +112,10 @@ class FenchelYoungLoss(nn.Module):
                 "solution must be finite: leave such rows out"
             )
         loss = (costs * target).sum(-1) - value
+        if failed is not None:
+            loss = loss.masked_fill(failed, torch.nan if self.reduction == "none" else 0.0)
         if self.reduction == "none":
-            batch = theta.shape[: theta.ndim - len(self.layer.solver.shape)]
-            loss = torch.where(solved, loss, torch.full_like(loss, torch.nan)).reshape(batch)
+            loss = loss.reshape(theta.shape[: theta.ndim - len(self.layer.solver.shape)])
         else:
-            loss = torch.where(solved, loss, torch.zeros_like(loss)).sum()
-            if self.reduction == "mean":
-                loss = loss / solved.sum().clamp(min=1)
+            loss = loss.sum() / (max(rows, 1) if self.reduction == "mean" else 1)
         return loss if torch.is_autocast_enabled(loss.device.type) else loss.to(theta.dtype)

@@ -37,16 +37,19 @@ class Perturbed(Method):
     """Smoothed by noise on the costs; by default with the Fenchel–Young loss, which needs only the paths."""
 
     def __init__(self, config: Config, shape: tuple[int, int]) -> None:
+        self._loss = config.loss or "fenchel-young"
+        pairs_help = (
+            self._loss == "fenchel-young"
+        )  # they lower the variance of y, and raise that of the layer's gradient
         self.layer = combdiff.Perturbed(
             grid_solver(shape),
             sigma=config.sigma,
             samples=config.samples,
             noise=config.noise,
             mode=config.mode,
-            antithetic=config.noise == "gaussian" and config.samples % 2 == 0,
+            antithetic=pairs_help and config.noise == "gaussian" and config.samples % 2 == 0,
         )
         self._fenchel_young = combdiff.FenchelYoungLoss(self.layer, reduction="sum")
-        self._loss = config.loss or "fenchel-young"
 
     def costs(self, scores: Costs) -> Costs:
         return softplus(scores) + FLOOR
