@@ -1,6 +1,6 @@
 """Any combinatorial solver as a differentiable PyTorch layer."""
 
-from combdiff import errors, metrics, soft, solvers, temperature
+from combdiff import compute, errors, metrics, soft, solvers, temperature
 from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
@@ -35,6 +35,7 @@ __all__ = [
     "Status",
     "TrimmedLoss",
     "collate",
+    "compute",
     "errors",
     "metrics",
     "soft",

@@ -89,6 +89,7 @@ def test_public_names() -> None:
         "Status",
         "TrimmedLoss",
         "collate",
+        "compute",
         "errors",
         "metrics",
         "soft",

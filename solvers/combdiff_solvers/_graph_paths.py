@@ -104,7 +104,8 @@ class GraphPaths:
             check_count(given, batch)
         source = self._ends("source", self._source, given, batch, messages)
         target = self._ends("target", self._target, given, batch, messages)
-        status[list(messages)] = Status.ERROR
+        if messages:
+            status[list(messages)] = Status.ERROR
         grain = 1 + 4096 // cost.shape[1]
         answer = (y, objective, status)
         if self._order is not None:

@@ -23,6 +23,7 @@ def exponents(theta: Float64[ndarray, "b n"]) -> Int[ndarray, " b"]:
     return exponent
 
 
+NONE = np.zeros(0, dtype=np.int64)
 LARGE = 2.0**960
 """entries up to this size may be added by the billion"""
 
@@ -34,8 +35,10 @@ def without_overflow(theta: Float64[ndarray, "b n"]) -> tuple[Float64[ndarray, "
     (array([[ 3. , -1. ],
            [ 0.5,  0. ]]), array([1]))
     """
-    if theta.min(initial=0.0) >= -LARGE and theta.max(initial=0.0) <= LARGE:
-        return theta, np.zeros(0, dtype=np.int64)
+    entries = theta.ravel()
+    with np.errstate(over="ignore"):
+        if np.dot(entries, entries) <= LARGE:  # quicker than a maximum; true where no entry is above 2^480 / √(b n)
+            return theta, NONE
     large = np.flatnonzero(np.abs(theta).max(axis=1) > LARGE)
     scaled = theta.copy()
     scaled[large] = unit_rows(theta[large])

@@ -150,7 +150,8 @@ class ShortestPath(Described):
         for row in np.flatnonzero(status == Status.ERROR):
             if row not in messages:
                 messages[int(row)] = self._refusal(theta[row], entry=int(objective[row]))
-        objective[scaled] = row_products(theta[scaled], y[scaled])
+        if len(scaled):
+            objective[scaled] = row_products(theta[scaled], y[scaled])
         failed = status > Status.FEASIBLE
         if failed.any():
             y[failed], objective[failed] = np.nan, np.nan

@@ -1,0 +1,61 @@
+"""Compiled kernels: ready before they are needed."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+
+import numpy as np
+import torch
+
+from combdiff.soft import soft_rank, soft_sort
+from combdiff_solvers import Assignment, Knapsack, Matching, Qubo, ShortestPath, SpanningTree, TravelingSalesman
+from combdiff_solvers.protocol import Solver
+
+
+def warm_up(*solvers: Solver) -> None:
+    """Compile kernels now, so that no later call waits for it: in an image that is built, before a measurement.
+
+    The solvers of classic problems and the soft operators run kernels that numba compiles when they are first used on a
+    machine, which takes seconds for each; the logger `combdiff` says so. Machine code is kept beside the package (in
+    the user's cache where that cannot be written, or in the folder `NUMBA_CACHE_DIR`), so it is compiled once for each
+    version and processor.
+
+    Args:
+        solvers: each solves one row of ones, which compiles what it needs. Without any, everything is compiled:
+            all classic solvers, and the soft operators with their gradients, in about a minute and a half on one core.
+
+    Raises:
+        ValueError: for a solver that needs instances.
+
+    >>> warm_up(ShortestPath.grid(2))
+    """
+    for solver in solvers or _every_kernel():
+        solver.solve(np.ones((1, prod(solver.shape))))
+    if not solvers:
+        _soft_operators()
+
+
+def _every_kernel() -> list[Solver]:
+    triangle = [(0, 1), (1, 2), (2, 0)]
+    return [
+        ShortestPath.grid(2),
+        ShortestPath.graph(triangle, 0, 2),
+        ShortestPath.graph([(0, 1), (1, 2)], 0, 2),
+        Assignment(2),
+        SpanningTree(triangle),
+        Matching([(0, 1)]),
+        Knapsack([[1.0, 1.0]], 1.0, backend="kernel"),
+        TravelingSalesman(4),
+        Qubo(2, backend="enumeration"),
+    ]
+
+
+def _soft_operators() -> None:
+    lengths = (4, 20, 1000)  # sorted by counting, by the kernel, by torch
+    for operator, kind, dtype, n, masked in product(
+        (soft_rank, soft_sort), ("l2", "kl"), (torch.float32, torch.float64), lengths, (False, True)
+    ):
+        x = torch.linspace(0.0, 1.0, 2 * n, dtype=dtype).reshape(2, n).requires_grad_()
+        mask = torch.ones(2, n, dtype=torch.bool) if masked else None
+        torch.autograd.backward(operator(x, kind, 0.1, mask=mask).sum())
