@@ -1,6 +1,6 @@
 """Any combinatorial solver as a differentiable PyTorch layer."""
 
-from combdiff import errors, metrics, soft, solvers, temperature
+from combdiff import errors, metrics, noise, soft, solvers, temperature
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import FenchelYoungLoss, SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
@@ -35,6 +35,7 @@ __all__ = [
     "TrimmedLoss",
     "errors",
     "metrics",
+    "noise",
     "soft",
     "soft_argmax",
     "soft_median",

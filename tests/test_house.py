@@ -90,6 +90,7 @@ def test_public_names() -> None:
         "TrimmedLoss",
         "errors",
         "metrics",
+        "noise",
         "soft",
         "soft_argmax",
         "soft_median",

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from combdiff_solvers.kernels import Kernel, KernelFiles, fingerprint, kernel
 
 ROOT = Path(__file__).parents[2]
