@@ -1,6 +1,6 @@
 """Any combinatorial solver as a differentiable PyTorch layer."""
 
-from combdiff import compute, errors, metrics, soft, solvers, temperature
+from combdiff import compute, errors, metrics, noise, soft, solvers, temperature
 from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
@@ -38,6 +38,7 @@ __all__ = [
     "compute",
     "errors",
     "metrics",
+    "noise",
     "soft",
     "soft_argmax",
     "soft_median",

@@ -260,7 +260,13 @@ class SmoothedLayer(SolverLayer):
 
     Fenchel–Young losses need nothing else. For costs to be minimised the potential is concave, for θ to be
     maximised convex.
+
+    Attributes:
+        temperature: how smooth it is, a positive float or a schedule; the layer's own name for it, such as σ, has
+            the unit.
     """
+
+    temperature: Any
 
     @abstractmethod
     def cost_potential(

@@ -86,10 +86,15 @@ class Linear(Schedule):
 
 
 class Temperature:
-    """A layer's temperature attribute: refuses what is neither a positive number nor a schedule."""
+    """A layer's temperature attribute: refuses what is neither a positive number nor a schedule.
+
+    `temperature = sigma` in the body of a class gives it the name that all methods share, beside its own.
+    """
+
+    _name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        self._name = self._name or name
 
     def __set__(self, layer: object, value: float | Schedule) -> None:
         layer.__dict__[self._name] = value if isinstance(value, Schedule) else positive(self._name, value)

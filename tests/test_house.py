@@ -92,6 +92,7 @@ def test_public_names() -> None:
         "compute",
         "errors",
         "metrics",
+        "noise",
         "soft",
         "soft_argmax",
         "soft_median",

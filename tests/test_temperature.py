@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from combdiff import Interpolation, Perturbed
+from combdiff import (
+    FenchelYoungLoss,
+    Interpolation,
+    Perturbed,
+    SoftNDCGLoss,
+    SoftTopKLoss,
+    SpearmanLoss,
+    TrimmedLoss,
+)
+from combdiff.soft import SoftArgmax, SoftMedian, SoftPermutation, SoftQuantile, SoftRank, SoftSort, SoftTopK
 from combdiff.solvers import TopK
 from combdiff.temperature import Geometric, Linear, Schedule
 
@@ -58,3 +67,54 @@ def test_bad_parameter_as_a_temperature() -> None:
         layer.lam = parameter  # type: ignore[assignment]
     assert layer.lam == 1.0
     assert not list(layer.parameters())
+
+
+METHODS = [
+    (lambda: Perturbed(TopK(3), sigma=0.5), "sigma"),
+    (lambda: Interpolation(TopK(3), lam=0.5), "lam"),
+    (lambda: FenchelYoungLoss(Perturbed(TopK(3), sigma=0.5)), "layer.sigma"),
+    (lambda: SpearmanLoss(regularization_strength=0.5), "regularization_strength"),
+    (lambda: SoftNDCGLoss(regularization_strength=0.5), "regularization_strength"),
+    (lambda: SoftTopKLoss(1, regularization_strength=0.5), "regularization_strength"),
+    (lambda: TrimmedLoss(0.25, regularization_strength=0.5), "regularization_strength"),
+    *(
+        (lambda kind=kind, args=args: kind(*args, regularization_strength=0.5), "regularization_strength")
+        for kind, args in (
+            (SoftRank, ()),
+            (SoftSort, ()),
+            (SoftTopK, (2,)),
+            (SoftQuantile, (0.5,)),
+            (SoftMedian, ()),
+            (SoftArgmax, ()),
+            (SoftPermutation, ()),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "name"), METHODS, ids=lambda part: part if isinstance(part, str) else "")
+def test_every_method_has_one_temperature_beside_its_own_name(make: Any, name: str) -> None:
+    method = make()
+    *path, last = name.split(".")
+    owner = method if not path else getattr(method, path[0])
+    assert method.temperature == getattr(owner, last) == 0.5
+    method.temperature = 2.0
+    assert method.temperature == getattr(owner, last) == 2.0
+    setattr(owner, last, schedule := Geometric(1.0, 0.1, 2))
+    assert method.temperature is schedule
+
+
+def test_a_learnt_strength_is_set_by_either_name() -> None:
+    module = SoftRank()
+    module.temperature = torch.nn.Parameter(torch.tensor(0.1))
+    assert [name for name, _ in module.named_parameters()] == ["regularization_strength"]
+    module(torch.tensor([0.3, 0.32, 2.0])).square().sum().backward()
+    assert next(module.parameters()).grad is not None
+
+
+def test_bad_temperatures_are_refused_by_either_name() -> None:
+    layer = Perturbed(TopK(3))
+    with pytest.raises(ValueError, match=r"sigma=-1\.0 must be"):
+        layer.temperature = -1.0
+    with pytest.raises(TypeError, match=r"temperature cannot be an nn\.Parameter"):
+        layer.temperature = torch.nn.Parameter(torch.tensor(0.5))  # type: ignore[assignment]

@@ -52,6 +52,7 @@ class Interpolation(SolverLayer):
     """
 
     lam = Temperature()
+    temperature = lam
     degree = 0
 
     def __init__(self, solver: Solver, lam: float | Schedule = 1.0, on_failure: OnFailure = "raise") -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,11 +13,9 @@ from torch.autograd.function import FunctionCtx
 
 from combdiff._autograd import first_order
 from combdiff.layer import Answer, OnFailure, Report, SmoothedLayer
+from combdiff.noise import NOISES, PERTURBATIONS, Noise, Perturbation, named
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
-
-Noise = Literal["gaussian", "gumbel"]
-Mode = Literal["additive", "multiplicative"]
 
 
 class Perturbed(SmoothedLayer):
@@ -48,12 +45,12 @@ class Perturbed(SmoothedLayer):
         sigma: the temperature σ, a positive float or a schedule, in units of θ (additive) or of log θ
             (multiplicative). Large is smooth and biased, small is sharp with a noisy gradient.
         samples: M, solves a row.
-        noise: "gaussian" or "gumbel" (additive only).
-        mode: "additive" or "multiplicative".
-        antithetic: sample pairs Z, −Z (M even, Gaussian only): less variance in y, and so in the Fenchel–Young gradient
-            E[y] − ȳ (by a factor of 1.3 to 4). From about M = 4 on the variance of the *layer's* gradient is above that
-            of the default, independent samples with leave-one-out: at M = 16, 12.5 against 6.5 (linear), 18.3 against
-            12.0 (top-k), 78 against 51 (ranking).
+        noise: "gaussian", "gumbel" (additive only), or any `combdiff.noise.Noise`.
+        mode: "additive", "multiplicative", or any `combdiff.noise.Perturbation`.
+        antithetic: sample pairs Z, −Z (M even, symmetric noise only): less variance in y, and so in the
+            Fenchel–Young gradient E[y] − ȳ (by a factor of 1.3 to 4). From about M = 4 on the variance of the *layer's*
+            gradient is above that of the default, independent samples with leave-one-out: at M = 16, 12.5 against 6.5
+            (linear), 18.3 against 12.0 (top-k), 78 against 51 (ranking).
         variance_reduction: subtract from each sample the mean of the others, which leaves the gradient unbiased. None:
             where it applies (M > 1, not antithetic: pairs cancel every baseline already).
         generator: source of the noise; torch's global one if None.
@@ -76,15 +73,15 @@ class Perturbed(SmoothedLayer):
     """
 
     sigma = Temperature()
-    degrees: ClassVar[dict[Mode, int | None]] = {"additive": None, "multiplicative": 0}
+    temperature = sigma
 
     def __init__(
         self,
         solver: Solver,
         sigma: float | Schedule = 1.0,
         samples: int = 1,
-        noise: Noise = "gaussian",
-        mode: Mode = "additive",
+        noise: Literal["gaussian", "gumbel"] | Noise = "gaussian",
+        mode: Literal["additive", "multiplicative"] | Perturbation = "additive",
         antithetic: bool = False,
         variance_reduction: bool | None = None,
         generator: torch.Generator | None = None,
@@ -94,12 +91,10 @@ class Perturbed(SmoothedLayer):
         if not isinstance(samples, int | np.integer) or isinstance(samples, bool) or samples < 1:
             raise ValueError(f"samples={samples!r} must be a whole number, at least 1")
         samples = int(samples)
-        for name, value, known in (("noise", noise, Noise), ("mode", mode, Mode)):
-            if value not in get_args(known):
-                raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, get_args(known)))}")
-        if noise == "gumbel" and mode == "multiplicative":
-            raise ValueError("multiplicative noise is log-normal: use noise='gaussian'")
-        if antithetic and (noise == "gumbel" or samples % 2):
+        self.noise = named("noise", noise, Noise, NOISES)  # type: ignore[type-abstract]
+        self.mode = named("mode", mode, Perturbation, PERTURBATIONS)  # type: ignore[type-abstract]
+        self.mode.check(self.noise)
+        if antithetic and (not self.noise.symmetric or samples % 2):
             raise ValueError(
                 f"antithetic pairs need symmetric noise and an even number of samples; got noise={noise!r}, "
                 f"samples={samples}"
@@ -111,9 +106,7 @@ class Perturbed(SmoothedLayer):
             )
         self.sigma = sigma
         self.samples = samples
-        self.noise = noise
-        self.mode = mode
-        self.degree = self.degrees[mode]
+        self.degree = self.mode.degree
         self.antithetic = antithetic
         self.variance_reduction = samples > 1 and not antithetic if variance_reduction is None else variance_reduction
         self.generator = generator
@@ -138,30 +131,8 @@ class Perturbed(SmoothedLayer):
     def sample_noise(self, costs: Float[Tensor, "b n"]) -> Float[Tensor, "m b n"]:
         """Z for every sample, row and entry, on the device of the costs."""
         drawn = self.samples // 2 if self.antithetic else self.samples
-        device = costs.device if self.generator is None else self.generator.device
-        noise = torch.empty(drawn, *costs.shape, dtype=costs.dtype, device=device)
-        if self.noise == "gaussian":
-            noise.normal_(generator=self.generator)
-        else:
-            # −log of an exponential variable is a Gumbel variable; its mean is Euler's constant
-            noise.exponential_(generator=self.generator).clamp_(min=torch.finfo(noise.dtype).tiny).log_().add_(
-                np.euler_gamma
-            )
-        noise = noise.to(costs.device)
+        noise = self.noise.sample((drawn, *costs.shape), costs, self.generator)
         return torch.cat([noise, -noise]) if self.antithetic else noise
-
-    def score(self, noise: Float[Tensor, "m b n"]) -> Float[Tensor, "m b n"]:
-        """∇ν(Z) of the noise that `sample_noise` returns."""
-        return noise if self.noise == "gaussian" else torch.exp(noise - np.euler_gamma) - 1.0
-
-    def divisor(self, costs: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        """What the Jacobian of multiplicative noise is divided by: c, or infinity where c is too near zero."""
-        if not costs.numel():
-            return costs
-        size = costs.abs()
-        small = size <= math.sqrt(torch.finfo(costs.dtype).eps) * size.amax(dim=-1, keepdim=True)
-        self.stats.no_gradient += int(small.sum())
-        return costs.masked_fill(small, torch.inf)
 
     def _solve(
         self,
@@ -170,14 +141,13 @@ class Perturbed(SmoothedLayer):
         sigma: float,
         instances: Sequence[Any] | None,
     ) -> tuple[Answer, Float[Tensor, "m b n"] | None]:
-        """Solve for every perturbed cost; also the factors of multiplicative noise."""
-        if self.mode == "additive":
-            return self.oracle(torch.add(costs, noise, alpha=sigma), instances), None
-        weight = torch.exp(sigma * noise - sigma**2 / 2)
-        return self.oracle(costs * weight, instances), weight
+        """Solve for every perturbed cost; also the derivatives of these costs, where they are not 1."""
+        perturbed, weight = self.mode.perturb(costs, noise, sigma)
+        return self.oracle(perturbed, instances), weight
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, sigma={self.sigma}, samples={self.samples}, {self.mode} {self.noise} noise"
+        kinds = f"noise={self.noise}, mode={self.mode}"
+        return f"{super().extra_repr()}, sigma={self.sigma}, samples={self.samples}, {kinds}"
 
 
 class _Mean(torch.autograd.Function):
@@ -204,9 +174,8 @@ class _Mean(torch.autograd.Function):
         if layer.variance_reduction:
             gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
         scale = 1.0 / ctx.sigma / (layer.samples - 1 if layer.variance_reduction else layer.samples)
-        result = (gain * layer.score(noise)).sum(0) * scale
-        if layer.mode == "multiplicative":
-            result = result / layer.divisor(costs.detach())
+        result, without = layer.mode.divide((gain * layer.noise.score(noise)).sum(0) * scale, costs.detach())
+        layer.stats.no_gradient += without
         return first_order(result, costs), None, None, None, None
 
 

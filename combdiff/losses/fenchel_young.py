@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from combdiff import _bridge
 from combdiff._autograd import not_compiled
 from combdiff.layer import SmoothedLayer
+from combdiff.temperature import Schedule
 from combdiff_solvers.protocol import Instances, as_instances
 
 Reduction = Literal["mean", "sum", "none"]
@@ -67,6 +68,16 @@ class FenchelYoungLoss(nn.Module):
     @property
     def degree(self) -> int | None:
         return None if self.layer.degree is None else self.layer.degree + 1
+
+    @property
+    def temperature(self) -> float | Schedule:
+        """That of the layer, in its unit; it may be set."""
+        value: float | Schedule = self.layer.temperature
+        return value
+
+    @temperature.setter
+    def temperature(self, value: float | Schedule) -> None:
+        self.layer.temperature = value
 
     @not_compiled
     def forward(

@@ -6,9 +6,9 @@ from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from combdiff.soft._arguments import Strength, computing
+from combdiff.soft._arguments import HasStrength, Strength, computing
 from combdiff.soft._transforms import concrete
 from combdiff.soft.permutation import MATRICES, soft_permutation
 from combdiff.soft.rank import soft_rank
@@ -19,7 +19,7 @@ Reduction = Literal["mean", "mean_relevant", "sum", "none"]
 SCALINGS, TOLERANCE = 50, 1e-6  # of NeuralNDCG
 
 
-class SoftNDCGLoss(nn.Module):
+class SoftNDCGLoss(HasStrength):
     """One minus the soft NDCG of a scored list.
 
     With gains g (2^relevance − 1, or the relevance itself) and the DCG of an ideal order,

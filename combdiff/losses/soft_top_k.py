@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from combdiff.soft._arguments import Strength, computing
+from combdiff.soft._arguments import HasStrength, Strength, computing
 from combdiff.soft.topk import soft_topk_mask
 
 
-class SoftTopKLoss(nn.Module):
+class SoftTopKLoss(HasStrength):
     """Minus the logarithm of how much the true class is among the k highest scores.
 
     With m_k(x) the soft top-k mask of the scores, y the true class, and weights w_k that sum to 1,

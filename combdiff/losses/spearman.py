@@ -6,15 +6,15 @@ from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from combdiff.soft._arguments import Strength, computing
+from combdiff.soft._arguments import HasStrength, Strength, computing
 from combdiff.soft.rank import soft_rank
 
 Reduction = Literal["mean", "sum", "none"]
 
 
-class SpearmanLoss(nn.Module):
+class SpearmanLoss(HasStrength):
     """One minus the rank correlation of predictions and targets.
 
     With soft ranks r of the predictions and hard ranks t of the targets (ties share theirs), both centred,

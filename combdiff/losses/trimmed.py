@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from combdiff.soft._arguments import Strength, computing
+from combdiff.soft._arguments import HasStrength, Strength, computing
 from combdiff.soft.sort import soft_sort
 
 
-class TrimmedLoss(nn.Module):
+class TrimmedLoss(HasStrength):
     """The mean of the smaller losses of a batch, after soft sorting: outliers are left out.
 
     With s the ascending soft sort of n losses and m = n − ⌊trim · n⌋,

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from combdiff.soft._transforms import concrete
 
 Strength = SupportsFloat | Tensor
+
+
+class HasStrength(nn.Module):
+    """A module with a regularization strength ε, which is its temperature: a number, a schedule or an `nn.Parameter`.
+
+    It may be changed between steps by either name. Its unit is that of the values (see the operator).
+    """
+
+    regularization_strength: Strength
+
+    @property
+    def temperature(self) -> Strength:
+        """The regularization strength, by the name that all methods share."""
+        return self.regularization_strength
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__("regularization_strength" if name == "temperature" else name, value)
 
 
 def check_values(values: Tensor, dim: int) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from combdiff.soft._arguments import Strength
+from combdiff.soft._arguments import HasStrength, Strength
 from combdiff.soft.argmax import soft_argmax
 from combdiff.soft.permutation import soft_permutation
 from combdiff.soft.quantile import soft_median, soft_quantile
@@ -17,11 +17,11 @@ from combdiff.soft.sort import soft_sort
 from combdiff.soft.topk import soft_topk
 
 
-class _Operator(nn.Module):
+class _Operator(HasStrength):
     """A soft operator with its arguments.
 
-    `regularization_strength` is the temperature: an attribute that may be changed between steps, a number, a
-    schedule of `combdiff.temperature`, or an `nn.Parameter` to be learnt.
+    `regularization_strength`, also called `temperature`, may be changed between steps: a number, a schedule of
+    `combdiff.temperature`, or an `nn.Parameter` to be learnt.
     """
 
     operator: Callable[..., Any]

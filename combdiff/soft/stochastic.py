@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from combdiff.noise import Gumbel
 
 
 def gumbel_perturbed(
@@ -38,9 +41,8 @@ def gumbel_perturbed(
     if not scale > 0:
         raise ValueError(f"scale={scale} must be positive")
     wide = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-    noise = torch.empty((samples, *values.shape), dtype=wide.dtype, device=values.device)
-    noise = -noise.exponential_(generator=generator).log()
-    return (wide + scale * noise).to(values.dtype)
+    gumbel = np.euler_gamma - Gumbel().sample((samples, *values.shape), wide, generator)
+    return (wide + scale * gumbel).to(values.dtype)
 
 
 def stochastic(

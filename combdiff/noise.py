@@ -1,0 +1,194 @@
+"""Noise on costs: what is drawn, its score, and how it perturbs.
+
+`combdiff.Perturbed` takes any `Noise` and any `Perturbation`; "gaussian", "gumbel", "additive" and "multiplicative" are
+short for the ones of this module.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+class Noise(ABC):
+    """A distribution of density ∝ exp(−ν(z)) and mean zero, of independent entries.
+
+    Laws, each a test: E[Z] = 0; E[∇ν(Z)] = 0; E[f(Z) ∇ν(Z)] = E[f'(Z)] (the score is that of the samples).
+
+    Attributes:
+        symmetric: whether Z and −Z have one distribution, as antithetic pairs need.
+    """
+
+    symmetric: ClassVar[bool] = False
+
+    @abstractmethod
+    def sample(
+        self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "*shape"]:
+        """Draw Z of a shape, with the dtype and device of `like`, from the generator or torch's global one."""
+
+    @abstractmethod
+    def score(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """∇ν(z), entry by entry."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def _empty(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Room for samples where the generator can draw them."""
+    return torch.empty(shape, dtype=like.dtype, device=like.device if generator is None else generator.device)
+
+
+class Gaussian(Noise):
+    """Standard normal: ν(z) = z²/2.
+
+    >>> _ = torch.manual_seed(0)
+    >>> z = Gaussian().sample((100_000,), like=torch.zeros(()))
+    >>> bool(z.mean().abs() < 0.02), bool(torch.equal(Gaussian().score(z), z))
+    (True, True)
+    """
+
+    symmetric = True
+
+    def sample(
+        self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "*shape"]:
+        """Draw Z of a shape."""
+        return _empty(shape, like, generator).normal_(generator=generator).to(like.device)
+
+    def score(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """∇ν(z) = z."""
+        return z
+
+
+class Gumbel(Noise):
+    """Minus a Gumbel variable, centred: ν(z) = exp(z − γ) − z, with Euler's constant γ.
+
+    Costs take the minus: over one-hot vectors y the mean of y(c + σZ) is then softmax(−c/σ) exactly.
+
+    >>> _ = torch.manual_seed(0)
+    >>> z = Gumbel().sample((100_000, 2), like=torch.zeros(()))
+    >>> share = ((torch.tensor([1.0, 2.0]) + z).argmin(-1) == 0).double().mean()
+    >>> bool((share - torch.softmax(torch.tensor([-1.0, -2.0]), 0)[0]).abs() < 0.01)
+    True
+    """
+
+    def sample(
+        self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "*shape"]:
+        """Draw Z of a shape: the logarithm of an exponential variable, and γ."""
+        z = _empty(shape, like, generator).exponential_(generator=generator)
+        return z.clamp_(min=torch.finfo(z.dtype).tiny).log_().add_(np.euler_gamma).to(like.device)
+
+    def score(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """∇ν(z) = exp(z − γ) − 1."""
+        return torch.exp(z - np.euler_gamma) - 1.0
+
+
+class Perturbation(ABC):
+    """How noise Z of strength σ changes costs c.
+
+    Attributes:
+        degree: k where the solution under a·c is aᵏ times that under c for every a > 0 and the same noise; None where
+            no k does it.
+    """
+
+    degree: ClassVar[int | None] = None
+
+    def check(self, noise: Noise) -> None:  # noqa: B027  (most take any noise)
+        """Raise a ValueError for noise that it does not take."""
+
+    @abstractmethod
+    def perturb(
+        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], sigma: float
+    ) -> tuple[Float[Tensor, "m b n"], Float[Tensor, "m b n"] | None]:
+        """The perturbed costs, and their derivatives by c, entry by entry; None where these are 1."""
+
+    def divide(self, gradient: Float[Tensor, "b n"], costs: Float[Tensor, "b n"]) -> tuple[Float[Tensor, "b n"], int]:
+        """Turn Σ ⟨g, y⟩ ∇ν(Z) / σ into the gradient by c; and the number of entries that get none."""
+        return gradient, 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Additive(Perturbation):
+    """c + σZ, with σ in units of c. Costs may become negative.
+
+    >>> Additive().perturb(torch.ones(1, 2), torch.tensor([[[1.0, -4.0]]]), sigma=0.5)
+    (tensor([[[ 1.5000, -1.0000]]]), None)
+    """
+
+    def perturb(
+        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], sigma: float
+    ) -> tuple[Float[Tensor, "m b n"], None]:
+        """c + σZ."""
+        return torch.add(costs, noise, alpha=sigma), None
+
+
+class Multiplicative(Perturbation):
+    """c ⊙ exp(σZ − σ²/2), with σ in units of log c: factors of mean 1 that keep the sign of every cost.
+
+    Its Jacobian divides by c: an entry that is zero or next to it (at most √eps of the row's largest |c|) gets none.
+
+    Source: Dalle et al. (2022), "Learning with combinatorial optimization layers", section 3.2.
+
+    >>> costs, weight = Multiplicative().perturb(torch.tensor([[-1.0, 2.0]]), torch.zeros(1, 1, 2), sigma=1.0)
+    >>> costs
+    tensor([[[-0.6065,  1.2131]]])
+    >>> Multiplicative().divide(torch.tensor([[1.0, 1.0]]), torch.tensor([[4.0, 0.0]]))
+    (tensor([[0.2500, 0.0000]]), 1)
+    """
+
+    degree = 0
+
+    def check(self, noise: Noise) -> None:
+        """Refuse all but Gaussian noise, whose factors have the mean 1."""
+        if not isinstance(noise, Gaussian):
+            raise ValueError(f"multiplicative noise is log-normal: use noise='gaussian', not {noise!r}")
+
+    def perturb(
+        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], sigma: float
+    ) -> tuple[Float[Tensor, "m b n"], Float[Tensor, "m b n"]]:
+        """c ⊙ w and w = exp(σZ − σ²/2)."""
+        weight = torch.exp(sigma * noise - sigma**2 / 2)
+        return costs * weight, weight
+
+    def divide(self, gradient: Float[Tensor, "b n"], costs: Float[Tensor, "b n"]) -> tuple[Float[Tensor, "b n"], int]:
+        """Divide by c, and by infinity where c is too near zero."""
+        if not costs.numel():
+            return gradient, 0
+        size = costs.abs()
+        small = size <= math.sqrt(torch.finfo(costs.dtype).eps) * size.amax(dim=-1, keepdim=True)
+        return gradient / costs.masked_fill(small, torch.inf), int(small.sum())
+
+
+NOISES: dict[str, type[Noise]] = {"gaussian": Gaussian, "gumbel": Gumbel}
+PERTURBATIONS: dict[str, type[Perturbation]] = {"additive": Additive, "multiplicative": Multiplicative}
+
+
+def named(name: str, value: str | T, kind: type[T], known: dict[str, type[T]]) -> T:
+    """An object of a kind: `value` itself, or what its short name stands for.
+
+    Raises:
+        ValueError: for an unknown short name.
+        TypeError: for anything else.
+    """
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}, but must be a {kind.__name__} or its name")
+    if value not in known:
+        raise ValueError(
+            f"{name}={value!r} is none of {', '.join(map(repr, known))} (or give a combdiff.noise.{kind.__name__})"
+        )
+    return known[value]()
