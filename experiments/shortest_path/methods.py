@@ -38,9 +38,8 @@ class Perturbed(Method):
 
     def __init__(self, config: Config, shape: tuple[int, int]) -> None:
         self._loss = config.loss or "fenchel-young"
-        pairs_help = (
-            self._loss == "fenchel-young"
-        )  # they lower the variance of y, and raise that of the layer's gradient
+        # pairs lower the variance of y, and raise that of the layer's own gradient
+        pairs_help = self._loss == "fenchel-young"
         self.layer = combdiff.Perturbed(
             grid_solver(shape),
             sigma=config.sigma,
