@@ -11,7 +11,7 @@ from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
 from combdiff_solvers.limits import Clock
-from combdiff_solvers.protocol import Solutions, Status
+from combdiff_solvers.protocol import Sense, Solutions, Status
 
 T = TypeVar("T")
 
@@ -71,6 +71,37 @@ def solve_rows(
 
     status, messages = visit_rows(len(theta), clock, visit)
     return Solutions(y, objective, status, messages)
+
+
+def value_rows(
+    theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"], h: Callable[[int], float]
+) -> Float64[ndarray, " b"]:
+    """⟨θ, y⟩ + `h(row)` for every row; NaN, without a call, where y has an entry that is no finite number.
+
+    Raises:
+        ValueError: when y has another shape than θ.
+    """
+    if y.shape != theta.shape:
+        raise ValueError(f"y has shape {y.shape}, but theta {theta.shape}: each row of theta needs one point")
+    values = np.full(len(theta), np.nan)
+    for row in np.flatnonzero(np.isfinite(y).all(axis=1)).tolist():
+        values[row] = theta[row] @ y[row] + h(row)
+    return values
+
+
+def h_of(completion: Answer, sense: Sense) -> float:
+    """h(y) from the solve of a model where y is fixed and θ is 0.
+
+    NaN where y has no completion that is proven best, infinite where the completions have no bound.
+
+    Raises:
+        RuntimeError: when the solver failed.
+    """
+    if completion.status is Status.ERROR:
+        raise RuntimeError(f"the best completion of y was not found: {completion.message}")
+    if completion.status is Status.UNBOUNDED:
+        return -sense.sign * float("inf")
+    return completion.objective if completion.status is Status.OPTIMAL else float("nan")
 
 
 class PerThread(Generic[T]):

@@ -143,6 +143,47 @@ class Solver(Protocol):
         ...
 
 
+def value(
+    solver: Solver,
+    y: Float64[ndarray, "b n"],
+    theta: Float64[ndarray, "b n"],
+    instances: Sequence[Any] | None = None,
+) -> Float64[ndarray, " b"]:
+    """What the solver's objective is worth at each y: ⟨θ, y⟩ + h(y), in the solver's own sense and units.
+
+    A solver whose model holds a term h(y) beside θ has a method `value(y, theta, instances)` of the same meaning, which
+    is called here; one without that method has h = 0. Where unpriced variables complete y, h(y) is that of the best
+    completion, and NaN where y has none.
+
+    Args:
+        solver: any `Solver`.
+        y: (b, n), a point a row; `n` is the product of `solver.shape`.
+        theta: (b, n), the coefficients of each row.
+        instances: the feasible set of each row, as for `solver.solve`; a solver without h does not read them.
+
+    Raises:
+        ValueError: for another shape of θ or y, or an entry of θ that is NaN or infinite (named by its index).
+
+    >>> from combdiff.solvers import TopK
+    >>> value(TopK(3), np.array([[0.0, 1.0, 0.0]]), np.array([[1.0, 2.0, 3.0]]))
+    array([2.])
+    """
+    theta = as_rows(theta, solver.shape)
+    y = np.ascontiguousarray(y, dtype=np.float64)
+    if y.shape != theta.shape:
+        raise ValueError(f"y has shape {y.shape}, but theta {theta.shape}: each row of theta needs one point")
+    own = getattr(solver, "value", None)
+    if own is None:
+        return np.einsum("bn,bn->b", theta, y)
+    found = np.asarray(own(y, theta, instances), dtype=np.float64)
+    if found.shape != (len(theta),):
+        raise ValueError(
+            f"{type(solver).__name__}.value returned shape {found.shape} for theta {theta.shape}: "
+            f"it must be ({len(theta)},), one number a row"
+        )
+    return found
+
+
 def as_rows(theta: ndarray, shape: tuple[int, ...]) -> Float64[ndarray, "b n"]:
     """Check a batch that a solver was given, and return it as C-contiguous float64 rows.
 
