@@ -50,6 +50,7 @@ class _Model:
     lower: list[float] = field(default_factory=list)
     upper: list[float] = field(default_factory=list)
     integer: list[bool] = field(default_factory=list)
+    binary: list[bool] = field(default_factory=list)
     rows: list[tuple[dict[int, float], float, float]] = field(default_factory=list)
 
     def variable(self, name: str) -> int:
@@ -58,6 +59,7 @@ class _Model:
             self.lower.append(0.0)
             self.upper.append(inf)
             self.integer.append(False)
+            self.binary.append(False)
         return self.names[name]
 
     def proto(self) -> model_pb2.ModelProto:
@@ -71,9 +73,10 @@ class _Model:
             ),
             shape=(len(self.rows), len(self.names)),
         )
+        binary = np.array(self.binary, dtype=bool)
         return from_arrays(
-            np.array(self.lower),
-            np.array(self.upper),
+            np.where(binary, np.maximum(self.lower, 0.0), self.lower),
+            np.where(binary, np.minimum(self.upper, 1.0), self.upper),
             np.array(self.integer, dtype=bool),
             costs,
             matrix,
@@ -258,8 +261,7 @@ def _read_integer(reader: _Reader, binary: bool) -> None:
         reader.fail("a variable")
     column = reader.model.variable(reader.take())
     reader.model.integer[column] = True
-    if binary:
-        reader.model.lower[column], reader.model.upper[column] = 0.0, 1.0
+    reader.model.binary[column] |= binary  # within the bounds of the variable, whichever section comes first
 
 
 _PARSERS: dict[str, Callable[[_Reader], None]] = {

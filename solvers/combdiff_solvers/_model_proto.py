@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from enum import Flag, auto
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 from ortools.math_opt import model_pb2
 
@@ -99,20 +102,30 @@ class Columns:
         self.costs[self.positions(linear.ids)] = np.array(linear.values, dtype=np.float64)
         self.offset = proto.objective.offset
         squares = proto.objective.quadratic_coefficients
-        self.quadratic = (
-            self.positions(squares.row_ids),
-            self.positions(squares.column_ids),
-            np.array(squares.coefficients, dtype=np.float64),
-        )
+        self.rows, self.columns = self.positions(squares.row_ids), self.positions(squares.column_ids)
+        self.squares = np.array(squares.coefficients, dtype=np.float64)
 
     def positions(self, ids: Any) -> ndarray:
         """Where the variables with these ids stand."""
         return np.searchsorted(self.ids, np.array(ids, dtype=np.int64))
 
+    def terms(self, x: Float64[ndarray, "b v"]) -> Float64[ndarray, "b t"]:
+        """The values of all terms of the objective: the variables, then the products of two that it holds."""
+        return np.hstack([x, x[:, self.rows] * x[:, self.columns]])
+
     @property
-    def is_linear_program(self) -> bool:
-        """Whether no variable has to be an integer."""
-        return not self.integer.any()
+    def coefficients(self) -> Float64[ndarray, " t"]:
+        """Those of the terms."""
+        return np.append(self.costs, self.squares)
+
+    def open_coefficients(self, fixed: Int64[ndarray, " n"]) -> Float64[ndarray, " t"]:
+        """The coefficients with 0 for every term that the variables at these places determine."""
+        own, rows, columns = (np.isin(places, fixed) for places in (np.arange(len(self.ids)), self.rows, self.columns))
+        return np.where(np.append(own, rows & columns), 0.0, self.coefficients)
+
+    def h(self, x: Float64[ndarray, "b v"]) -> Float64[ndarray, " b"]:
+        """The objective of each row of x: ⟨coefficients, terms(x)⟩ + offset."""
+        return np.einsum("bt,t->b", self.terms(x), self.coefficients) + self.offset
 
 
 def rows_of(
@@ -135,22 +148,73 @@ def rows_of(
 
 
 def crossed_bounds(proto: model_pb2.ModelProto) -> str | None:
-    """What has a lower bound above its upper one, so that nothing can be feasible; None for nothing."""
-    for kind, part in (("variable", proto.variables), ("constraint", proto.linear_constraints)):
-        lower, upper = np.array(part.lower_bounds), np.array(part.upper_bounds)
-        crossed = np.flatnonzero(lower > upper)
+    """What has bounds that no number is between, so that nothing can be feasible; None for nothing."""
+    squares = proto.quadratic_constraints
+    parts = (
+        ("variable", proto.variables.ids, proto.variables.lower_bounds, proto.variables.upper_bounds),
+        ("constraint", *(getattr(proto.linear_constraints, name) for name in ("ids", "lower_bounds", "upper_bounds"))),
+        ("quadratic constraint", list(squares), *([getattr(c, s) for c in squares.values()] for s in _SIDES)),
+    )
+    for kind, ids, lower_bounds, upper_bounds in parts:
+        lower, upper = np.array(lower_bounds), np.array(upper_bounds)
+        crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
         if len(crossed):
             at = int(crossed[0])
-            return f"{kind} {part.ids[at]} has lower bound {lower[at]:.6g} above its upper bound {upper[at]:.6g}"
+            if lower[at] == upper[at]:
+                return f"{kind} {ids[at]} must be {lower[at]:g}, which no number is"
+            return f"{kind} {ids[at]} has lower bound {lower[at]:.6g} above its upper bound {upper[at]:.6g}"
     return None
 
 
-def has_only_linear_rows(proto: model_pb2.ModelProto) -> bool:
-    """Whether every constraint is a linear row (no quadratic, SOS, indicator or cone constraint)."""
-    return not (
-        proto.quadratic_constraints
-        or proto.second_order_cone_constraints
-        or proto.sos1_constraints
-        or proto.sos2_constraints
-        or proto.indicator_constraints
-    )
+_SIDES = ("lower_bound", "upper_bound")
+
+
+class Terms(Flag):
+    """What a model may hold beside linear terms in continuous variables; `in_words` names it.
+
+    >>> (Terms.INTEGERS | Terms.SOS).in_words
+    'integer variables and SOS constraints'
+    """
+
+    NONE = 0
+    INTEGERS = auto()
+    CONVEX_SQUARES = auto()
+    QUADRATIC_OBJECTIVE = auto()
+    QUADRATIC_CONSTRAINTS = auto()
+    CONES = auto()
+    SOS = auto()
+    INDICATORS = auto()
+    QUADRATIC = CONVEX_SQUARES | QUADRATIC_OBJECTIVE | QUADRATIC_CONSTRAINTS
+
+    @property
+    def in_words(self) -> str:
+        """The names, one after the other."""
+        return " and ".join(_WORDS[term] for term in self)
+
+
+_WORDS = {
+    Terms.INTEGERS: "integer variables",
+    Terms.CONVEX_SQUARES: "a quadratic objective (a sum of convex squares)",
+    Terms.QUADRATIC_OBJECTIVE: "a quadratic objective (no sum of convex squares)",
+    Terms.QUADRATIC_CONSTRAINTS: "quadratic constraints",
+    Terms.CONES: "second-order cone constraints",
+    Terms.SOS: "SOS constraints",
+    Terms.INDICATORS: "indicator constraints",
+}
+
+
+def terms_of(proto: model_pb2.ModelProto) -> Terms:
+    """All that a model holds beside linear terms in continuous variables."""
+    squares = proto.objective.quadratic_coefficients
+    coefficients = np.array(squares.coefficients) * (-1 if proto.objective.maximize else 1)
+    separable = list(squares.row_ids) == list(squares.column_ids) and not (coefficients < 0).any()
+    held = {
+        Terms.INTEGERS: any(proto.variables.integers),
+        Terms.CONVEX_SQUARES: len(coefficients) > 0 and separable,
+        Terms.QUADRATIC_OBJECTIVE: len(coefficients) > 0 and not separable,
+        Terms.QUADRATIC_CONSTRAINTS: len(proto.quadratic_constraints) > 0,
+        Terms.CONES: len(proto.second_order_cone_constraints) > 0,
+        Terms.SOS: len(proto.sos1_constraints) + len(proto.sos2_constraints) > 0,
+        Terms.INDICATORS: len(proto.indicator_constraints) > 0,
+    }
+    return reduce(or_, (term for term, there in held.items() if there), Terms.NONE)

@@ -9,13 +9,13 @@ from numpy import ndarray
 from ortools.math_opt import model_pb2
 
 from combdiff_solvers._integer_rows import cp_model_text
-from combdiff_solvers._mip_engines import BACKENDS
-from combdiff_solvers._model_proto import Columns, has_only_linear_rows, rows_of
+from combdiff_solvers._mip_backends import BACKENDS
+from combdiff_solvers._model_proto import Columns, Terms, rows_of, terms_of
 from combdiff_solvers._priced import settle_sense
 from combdiff_solvers.cp_sat import CpSatModel
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.math_opt_model import MathOptModel
-from combdiff_solvers.protocol import Sense, Solver
+from combdiff_solvers.protocol import Sense
 
 __all__ = ["linear_solver"]
 
@@ -29,7 +29,7 @@ def linear_solver(
     limits: Limits | None = None,
     warm_start: ndarray | None = None,
     parameters: Any = None,
-) -> Solver:
+) -> MathOptModel | CpSatModel:
     """A `CpSatModel` for `backend="cp_sat"`, a `MathOptModel` for every other one.
 
     The proto is taken over, without its names: back ends refuse a name that comes twice.
@@ -52,9 +52,12 @@ def linear_solver(
 
 
 def _as_cp_model(proto: model_pb2.ModelProto, columns: Columns) -> str:
-    if not has_only_linear_rows(proto) or len(columns.quadratic[2]) or proto.auxiliary_objectives:
+    missing = terms_of(proto) & ~Terms.INTEGERS
+    if missing or proto.auxiliary_objectives:
+        held = missing.in_words if missing else "several objectives"
         raise ValueError(
-            "backend='cp_sat' takes linear rows and one linear objective: use 'scip' or 'highs', or build a CpModel"
+            f"backend='cp_sat' takes linear rows and one linear objective, but the model has {held}: "
+            "use 'scip', or build a CpModel"
         )
     return cp_model_text(
         columns.lower,

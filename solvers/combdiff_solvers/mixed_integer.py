@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Described, Sense, Solutions, Solver
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, value
 
 __all__ = ["MixedInteger"]
 
@@ -109,6 +109,17 @@ class MixedInteger(Described):
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
         """Solve every row of θ, (b, n); n is the product of `shape`."""
         return self._solver.solve(theta, instances)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + ⟨h, x⟩ of every row, shape (b,), where x is the best completion of y; NaN where there is none.
+
+        >>> opening = MixedInteger([[1, -1]], 0, integrality=1, bounds=(0, 1), priced=[0], h=[0, 5])  # x₀ ≤ x₁
+        >>> opening.value(np.array([[1.0], [0.0]]), np.array([[-7.0], [-7.0]]))
+        array([-2.,  0.])
+        """
+        return value(self._solver, y, theta, instances)
 
 
 def _count(A: Any, *others: Any) -> int:

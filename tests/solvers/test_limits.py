@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from combdiff.solvers import Limits, MixedInteger, Solver, Status
+from combdiff.solvers import Limits, MixedInteger, Solver, Status, wrap
 
 pytest.importorskip("ortools")
 
@@ -64,6 +64,58 @@ def test_a_gap_is_kept_and_told(backend: str) -> None:
     assert (loose.status[worse] == Status.FEASIBLE).all(), "an unproven answer was called optimal"
     for row in np.flatnonzero(loose.status == Status.FEASIBLE):
         assert loose.messages[int(row)]
+
+
+WAYS = ["relative_gap", "absolute_gap", "parameters", "parameters, absolute"]
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("backend", "squares"), [("scip", False), ("scip", True), ("highs", False)])
+def test_a_gap_stops_the_search_and_is_told(backend: str, way: str, size: float, squares: bool) -> None:
+    """A knapsack whose gap is given in the units of its objective, whatever these are."""
+    mathopt = pytest.importorskip("ortools.math_opt.python.mathopt")
+    rng = np.random.default_rng(5)
+    weights, theta = rng.integers(10, 99, size=(3, 25)), rng.uniform(10, 99, size=(6, 25)) * size
+    model = mathopt.Model()
+    x = [model.add_binary_variable() for _ in range(25)]
+    for row in weights.tolist():
+        model.add_linear_constraint(mathopt.fast_sum(w * v for w, v in zip(row, x, strict=True)) <= sum(row) // 3)
+    offset = 1000.0 * size
+    model.maximize(offset + (20 * size * (x[0] * x[1] - x[2] * x[3]) if squares else 0.0))
+    exact = wrap(model, x, backend=backend).solve(theta)
+    allowed = 0.2 * exact.objective.min()
+    parameters = {
+        "parameters": mathopt.SolveParameters(relative_gap_tolerance=0.2),
+        "parameters, absolute": mathopt.SolveParameters(absolute_gap_tolerance=allowed),
+    }
+    options = {"relative_gap": 0.2} if way == "relative_gap" else {"absolute_gap": allowed}
+    if way in parameters:
+        options = {"parameters": parameters[way]}
+    loose = wrap(model, x, backend=backend, **options).solve(theta)
+    assert (exact.status == Status.OPTIMAL).all()
+    worse = loose.objective < exact.objective * (1 - 1e-9)
+    assert worse.any(), "the gap has no effect"
+    assert (loose.objective >= exact.objective - allowed * 1.3).all()
+    assert (loose.status[worse] == Status.FEASIBLE).all(), "an unproven answer was called optimal"
+    assert all("gap" in loose.messages[int(row)] for row in np.flatnonzero(worse))
+
+
+@pytest.mark.parametrize("backend", ["scip", "highs"])
+def test_a_relative_gap_is_one_of_the_objective_with_its_offset(backend: str) -> None:
+    """An offset that leaves an objective near zero leaves a relative gap no room."""
+    mathopt = pytest.importorskip("ortools.math_opt.python.mathopt")
+    rng = np.random.default_rng(5)
+    weights, theta = rng.integers(10, 99, size=(3, 25)), rng.uniform(10, 99, size=(6, 25)) * 1e-3
+    for prices in theta:
+        model = mathopt.Model()
+        x = [model.add_binary_variable() for _ in range(25)]
+        for row in weights.tolist():
+            model.add_linear_constraint(mathopt.fast_sum(w * v for w, v in zip(row, x, strict=True)) <= sum(row) // 3)
+        best = wrap(model, x, sense="max", backend=backend).solve(prices[None]).objective[0]
+        model.maximize(-best + 1e-4)
+        found = wrap(model, x, backend=backend, relative_gap=0.2).solve(prices[None])
+        assert found.objective[0] == pytest.approx(1e-4, rel=0.25)
 
 
 @pytest.mark.parametrize("backend", ["glop", "scip", "cp_sat"])

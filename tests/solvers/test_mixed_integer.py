@@ -215,6 +215,29 @@ def test_costs_beyond_floating_point_tolerances_are_not_called_optimal() -> None
     assert exact.y[0].tolist() == [0, 0, 1]
 
 
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("backend", ["glop", "scip", "highs"])
+def test_optimal_is_within_1e_9_of_the_largest_cost(backend: str, warm: bool) -> None:
+    rng = np.random.default_rng(6)
+    start = np.ones(4) if warm else None
+    optimal = 0
+    for trial in range(60):
+        A, b, lower = rng.normal(size=(3, 4)), rng.uniform(0.2, 2.0, size=3), -np.inf
+        points = vertices(A, b, upper=1.0)
+        if trial % 2:
+            A, b, lower, points = np.ones((1, 4)), np.ones(1), 1.0, np.eye(4)
+        theta = rng.normal(size=(8, 4)) * 10.0 ** rng.uniform(-8.5, 0, size=(8, 4))
+        theta[0] = 5.40e-7, 1.24e-7, 3.13e-7, 1.0
+        largest = np.abs(theta).max(axis=1)
+        found = MixedInteger(A, b, lower=lower, bounds=(0, 1), backend=backend, warm_start=start).solve(theta)
+        excess = found.objective - (theta @ points.T).min(axis=1)
+        proven = found.status == Status.OPTIMAL
+        assert (excess[proven] <= 1e-9 * largest[proven]).all()
+        assert (excess >= -1e-6 * largest).all()
+        optimal += proven.sum()
+    assert optimal > 240
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -83,6 +83,15 @@ def test_lp_by_hand() -> None:
     assert list(proto.linear_constraint_matrix.coefficients) == [1, 2, 1, 1, -1, 1]
 
 
+def test_bounds_of_binaries_are_kept() -> None:
+    bounds = "bounds\n 0 <= x <= 0\n y >= 1\n -3 <= z <= 7\n w free\n 2 <= v\n"
+    for sections in (bounds + "binaries\n x y z w v\n", "binaries\n x y z w v\n" + bounds):
+        variables = read_lp("min\n x + y + z + w + v\nst\n x + y >= 0\n" + sections + "end").variables
+        assert list(variables.lower_bounds) == [0, 1, 0, 0, 2]
+        assert list(variables.upper_bounds) == [0, 1, 1, 1, 1]
+        assert all(variables.integers)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
