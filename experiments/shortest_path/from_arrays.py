@@ -85,10 +85,10 @@ def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str
         raise InputError(f"{named['costs']} must be positive and finite")
     if "paths" not in given:
         assert costs is not None
-        answer = grid_solver((rows, cols)).solve(costs.reshape(count, -1), instances)
-        if answer.messages:
-            row = next(iter(answer.messages))
-            raise InputError(f"{named['costs']}[{row}] has no path from its start to its goal: {answer.messages[row]}")
+        answer = grid_solver((rows, cols)).solve(costs.reshape(count, rows * cols), instances)
+        if not answer.solved.all():
+            row = int(np.argmin(answer.solved))
+            raise InputError(f"{named['costs']}[{row}] has no way around the obstacles from start to goal")
         paths = answer.y.reshape(count, rows, cols)
     else:
         paths = given["paths"]
@@ -154,15 +154,15 @@ def _check_paths(named: Mapping[str, str], paths: Array, costs: Array | None, in
         raise InputError(f"{named['paths']} must be 0/1")
     solver, on_path = grid_solver((rows, cols)), paths == 1
     if costs is not None:
-        ratio = (costs * paths).sum((1, 2)) / solver.solve(costs.reshape(count, -1), instances).objective
+        ratio = (costs * paths).sum((1, 2)) / solver.solve(costs.reshape(count, rows * cols), instances).objective
         if (ratio > 1 + ROUNDING).any():
             row = int(np.nanargmax(ratio))
             raise InputError(
                 f"{named['paths']}[{row}] costs {ratio[row]:.3g} times as much as the shortest path by "
                 f"{named['costs']}: do the files belong together?"
             )
-    around = np.where(on_path, 1.0, 1.0 + rows * cols).reshape(count, -1)  # leaving the label costs more than all of it
-    wrong = solver.solve(around, instances).objective != on_path.sum((1, 2))
+    around = np.where(on_path, 1.0, 1.0 + rows * cols)  # leaving the label costs more than all of it
+    wrong = solver.solve(around.reshape(count, rows * cols), instances).objective != on_path.sum((1, 2))
     if wrong.any():
         row = int(wrong.argmax())
         start, goal = (tuple(instances[row][end].tolist()) for end in ("start", "goal"))
