@@ -20,8 +20,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from experiments.harness.task import DataSet
 from experiments.shortest_path.augment import noise, warp_tiles
-from experiments.shortest_path.maps import DataSet, Maps, grid_solver
+from experiments.shortest_path.maps import Maps, grid_solver
 
 Terrain = Literal["smooth", "independent"]
 Augment = Literal["warp", "noise", "none"]
@@ -84,7 +85,9 @@ def draw_maps(pool: Pool, count: int, size: int, terrain: Terrain, seed: tuple[i
     )
 
 
-def load(size: int, terrain: Terrain, split: int, counts: tuple[int, int, int], augment: Augment = "warp") -> DataSet:
+def load(
+    size: int, terrain: Terrain, split: int, counts: tuple[int, int, int], augment: Augment = "warp"
+) -> DataSet[Maps]:
     """Train, validation and test maps of one split of the digits.
 
     Args:
@@ -98,7 +101,7 @@ def load(size: int, terrain: Terrain, split: int, counts: tuple[int, int, int], 
         draw_maps(pool, count, size, terrain, (split, number))
         for number, (pool, count) in enumerate(zip(pools(split), counts, strict=True))
     )
-    return DataSet(train, validation, test, TILE, AUGMENT[augment])
+    return DataSet(train, validation, test, AUGMENT[augment])
 
 
 AUGMENT: dict[Augment, Callable[[Tensor], Tensor]] = {

@@ -19,7 +19,8 @@ class Scores:
 
     Attributes:
         optimal: share of paths of the least true cost.
-        match: share of paths that are the labelled ones.
+        match: share of paths that are the labelled ones, where no true costs tell what is optimal.
+        right: whichever of the two there is.
         ratio: mean true cost over the least one, of the paths that cross no blocked cell.
         spearman: mean rank correlation of predicted and true costs (NaN without predicted costs).
         free: share of paths that cross no blocked cell.
@@ -29,14 +30,10 @@ class Scores:
 
     optimal: float
     match: float
+    right: float
     ratio: float
     spearman: float
     free: float
-
-    @property
-    def right(self) -> float:
-        """The share of paths that are optimal or, where no true costs tell, the labelled ones."""
-        return self.match if math.isnan(self.optimal) else self.optimal
 
 
 def solve(costs: Float[Tensor, "n rows cols"], maps: Maps) -> Float64[Tensor, "n rows cols"]:
@@ -67,11 +64,13 @@ def score(
 ) -> Scores:
     """Score paths, and the costs they were found by, if any."""
     clear = free(paths, maps)
-    optimal = ratio = rank = math.nan
+    right = float(solved(paths, maps).double().mean())
+    optimal = match = ratio = rank = math.nan
     if maps.true_costs is not None:
-        optimal = float(solved(paths, maps).double().mean())
+        optimal = right
         ratio = float(cost_ratio(paths, maps.paths, maps.costs, maps.shape)[clear].mean())
         if costs is not None:
             rank = float(spearman(costs, maps.costs, maps.shape).mean())
-    match = float((paths == maps.paths).flatten(1).all(1).double().mean())
-    return Scores(optimal, match, ratio, rank, free=float(clear.double().mean()))
+    else:
+        match = right
+    return Scores(optimal, match, right, ratio, rank, free=float(clear.double().mean()))

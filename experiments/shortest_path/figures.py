@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64, Real
+from jaxtyping import Float64, Int64, Real
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,35 +16,28 @@ from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 from torch import Tensor
 
+from experiments.harness.task import Learned
 from experiments.shortest_path.evaluate import free, solved
 from experiments.shortest_path.maps import Maps
-from experiments.shortest_path.train import to_float
 
 SHOWN = 5
 """maps in a picture"""
-COLOURS = {"perturbed": "#1f77b4", "interpolation": "#d95f02", "two-stage": "#4d9221"}
 TRUE_COLOUR, PREDICTED_COLOUR = "white", "#ff2e93"
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What one method makes of the test maps."""
-
-    costs: Float[Tensor, "n rows cols"]
-    paths: Float64[Tensor, "n rows cols"]
-
-
-def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
+def draw_maps(file: Path, maps: Maps, learned: Sequence[Learned]) -> None:
     """Several maps side by side: image, true costs and path, and each method's costs and path.
 
     The last rows are maps on which the first method fails, if there are any. Learned costs are known up to a factor:
     they are shown so that the true path costs what it truly does.
     """
-    chosen = _choose(maps, next(iter(learned.values())))
+    chosen = _choose(maps, learned[0])
     fig = Figure(figsize=(2.3 * (2 + len(learned)), 2.45 * len(chosen) + 0.5), layout="constrained", dpi=130)
     grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False)
     truth = "labelled path" if maps.true_costs is None else "true costs"
-    for axis, heading in zip(grid[0], ("image", truth, *(f"{name}: learned" for name in learned)), strict=True):
+    for axis, heading in zip(
+        grid[0], ("image", truth, *(f"{_label(found)}: learned" for found in learned)), strict=True
+    ):
         axis.set_title(heading, fontsize=10)
     for axes, row in zip(grid, chosen, strict=True):
         one = maps.pick(slice(row, row + 1))
@@ -56,8 +48,8 @@ def draw_maps(file: Path, maps: Maps, learned: Mapping[str, Learned]) -> None:
             low, high = float(one.costs.min()), float(one.costs.max())
             _show_costs(axes[1], one.costs[0], low, high)
         _line(axes[1], one.paths[0], one, TRUE_COLOUR, 2.4)
-        for axis, found in zip(axes[2:], learned.values(), strict=True):
-            costs, path = found.costs[row], found.paths[row]
+        for axis, found in zip(axes[2:], learned, strict=True):
+            costs, path = found.costs[row], found.solutions[row]
             if one.true_costs is None:
                 _show_costs(axis, costs, float(costs.min()), float(costs.max()))
             else:
@@ -76,7 +68,7 @@ def draw_curves(
     metrics: Sequence[Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],
     maps: Maps,
-    learned: Mapping[str, Learned],
+    learned: Sequence[Learned],
 ) -> None:
     """Validation and loss over the epochs (a line for each split), and learned against true costs.
 
@@ -89,17 +81,17 @@ def draw_curves(
     """
     fig = Figure(figsize=(12.5, 3.7), layout="constrained", dpi=130)
     validation, loss, *costs = fig.subplots(1, 2 if maps.true_costs is None else 3)
-    for name in learned:
+    for colour, found in enumerate(learned):
         for number, split in enumerate(dict.fromkeys(line["split"] for line in metrics)):
-            lines = [line for line in metrics if (line["method"], line["split"]) == (name, split)]
+            own = found.method, found.solver or None, split
+            lines = [line for line in metrics if (line["method"], line["solver"], line["split"]) == own]
             epochs = [line["epoch"] for line in lines]
-            style: dict[str, Any] = {"color": COLOURS[name], "marker": ".", "label": None if number else name}
+            style: dict[str, Any] = {"color": f"C{colour}", "marker": ".", "label": None if number else _label(found)}
             validation.plot(epochs, [100 * line["validation_right"] for line in lines], **style)
             losses = np.array([line["loss"] for line in lines])
             loss.plot(epochs, losses / losses[:1], **style)
-    score = "match" if maps.true_costs is None else "optimal"
     for name, dash in (("straight line", "--"), ("constant costs", ":")):
-        shares = [100 * row[score] for row in rows if row["method"] == name]
+        shares = [100 * row["right"] for row in rows if row["method"] == name]
         validation.axhline(float(np.mean(shares)), color="grey", linestyle=dash, linewidth=1, label=f"{name} (test)")
     validation.set(
         title=f"validation paths that {'match' if maps.true_costs is None else 'are optimal'}",
@@ -119,16 +111,20 @@ def draw_curves(
     fig.savefig(file)
 
 
+def _label(found: Learned) -> str:
+    return f"{found.method} ({found.solver})" if found.solver else found.method
+
+
 def _choose(maps: Maps, found: Learned) -> list[int]:
     """The first maps that went well and, if there are any, up to two that did not."""
-    right = solved(found.paths, maps)
+    right = solved(found.solutions, maps)
     good, bad = right.nonzero().flatten().tolist(), (~right).nonzero().flatten().tolist()
     failures = bad[: max(2, SHOWN - len(good))]
     return [*good[: SHOWN - len(failures)], *failures]
 
 
 def _show_image(axis: Axes, one: Maps) -> None:
-    pixels = to_float(one.images[0]).permute(1, 2, 0).numpy()
+    pixels = one.inputs[0].permute(1, 2, 0).numpy()
     if pixels.shape[-1] != 3 or one.blocked is not None:
         pixels = pixels[..., :1]  # the ends, in the other channels of planning maps, are drawn as points
     rows, cols = one.shape
@@ -186,7 +182,7 @@ def _verdict(path: Float64[Tensor, "1 rows cols"], one: Maps) -> tuple[str, str]
     return f"costs {100 * more:.1f} % more", "#b2182b"
 
 
-def _cost_bands(axis: Axes, true_costs: Float64[Tensor, "n rows cols"], learned: Mapping[str, Learned]) -> None:
+def _cost_bands(axis: Axes, true_costs: Float64[Tensor, "n rows cols"], learned: Sequence[Learned]) -> None:
     """Quartiles of the learned cost for each true cost (or decile of it), both relative to the mean."""
     truth = true_costs.flatten()
     levels = torch.unique(truth)
@@ -197,13 +193,15 @@ def _cost_bands(axis: Axes, true_costs: Float64[Tensor, "n rows cols"], learned:
     ]  # those that are the nearest of some tile
     nearest = (truth[:, None] - levels).abs().argmin(1)
     x = (levels / truth.mean()).numpy()
-    for number, (name, found) in enumerate(learned.items()):
+    for number, found in enumerate(learned):
         costs = (found.costs / found.costs.mean((-2, -1), keepdim=True)).flatten()
         bands = np.array([np.quantile(costs[nearest == k].numpy(), (0.25, 0.5, 0.75)) for k in range(len(levels))])
         shift = (number - (len(learned) - 1) / 2) * 0.15 * (x[-1] - x[0]) / len(x)
         middle = bands[:, 1]
         error = np.abs(bands[:, ::2].T - middle)
-        axis.errorbar(x + shift, middle, error, color=COLOURS[name], marker="o", markersize=3, capsize=2, label=name)
+        axis.errorbar(
+            x + shift, middle, error, color=f"C{number}", marker="o", markersize=3, capsize=2, label=_label(found)
+        )
     axis.plot(x, x, color="grey", linewidth=1, linestyle="--")
     axis.set(
         title="learned against true cost of test tiles",

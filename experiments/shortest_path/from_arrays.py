@@ -3,17 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from combdiff.solvers import GridInstances
-from experiments.arrays import Array, expect_shape
-from experiments.errors import InputError
+from experiments.harness.arrays import Array, expect_shape, read_arrays
+from experiments.harness.errors import InputError
+from experiments.harness.task import DataSet
 from experiments.shortest_path.maps import Maps, grid_solver
 
+PARTS = ("train", "val", "test")
 ROUNDING = 0.01
 """by how much a labelled path may cost more than the shortest one: published costs are rounded"""
+
+
+ARRAYS = ("images", "paths", "costs", "starts", "goals", "obstacles")
+
+
+def read_npz(path: Path, counts: tuple[int, int, int]) -> DataSet[Maps]:
+    """Maps of one's own: an npz file with `train_images`, `train_paths`, ..., `val_images`, ..., `test_images`, ...
+
+    Args:
+        path: the file; the arrays of each part are those of `maps_from_arrays`.
+        counts: how many maps to use, at most, for training, validation and test.
+
+    Raises:
+        InputError: for a file that is not there, or arrays that are missing, of other shapes, or contradict each other.
+    """
+    arrays = read_arrays(path)
+    unknown = arrays.keys() - {f"{part}_{name}" for part in PARTS for name in ARRAYS}
+    if unknown:
+        raise InputError(
+            f"{path} has an array {min(unknown)!r}: expected are {', '.join(f'train_{name}' for name in ARRAYS)}, and "
+            "the same with val_ and test_"
+        )
+    parts = []
+    for part, count in zip(PARTS, counts, strict=True):
+        named = {name: f"{part}_{name}" for name in ARRAYS}
+        found = {name: arrays.get(key) for name, key in named.items()}
+        cut = {name: None if array is None else array[:count] for name, array in found.items()}
+        parts.append(maps_from_arrays(cut, {name: f"{key} of {path}" for name, key in named.items()}))
+        if not len(parts[-1]):
+            raise InputError(f"{part}_images of {path} holds no map")
+        if (parts[-1].shape, parts[-1].images.shape[1:]) != (parts[0].shape, parts[0].images.shape[1:]):
+            raise InputError(f"{part}_images of {path} has maps or images of another shape than train_images")
+    train, validation, test = parts
+    return DataSet(train, validation, test, augment=lambda images: images)
 
 
 def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str]) -> Maps:
@@ -48,10 +85,10 @@ def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str
         raise InputError(f"{named['costs']} must be positive and finite")
     if "paths" not in given:
         assert costs is not None
-        answer = grid_solver((rows, cols)).solve(costs.reshape(count, -1), instances)
-        if answer.messages:
-            row = next(iter(answer.messages))
-            raise InputError(f"{named['costs']}[{row}] has no path from its start to its goal: {answer.messages[row]}")
+        answer = grid_solver((rows, cols)).solve(costs.reshape(count, rows * cols), instances)
+        if not answer.solved.all():
+            row = int(np.argmin(answer.solved))
+            raise InputError(f"{named['costs']}[{row}] has no way around the obstacles from start to goal")
         paths = answer.y.reshape(count, rows, cols)
     else:
         paths = given["paths"]
@@ -117,15 +154,15 @@ def _check_paths(named: Mapping[str, str], paths: Array, costs: Array | None, in
         raise InputError(f"{named['paths']} must be 0/1")
     solver, on_path = grid_solver((rows, cols)), paths == 1
     if costs is not None:
-        ratio = (costs * paths).sum((1, 2)) / solver.solve(costs.reshape(count, -1), instances).objective
+        ratio = (costs * paths).sum((1, 2)) / solver.solve(costs.reshape(count, rows * cols), instances).objective
         if (ratio > 1 + ROUNDING).any():
             row = int(np.nanargmax(ratio))
             raise InputError(
                 f"{named['paths']}[{row}] costs {ratio[row]:.3g} times as much as the shortest path by "
                 f"{named['costs']}: do the files belong together?"
             )
-    around = np.where(on_path, 1.0, 1.0 + rows * cols).reshape(count, -1)  # leaving the label costs more than all of it
-    wrong = solver.solve(around, instances).objective != on_path.sum((1, 2))
+    around = np.where(on_path, 1.0, 1.0 + rows * cols)  # leaving the label costs more than all of it
+    wrong = solver.solve(around.reshape(count, rows * cols), instances).objective != on_path.sum((1, 2))
     if wrong.any():
         row = int(wrong.argmax())
         start, goal = (tuple(instances[row][end].tolist()) for end in ("start", "goal"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +10,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from combdiff.solvers import GridInstances, ShortestPath
-from experiments.errors import InputError
+from experiments.harness.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,26 @@ class Maps:
             raise InputError("these maps have no true costs")
         return self.true_costs
 
+    @property
+    def has_costs(self) -> bool:
+        """Whether the true costs are known."""
+        return self.true_costs is not None
+
+    @property
+    def inputs(self) -> Float32[Tensor, "n channels height width"]:
+        """Pixels from 0 to 1."""
+        return self.images.float() / 255
+
+    @property
+    def solutions(self) -> Float32[Tensor, "n rows cols"]:
+        """The labelled paths."""
+        return self.paths
+
+    @property
+    def tile(self) -> int:
+        """Pixels of a cell, each way."""
+        return self.images.shape[-1] // self.shape[1]
+
     def pick(self, index: Int64[Tensor, " k"] | slice) -> Maps:
         """Some of the maps."""
         columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -73,22 +92,9 @@ class Maps:
         return np.zeros((len(self), 2), dtype=np.int64), np.tile(last, (len(self), 1))
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """The maps of one split, and what is known of their images.
-
-    Attributes:
-        tile: pixels of a cell, each way.
-        augment: a random change of float images (n, channels, height, width) in [0, 1] that keeps their meaning.
-    """
-
-    train: Maps
-    validation: Maps
-    test: Maps
-    tile: int
-    augment: Callable[[Tensor], Tensor]
-
-
 def grid_solver(shape: tuple[int, int]) -> ShortestPath:
-    """Paths with 8 neighbours; negative costs, which smoothing makes, count as 0."""
-    return ShortestPath.grid(*shape, negative="clamp")
+    """Paths with 8 neighbours; negative costs, which smoothing makes, count as 0.
+
+    One thread, since every training has a process.
+    """
+    return ShortestPath.grid(*shape, negative="clamp", threads=1)

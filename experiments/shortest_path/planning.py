@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from numpy import ndarray
 
-from experiments.arrays import Array, expect_shape, read_arrays
-from experiments.errors import InputError
-from experiments.shortest_path.maps import DataSet, Maps
+from experiments.harness.arrays import Array, expect_shape, read_arrays
+from experiments.harness.errors import InputError
+from experiments.harness.task import DataSet
+from experiments.shortest_path.maps import Maps
 
 MOVES = np.array([(-1, 0), (0, 1), (0, -1), (1, 0), (-1, 1), (-1, -1), (1, 1), (1, -1)])
 """(row, column) of each direction of the policy: N, E, W, S, NE, NW, SE, SW."""
@@ -30,7 +31,7 @@ FAR = 0.45
 ARRAYS = 12
 
 
-def load(path: Path, environment: str | None, split: int, counts: tuple[int, int, int]) -> DataSet:
+def load(path: Path, environment: str | None, split: int, counts: tuple[int, int, int]) -> DataSet[Maps]:
     """Read one environment and draw starts.
 
     Args:
@@ -58,7 +59,7 @@ def load(path: Path, environment: str | None, split: int, counts: tuple[int, int
         )
         for first, count in zip((0, 4, 8), counts, strict=True)
     )
-    return DataSet(train, validation, test, tile=1, augment=lambda images: images)
+    return DataSet(train, validation, test, augment=lambda images: images)
 
 
 def trace(

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.arrays import Array, read_arrays
-from experiments.errors import InputError
+from experiments.harness.arrays import Array, read_arrays
+from experiments.harness.errors import InputError
+from experiments.harness.task import DataSet
 from experiments.shortest_path.augment import noise
 from experiments.shortest_path.from_arrays import maps_from_arrays
-from experiments.shortest_path.maps import DataSet, Maps
+from experiments.shortest_path.maps import Maps
 
 NAMES = {
     "images": "maps",
@@ -33,7 +34,7 @@ NAMES = {
 """how the files call the arrays of `maps_from_arrays`"""
 
 
-def load(path: Path, size: int | None, counts: tuple[int, int, int]) -> DataSet:
+def load(path: Path, size: int | None, counts: tuple[int, int, int]) -> DataSet[Maps]:
     """Read the maps below a folder.
 
     Args:
@@ -56,8 +57,7 @@ def load(path: Path, size: int | None, counts: tuple[int, int, int]) -> DataSet:
         raise InputError(
             f"the maps in {folder} have {found} cells" + (f", not {size}×{size}" if size else ": one size!")
         )
-    tile = train.images.shape[-1] // train.shape[1]
-    return DataSet(train, validation, test, tile, augment=partial(noise, scale=0.02))
+    return DataSet(train, validation, test, augment=partial(noise, scale=0.02))
 
 
 def _read(folder: Path, split: str, count: int) -> Maps:

@@ -12,9 +12,9 @@ import matplotlib.image
 import pytest
 
 from experiments.__main__ import main
-from experiments.shortest_path.train import Training
+from experiments.harness.train import Training
 
-TINY = ["--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1", "--batch", "4"]
+TINY = ["--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1", "--batch", "4", "--workers", "1"]
 
 
 def start(*arguments: str) -> int:
@@ -106,16 +106,22 @@ def test_losses_noises_and_means_over_splits(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "mnist"], "unknown data 'mnist': choose from digits, warcraft, planning"),
-        (["--data", "warcraft"], "write digits, warcraft:PATH or planning:PATH"),
+        (["--data", "mnist"], "unknown data 'mnist': choose from digits, warcraft, planning, npz"),
+        (["--data", "warcraft"], "write digits, warcraft:PATH, planning:PATH or npz:PATH"),
         (["--data", "warcraft:/nowhere"], "/nowhere does not exist"),
         (["--data", "planning:/nowhere"], "/nowhere does not exist"),
         (["--method", "interpolation", "--loss", "fenchel-young"], "needs a smoothed layer"),
         (["--sigma", "0"], "sigma=0.0 must be a positive, finite number"),
         (["--lam", "nan"], "lam=nan must be a positive, finite number"),
-        (["--splits", "0"], "a run needs at least one method and one split"),
+        (["--splits", "0"], "a run needs at least one method, one solver and one split"),
+        (["--size", "1"], "size=1 must be at least 2"),
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
+        (["--workers", "0"], "workers=0 must be at least 1"),
+        (["--method", "imitation"], "unknown method 'imitation': choose from interpolation, perturbed, two-stage"),
+        (["--method", "nowhere.at.all:Method"], "method 'nowhere.at.all:Method': No module named 'nowhere'"),
+        (["--method", "pathlib:Path"], "pathlib has no class Path that derives from Method"),
+        (["--method", "two-stage", "--lam", "2"], "unknown setting 'lam'"),
         (["--resume", "/nowhere"], "/nowhere is no results folder"),
         (["--split", "-1"], "split=-1 must be a whole number from 0 to 4294967294"),
         (["--split", "99999999999"], "split=99999999999 must be a whole number from 0 to 4294967294"),
@@ -134,9 +140,8 @@ def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("arguments", "value", "choices"),
     [
-        (["--method", "imitation"], "imitation", "two-stage"),
+        (["--solver", "gurobi"], "gurobi", "glop"),
         (["--loss", "cosine"], "cosine", "hamming"),
-        (["--size", "13"], "13", "30"),
         (["--terrain", "flat"], "flat", "smooth"),
         (["--preset", "tiny"], "tiny", "demo"),
     ],
@@ -189,14 +194,14 @@ def test_bad_settings_of_a_resumed_run_are_refused(tmp_path: Path, capsys: pytes
     file = tmp_path / "config.json"
     for text, message in [
         ("[]", "holds a list, but an object is expected"),
-        ('{"sigma": "big"}', "sigma='big' must be of type float"),
+        ('{"perturbed.sigma": "big"}', "sigma='big' must be of type float"),
         ('{"splits": [0.5]}', "splits=(0.5,) must be a list of int"),
         ('{"splits": 3}', "splits=3 must be a list of int"),
         ('{"size": "12"}', "size='12' must be of type int or null"),
         ('{"terrain": "flat"}', "unknown terrain 'flat': choose from smooth, independent"),
         ('{"colour": "red"}', "unknown setting 'colour'"),
     ]:
-        file.write_text(text)
+        file.write_text(text.replace("{", '{"task": "shortest-path", '))
         assert start("--resume", str(tmp_path)) == 2
         assert message in capsys.readouterr().err
 
@@ -204,7 +209,7 @@ def test_bad_settings_of_a_resumed_run_are_refused(tmp_path: Path, capsys: pytes
 def test_resume_with_another_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     assert start("--method", "two-stage", *TINY, "--out", str(folder)) == 0
-    assert start("--resume", str(folder), "--method", "two-stage") == 0
+    assert start("--resume", str(folder), "--method", "two-stage", "--workers", "1") == 0
     assert start("--resume", str(folder), "--epochs", "9") == 2
     assert "epochs is 1 there and 9 here" in capsys.readouterr().err
     assert start("--method", "two-stage", *TINY, "--out", str(folder)) == 2

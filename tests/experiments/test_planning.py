@@ -11,17 +11,18 @@ import pytest
 import torch
 
 from combdiff.metrics import optimal_rate
-from experiments.errors import InputError
+from experiments.harness.errors import InputError
+from experiments.harness.task import DataSet
 from experiments.shortest_path import planning as source
 from experiments.shortest_path.baselines import constant_costs, straight_line
 from experiments.shortest_path.evaluate import score, solve
-from experiments.shortest_path.maps import DataSet
+from experiments.shortest_path.maps import Maps
 
 COUNTS = (24, 9, 9)
 ENVIRONMENTS = ("alternating_gaps", "bugtrap_forest", "forest", "gaps_and_forest", "mazes")
 
 
-def check_laws(data: DataSet) -> None:
+def check_laws(data: DataSet[Maps]) -> None:
     for maps in (data.train, data.validation, data.test):
         assert maps.blocked is not None
         assert maps.start is not None

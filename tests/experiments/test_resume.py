@@ -15,16 +15,15 @@ import torch
 from rich.console import Console
 
 from experiments.__main__ import main
-from experiments.errors import InputError
-from experiments.run_folder import RunFolder
-from experiments.shortest_path.config import METHODS, Config
-from experiments.shortest_path.experiment import run
-from experiments.shortest_path.train import Training
+from experiments.harness.errors import InputError
+from experiments.harness.experiment import run_experiment
+from experiments.harness.run import Run
+from experiments.harness.run_folder import RunFolder
+from experiments.harness.train import Training
 
-CONFIG = Config(
-    methods=METHODS, size=4, maps=24, validation_maps=10, test_maps=10, epochs=4, batch=8, splits=(0, 1), seed=5
-)
-TIMES = ("seconds", "solver_share")
+SMALL = {"size": 4, "maps": 8, "validation_maps": 10, "test_maps": 10}
+CONFIG = {**SMALL, "maps": 24, "epochs": 4, "splits": [0, 1], "seed": 5}
+TIMES = ("seconds", "solver_share", "solve_ms")
 
 
 def numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -37,26 +36,32 @@ def metrics(folder: RunFolder) -> list[dict[str, Any]]:
         return list(csv.DictReader(stream))
 
 
-def weights(folder: RunFolder, config: Config) -> list[torch.Tensor]:
+def weights(folder: RunFolder) -> list[torch.Tensor]:
     found = []
-    for split in config.splits:
-        for name in config.methods:
-            state = folder.load_checkpoint(f"split{split}-{name}", config.as_json())
+    run = Run("shortest-path", folder.config())
+    for split in run.settings.splits:
+        for job in run.jobs(split):
+            state = folder.load_checkpoint(job.checkpoint(), run.as_json())
             assert state is not None
             found += [*state["network"].values(), *state["best"]["weights"].values()]
     return found
 
 
-def quiet() -> Console:
-    return Console(file=open(os.devnull, "w"))
+def begin(path: Path, **config: Any) -> RunFolder:
+    return RunFolder.create(path, Run("shortest-path", config).as_json())
+
+
+def go_on(folder: RunFolder, workers: int = 1) -> list[dict[str, Any]]:
+    with open(os.devnull, "w") as nowhere:
+        return run_experiment(Run("shortest-path", folder.config()), folder, Console(file=nowhere), workers)
 
 
 def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = RunFolder.create(tmp_path / "whole", CONFIG.as_json())
-    rows = run(CONFIG, whole, quiet())
+    whole = begin(tmp_path / "whole", **CONFIG)
+    rows = go_on(whole)
     assert len(metrics(whole)) == 2 * 3 * 4
 
-    broken = RunFolder.create(tmp_path / "broken", CONFIG.as_json())
+    broken = begin(tmp_path / "broken", **CONFIG)
     epochs, run_epoch = 0, Training.run_epoch
 
     def until_killed(self: Training, *arguments: Any) -> None:
@@ -70,7 +75,7 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.
     kills = 0
     while True:
         try:
-            resumed = run(CONFIG, broken, quiet())
+            resumed = go_on(broken)
             break
         except KeyboardInterrupt:
             kills += 1
@@ -78,23 +83,37 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.
     assert kills == 5
     assert numbers(metrics(broken)) == numbers(metrics(whole))
     assert numbers(resumed) == numbers(rows)
-    for a, b in zip(weights(whole, CONFIG), weights(broken, CONFIG), strict=True):
+    for a, b in zip(weights(whole), weights(broken), strict=True):
         assert torch.equal(a, b)
 
 
+def test_side_by_side_is_one_after_the_other(tmp_path: Path) -> None:
+    folders = [begin(tmp_path / str(workers), **SMALL, epochs=2) for workers in (1, 2)]
+    one, two = (go_on(folder, workers) for workers, folder in zip((1, 2), folders, strict=True))
+    assert numbers(one) == numbers(two)
+    assert numbers(metrics(folders[0])) == numbers(metrics(folders[1]))
+    for a, b in zip(*map(weights, folders), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_method_changes_no_numbers_of_another(tmp_path: Path) -> None:
+    names = ["two-stage", "interpolation", "perturbed"]
+    rows = [go_on(begin(tmp_path / str(k), **SMALL, epochs=1, methods=names[k:])) for k in range(3)]
+    last = [next(row for row in found if row["method"] == "perturbed") for found in rows]
+    assert numbers(last[:1]) == numbers(last[1:2]) == numbers(last[2:])
+
+
 def test_seeds_matter(tmp_path: Path) -> None:
-    one = Config(methods=("perturbed",), size=4, maps=16, validation_maps=10, test_maps=10, epochs=1)
-    other = Config.from_json({**one.as_json(), "seed": 1})
-    folders = [RunFolder.create(tmp_path / str(config.seed), config.as_json()) for config in (one, other)]
-    for config, folder in zip((one, other), folders, strict=True):
-        run(config, folder, quiet())
+    folders = [begin(tmp_path / str(seed), **SMALL, methods=["perturbed"], epochs=1, seed=seed) for seed in (0, 1)]
+    for folder in folders:
+        go_on(folder)
     assert metrics(folders[0])[0]["loss"] != metrics(folders[1])[0]["loss"]
 
 
 KILLED = """
 import os, signal, sys
 from experiments.__main__ import main
-from experiments.run_folder import RunFolder
+from experiments.harness.run_folder import RunFolder
 
 save, count = RunFolder.save_checkpoint, 0
 
@@ -108,8 +127,8 @@ def save_and_die(self, *arguments):
 RunFolder.save_checkpoint = save_and_die
 main(sys.argv[1:])
 """
-SMALL = [
-    *("--method", "interpolation", "--maps", "16", "--validation-maps", "10", "--test-maps", "10"),
+ARGUMENTS = [
+    *("--workers", "1", "--method", "interpolation", "--maps", "16", "--validation-maps", "10", "--test-maps", "10"),
     *("--epochs", "4"),
 ]
 
@@ -117,34 +136,43 @@ SMALL = [
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_process_loses_one_epoch(tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    arguments = ["shortest-path", *SMALL, "--out", str(folder)]
+    arguments = ["shortest-path", *ARGUMENTS, "--out", str(folder)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    state = RunFolder(folder).load_checkpoint("split0-interpolation", RunFolder(folder).config())
+    config = RunFolder(folder).config()
+    assert config.pop("task") == "shortest-path"
+    state = RunFolder(folder).load_checkpoint("split0-interpolation", config)
     assert state is not None
     assert state["epoch"] == 2
     assert len(metrics(RunFolder(folder))) == 2
     (folder / "metrics.csv").write_bytes(b"split,\x00\xff")  # nothing depends on it: the checkpoints hold its rows
-    assert main(["shortest-path", "--resume", str(folder)]) == 0
+    assert main(["shortest-path", "--resume", str(folder), "--workers", "2"]) == 0
     assert [row["epoch"] for row in metrics(RunFolder(folder))] == ["1", "2", "3", "4"]
 
 
 @pytest.mark.parametrize("key", ["epoch", "best", "history", "network", "optimizer", "scheduler", "generator"])
 def test_bad_checkpoint_is_refused(key: str, tmp_path: Path) -> None:
-    one = Config(methods=("two-stage",), size=4, maps=8, validation_maps=10, test_maps=10, epochs=2)
-    folder = RunFolder.create(tmp_path / "run", one.as_json())
-    run(one, folder, quiet())
-    state = folder.load_checkpoint("split0-two-stage", one.as_json())
+    folder = begin(tmp_path / "run", **SMALL, methods=["two-stage"], epochs=2)
+    go_on(folder)
+    config = folder.config()
+    state = folder.load_checkpoint("split0-two-stage", config)
     assert state is not None
     for spoilt in ({name: value for name, value in state.items() if name != key}, {**state, key: {"spoilt": 1}}):
-        folder.save_checkpoint("split0-two-stage", one.as_json(), spoilt)
+        folder.save_checkpoint("split0-two-stage", config, spoilt)
         with pytest.raises(InputError, match=r"split0-two-stage\.pt is not a checkpoint that can be read"):
-            run(one, folder, quiet())
+            go_on(folder)
+
+
+def test_bad_checkpoint_is_refused_by_a_process_of_its_own(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run", **SMALL, methods=["two-stage", "perturbed"], epochs=1)
+    (folder.path / "checkpoints" / "split0-two-stage.pt").write_bytes(b"spoilt")
+    with pytest.raises(InputError, match=r"split0-two-stage\.pt is not a checkpoint that can be read"):
+        go_on(folder, workers=2)
 
 
 def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    one = Config(methods=("interpolation",), size=4, maps=8, validation_maps=10, test_maps=10, epochs=1)
-    folder = RunFolder.create(tmp_path / "run", one.as_json())
-    run(one, folder, quiet())
-    with pytest.raises(InputError, match=r"lam is 20\.0 there and 5\.0 here"):
-        run(Config.from_json({**one.as_json(), "lam": 5.0}), folder, quiet())
+    folder = begin(tmp_path / "run", **SMALL, methods=["interpolation"], epochs=1)
+    go_on(folder)
+    folder.write_json("config.json", {**folder.config(), "interpolation.lam": 5.0})
+    with pytest.raises(InputError, match=r"interpolation\.lam is 20\.0 there and 5\.0 here"):
+        go_on(folder)

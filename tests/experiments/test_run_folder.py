@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.errors import InputError
-from experiments.run_folder import RunFolder
+from experiments.harness.errors import InputError
+from experiments.harness.run_folder import RunFolder
 
 CONFIG = {"sigma": 0.3, "methods": ["perturbed"]}
 

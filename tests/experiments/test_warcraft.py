@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.errors import InputError
+from experiments.harness.errors import InputError
 from experiments.shortest_path import warcraft as source
 from experiments.shortest_path.evaluate import score, solve
 
@@ -21,7 +21,7 @@ def test_reads_what_is_there(warcraft: Path) -> None:
     assert [len(maps) for maps in (data.train, data.validation, data.test)] == [12, 6, 6]
     assert data.train.shape == (4, 4)
     assert data.train.images.shape == (12, 3, 32, 32)
-    assert data.tile == 8
+    assert data.train.tile == 8
     assert score(solve(data.test.costs, data.test), data.test).optimal == 1.0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from experiments.errors import InputError
+from experiments.harness.errors import InputError
 
 Array = Shaped[np.ndarray, "..."]
 

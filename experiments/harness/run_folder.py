@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from experiments.errors import InputError
+from experiments.harness.errors import InputError
 
 
 class RunFolder:
@@ -173,7 +173,7 @@ def refuse_difference(source: str, saved: Mapping[str, Any], wanted: Mapping[str
 
     >>> refuse_difference("a.pt", {"sigma": 0.3}, {"sigma": 0.5})
     Traceback (most recent call last):
-    experiments.errors.InputError: a.pt belongs to another configuration: sigma is 0.3 there and 0.5 here
+    experiments.harness.errors.InputError: a.pt belongs to another configuration: sigma is 0.3 there and 0.5 here
     """
     for field in [*wanted, *saved]:
         there, here = saved.get(field, "missing"), wanted.get(field, "missing")

@@ -10,18 +10,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from experiments.run_folder import RunFolder
+from experiments.harness.run_folder import RunFolder
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: the key in a row, its heading, and how a number is written (`{:.1%}`)."""
+    """One column: the key in a row, its heading, how a number is written (`{:.1%}`), and what is not worth a column."""
 
     key: str
     heading: str
     form: str = "{}"
+    plain: Any = None
 
     def show(self, row: Row) -> str:
         """The cell of a row, with the spread over splits where the row is a mean.
@@ -30,25 +31,33 @@ class Column:
         '1.004 ± 0.001'
         """
         value = row.get(self.key)
-        if value is None or (isinstance(value, float) and math.isnan(value)):
+        if _is_missing(value):
             return "–"
         spread = row.get(f"{self.key}_std")
         return self.form.format(value) + ("" if spread is None else f" ± {self.form.format(spread)}")
 
+    def tells(self, rows: Sequence[Row]) -> bool:
+        """Whether any row has a value that is not plain."""
+        return not all(_is_missing(row.get(self.key)) or row[self.key] == self.plain for row in rows)
 
-def mean_rows(rows: Sequence[Row], label: str, over: str) -> list[Row]:
-    """For each value of `label`, the mean of the numbers over the values of `over`, and their standard deviation.
 
-    >>> mean_rows([{"method": "a", "split": 0, "x": 1.0}, {"method": "a", "split": 1, "x": 3.0}], "method", "split")
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def mean_rows(rows: Sequence[Row], labels: Sequence[str], over: str) -> list[Row]:
+    """For equal values of the labels, the mean of the numbers over the values of `over`, and their standard deviation.
+
+    >>> mean_rows([{"method": "a", "split": 0, "x": 1.0}, {"method": "a", "split": 1, "x": 3.0}], ["method"], "split")
     [{'method': 'a', 'split': 'mean', 'x': 2.0, 'x_std': 1.4142135623730951}]
     """
     means = []
-    for name in dict.fromkeys(row[label] for row in rows):
-        group = [row for row in rows if row[label] == name]
-        mean: Row = {label: name, over: "mean"}
+    for names in dict.fromkeys(tuple(row[label] for label in labels) for row in rows):
+        group = [row for row in rows if tuple(row[label] for label in labels) == names]
+        mean: Row = {**dict(zip(labels, names, strict=True)), over: "mean"}
         for key in group[0]:
             values = [row[key] for row in group]
-            if key in (label, over) or not all(isinstance(value, int | float) for value in values):
+            if key in mean or not all(isinstance(value, int | float) for value in values):
                 continue
             centre = math.fsum(values) / len(values)
             mean[key] = centre
@@ -72,9 +81,6 @@ def print_table(console: Console, title: str, columns: Sequence[Column], groups:
 
 def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
     """Write `summary.json` and `summary.csv`; a NaN is null, and empty."""
-    plain = [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
-        for row in rows
-    ]
+    plain = [{key: None if _is_missing(value) else value for key, value in row.items()} for row in rows]
     folder.write_json("summary.json", plain)
     folder.write_csv("summary.csv", plain)

@@ -1,0 +1,64 @@
+"""Tasks and methods by name: a file in its folder is found by the file's name, and anybody's class by its path."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+import experiments
+import experiments.methods
+from experiments.harness.errors import InputError
+from experiments.harness.method import Method
+from experiments.harness.options import check_known
+from experiments.harness.task import Task
+
+
+def method_names() -> list[str]:
+    """The methods in `experiments/methods`."""
+    return [found.name.replace("_", "-") for found in pkgutil.iter_modules(experiments.methods.__path__)]
+
+
+def task_names() -> list[str]:
+    """The packages of `experiments` that have a module `task`."""
+    packages = [found.name for found in pkgutil.iter_modules(experiments.__path__) if found.ispkg]
+    found = [name for name in packages if importlib.util.find_spec(f"experiments.{name}.task")]
+    return [name.replace("_", "-") for name in found if name != "harness"]
+
+
+def find_method(name: str) -> type[Method]:
+    """The method of a name, or the class `package.module:Class`.
+
+    Raises:
+        InputError: when there is none.
+    """
+    return _find(name, Method, method_names(), "experiments.methods.{}", "method")
+
+
+def find_task(name: str) -> type[Task[Any]]:
+    """The task of a name, or the class `package.module:Class`.
+
+    Raises:
+        InputError: when there is none.
+    """
+    return _find(name, Task, task_names(), "experiments.{}.task", "task")
+
+
+def _find(name: str, base: Any, known: list[str], module: str, what: str) -> Any:
+    path, _, wanted = name.partition(":")
+    if not wanted:
+        check_known(what, name, known)
+        path = module.format(name.replace("-", "_"))
+    try:
+        content = vars(importlib.import_module(path))
+    except ModuleNotFoundError as error:
+        raise InputError(f"{what} {name!r}: {error}; from the checkout: pip install -e '.[dev]'") from error
+    found = [content.get(wanted)] if wanted else [kind for kind in content.values() if _is_own(kind, base, path)]
+    if len(found) != 1 or not (isinstance(found[0], type) and issubclass(found[0], base)):
+        raise InputError(f"{what} {name!r}: {path} has no class {wanted} that derives from {base.__name__}")
+    return found[0]
+
+
+def _is_own(kind: Any, base: type, module: str) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, base) and kind.__module__ == module

@@ -1,0 +1,128 @@
+"""What a run is told: a task, methods, solvers, splits and training, kept in `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.harness.errors import InputError
+from experiments.harness.method import Method
+from experiments.harness.options import SEEDS, Options, check_known, option
+from experiments.harness.registry import find_method, find_task
+from experiments.harness.task import DataSet, Task
+
+
+@dataclass
+class Settings(Options):
+    """The settings of every run; the same settings give the same numbers."""
+
+    methods: tuple[str, ...] = option((), "what is trained, in this order")
+    solvers: tuple[str, ...] = option((), "by which back ends")
+    splits: tuple[int, ...] = option((0,), "seeds of the data")
+    seed: int = option(0, "of network and training")
+    epochs: int = option(5, "passes over the training examples", least=1)
+    batch: int = option(8, "examples a step", least=1)
+    learning_rate: float = option(5e-3, "peak of the one-cycle schedule", positive=True)
+    weight_decay: float = option(1e-4, "of AdamW")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.methods and self.solvers and self.splits):
+            raise InputError("a run needs at least one method, one solver and one split")
+        for name, seed in [("seed", self.seed), *(("split", split) for split in self.splits)]:
+            if not 0 <= seed < SEEDS:
+                raise InputError(f"{name}={seed} must be a whole number from 0 to {SEEDS - 1}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a run; `solver` is empty where the method does not solve."""
+
+    split: int
+    method: str
+    solver: str
+
+    def title(self) -> str:
+        """What the training is called on the terminal."""
+        return f"split {self.split} · {self.method}" + (f" · {self.solver}" if self.solver else "")
+
+    def checkpoint(self) -> str:
+        """The name of its checkpoint."""
+        return f"split{self.split}-{self.method.replace(':', '-')}" + (f"-{self.solver}" if self.solver else "")
+
+    def columns(self) -> dict[str, Any]:
+        """What tells its rows from others in tables."""
+        return {"split": self.split, "method": self.method, "solver": self.solver or None}
+
+
+class Run:
+    """A task with its options, the methods with theirs, and the settings of the training.
+
+    Args:
+        task_name: of the task.
+        config: any of the options of `Settings` and of the task by their names, and those of a method by
+            `method.option` (for all methods that have it: by `option` alone).
+
+    Raises:
+        InputError: for a name that does not exist, or a value that makes no sense.
+    """
+
+    def __init__(self, task_name: str, config: Mapping[str, Any]) -> None:
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+        kind = find_task(task_name)
+        chosen = dict.fromkeys(values.get("methods", kind.methods))
+        kinds = {name: find_method(name) for name in chosen}
+        values.setdefault("methods", tuple(chosen))
+        values.setdefault("solvers", kind.backends[:1])
+        self.task_name = task_name
+        used: set[str] = set()
+
+        def make(options: type[Options], prefix: str = "") -> Any:
+            given = {}
+            for name in options.options():
+                for key in (name, f"{prefix}.{name}"):
+                    if key in values:
+                        given[name] = values[key]
+                        used.add(key)
+            return options(**given)
+
+        self.settings: Settings = make(Settings)
+        self.task: Task[Any] = make(kind)
+        self.methods: dict[str, Method] = {name: make(method, name) for name, method in kinds.items()}
+        for solver in self.settings.solvers:
+            check_known("solver", solver, kind.backends)
+        unused = [key for key in values if key not in used]
+        if unused:
+            raise InputError(f"unknown setting {unused[0]!r}: {', '.join(self.as_json())} are those of this run")
+        self._loaded: tuple[int, DataSet[Any]] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        flat = {**self.settings.as_json(), **self.task.as_json()}
+        for name, method in self.methods.items():
+            flat |= {f"{name}.{key}": value for key, value in method.as_json().items()}
+        return flat
+
+    def changed(self, settings: Mapping[str, Any]) -> Run:
+        """This run with some settings changed; an option of several methods changes for all."""
+        kept = {key: value for key, value in self.as_json().items() if key.rpartition(".")[2] not in settings}
+        return Run(self.task_name, {**kept, **settings})
+
+    def load(self, split: int) -> DataSet[Any]:
+        """The examples of a split; those that were loaded last are kept."""
+        if self._loaded is None or self._loaded[0] != split:
+            self._loaded = split, self.task.load(split)
+        return self._loaded[1]
+
+    def jobs(self, split: int) -> list[Job]:
+        """The trainings on one split that its data allow."""
+        costs = self.load(split).train.has_costs
+        solvers = self.settings.solvers
+        default = solvers == self.task.backends[:1]
+        return [
+            Job(split, name, "" if default or not method.uses_solver else solver)
+            for name, method in self.methods.items()
+            if costs or not method.needs_costs
+            for solver in (solvers if method.uses_solver else solvers[:1])
+        ]

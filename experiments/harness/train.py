@@ -1,0 +1,145 @@
+"""One training: a method on a split by a solver, so that it can be broken off and gone on with after any epoch."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.harness.errors import InputError
+from experiments.harness.run import Job, Run
+from experiments.harness.task import DataSet
+
+EVALUATE_AT_ONCE = 100  # examples
+
+
+class Training:
+    """A network in training: all that a checkpoint has to keep is in `state()`.
+
+    It draws from torch's global generator, seeded here by the run's seed and the names of task, method and split, so
+    that each method's numbers are the same whichever others there are; every solver gets the same network and noise.
+
+    Args:
+        run: the settings.
+        job: which method, split and solver.
+        data: the examples of that split.
+
+    Raises:
+        InputError: for options that exclude each other.
+    """
+
+    def __init__(self, run: Run, job: Job, data: DataSet[Any]) -> None:
+        torch.manual_seed(stable_seed(run.task_name, job.method, job.split, run.settings.seed))
+        self.task, self.data, self.settings = run.task, data, run.settings
+        self.steps = math.ceil(len(data.train) / self.settings.batch)  # in an epoch
+        self.total = self.settings.epochs * self.steps
+        self.method = copy.copy(run.methods[job.method])
+        try:
+            self.method.setup(run.task.solver(job.solver or run.task.backends[0], data.train), data.train)
+        except InputError:
+            raise
+        except (ValueError, ImportError) as error:
+            raise InputError(str(error)) from error
+        self.network = run.task.network(data.train)
+        rate = self.settings.learning_rate
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=self.settings.weight_decay)
+        total = max(3, self.total)  # OneCycleLR divides by zero where either phase has no step
+        self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, rate, total_steps=total, pct_start=max(0.1, 2 / total)
+        )
+        self.epoch = 0
+        self.clocks = {"seconds": 0.0, "solver_seconds": 0.0, "solves": 0.0}
+        self.best: dict[str, Any] = {"score": -math.inf, "epoch": 0, "weights": {}}
+        self.history: list[dict[str, float]] = []  # the figures of each epoch
+
+    def run_epoch(self, on_step: Callable[[str], None] = lambda figures: None) -> None:
+        """Train on all examples once, validate, and add the figures of the epoch to the history.
+
+        Args:
+            on_step: told after each step the figures of the moment.
+        """
+        self.network.train()
+        train, total = self.data.train, 0.0
+        before, began = self._solver_clocks(), time.perf_counter()
+        for number, index in enumerate(torch.split(torch.randperm(len(train)), self.settings.batch), 1):
+            batch = train.pick(index)
+            loss = self.method.objective(self.network(self.data.augment(batch.inputs)), batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss / len(batch))
+            self.optimizer.step()
+            self.scheduler.step()
+            total += loss.item() / len(batch)
+            share = (self._solver_clocks()[0] - before[0]) / (time.perf_counter() - began)
+            on_step(f"loss {total / number:.3g} · solver {share:.1%}")
+        passed = [time.perf_counter() - began, *(b - a for a, b in zip(before, self._solver_clocks(), strict=True))]
+        for name, more in zip(self.clocks, passed, strict=True):
+            self.clocks[name] += more
+        self.epoch += 1
+        found = self.evaluate(self.data.validation)
+        if found[self.task.target] >= self.best["score"]:
+            weights = copy.deepcopy(self.network.state_dict())
+            self.best = {"score": found[self.task.target], "epoch": self.epoch, "weights": weights}
+        validation = {f"validation_{name}": value for name, value in found.items()}
+        times = {"seconds": passed[0], "solver_share": passed[1] / passed[0]}
+        self.history.append({"epoch": self.epoch, "loss": total / self.steps, **validation, **times})
+
+    def predict(self, examples: Any) -> Tensor:
+        """The costs that the network, as it is, learned to see in inputs."""
+        self.network.eval()
+        parts = [slice(i, i + EVALUATE_AT_ONCE) for i in range(0, len(examples), EVALUATE_AT_ONCE)]
+        with torch.no_grad():
+            return torch.cat([self.method.costs(self.network(examples.pick(part).inputs)) for part in parts])
+
+    def evaluate(self, examples: Any) -> dict[str, float]:
+        """How good the network is, as it is."""
+        costs = self.predict(examples)
+        return self.task.score(self.task.solve(costs, examples), examples, costs)
+
+    def use_best(self) -> None:
+        """Take the weights of the epoch that was best on the validation examples."""
+        self.network.load_state_dict(self.best["weights"])
+
+    def state(self) -> dict[str, Any]:
+        """All that the following epochs depend on."""
+        return {
+            "epoch": self.epoch,
+            "clocks": self.clocks,
+            "best": self.best,
+            "history": self.history,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "generator": torch.get_rng_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.epoch, self.best = int(state["epoch"]), dict(state["best"])
+        self.history = [dict(row) for row in state["history"]]
+        self.clocks = {name: float(state["clocks"][name]) for name in self.clocks}
+        self.use_best()  # a state without them is refused here, before the rest of the training is paid for
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scheduler"].keys() != self.scheduler.state_dict().keys():  # torch takes whatever it is given
+            raise KeyError("scheduler")
+        self.scheduler.load_state_dict(state["scheduler"])
+        torch.set_rng_state(state["generator"])
+
+    def _solver_clocks(self) -> tuple[float, int]:
+        stats = None if self.method.layer is None else self.method.layer.stats
+        return (0.0, 0) if stats is None else (stats.seconds, stats.solves)
+
+
+def stable_seed(*parts: object) -> int:
+    """A seed that depends on the names alone, the same in every process and on every machine.
+
+    >>> stable_seed("shortest-path", "perturbed", 0, 0)
+    13334636997774782
+    """
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:7])
