@@ -171,7 +171,7 @@ class MathOptModel:
         gap: Float64[ndarray, " b"],
         exponents: Int[ndarray, " b"],
     ) -> Iterator[tuple[int, str]]:
-        """The rows whose "optimal" is worth less for these costs, and why; sizes are |costs · terms|, scaled as gap is."""
+        """The rows whose "optimal" is worth less for these costs, and why; sizes: |costs · terms|, scaled like gap."""
         if not BACKENDS[self.backend].exact:
             yield from ((row, FIRST_ORDER) for row in optimal.tolist())
             return
