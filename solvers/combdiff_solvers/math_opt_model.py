@@ -96,6 +96,9 @@ class MathOptModel(Described):
     ) -> None:
         model = model_pb2.ModelProto()
         model.ParseFromString(proto if isinstance(proto, bytes) else proto.SerializeToString())
+        for field in ("quadratic_constraints", "sos1_constraints", "sos2_constraints", "indicator_constraints"):
+            for constraint in getattr(model, field).values():
+                constraint.ClearField("name")  # back ends refuse a name that comes twice
         self._columns = Columns(model)
         if not len(self._columns.ids):
             raise ValueError("the model is empty: it has no variables")
@@ -154,7 +157,9 @@ class MathOptModel(Described):
         x += 0.0  # no -0.0
         y = np.ascontiguousarray(x[:, self._priced])
         sizes = np.abs(costs) * np.abs(self._columns.terms(x))
-        for row, reason in self._downgrade_reasons(np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap):
+        for row, reason in self._downgrade_reasons(
+            np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents
+        ):
             status[row], messages[row] = Status.FEASIBLE, reason
         return Solutions(y, np.einsum("bn,bn->b", theta, y) + self._columns.h(x), status, messages)
 
@@ -164,8 +169,9 @@ class MathOptModel(Described):
         costs: Float64[ndarray, "b t"],
         sizes: Float64[ndarray, "b t"],
         gap: Float64[ndarray, " b"],
+        exponents: Int[ndarray, " b"],
     ) -> Iterator[tuple[int, str]]:
-        """The rows whose "optimal" is worth less for these costs, and why; sizes are |costs · terms|."""
+        """The rows whose "optimal" is worth less for these costs, and why; sizes: |costs · terms|, scaled like gap."""
         if not BACKENDS[self.backend].exact:
             yield from ((row, FIRST_ORDER) for row in optimal.tolist())
             return
@@ -181,8 +187,8 @@ class MathOptModel(Described):
                     "ones; scale them down, or use CP-SAT, which is exact about integers",
                 )
         for row in optimal[(gap > PROVEN * np.maximum(total, largest))[optimal]].tolist():
-            share = gap[row] / max(total[row], largest[row])
-            yield row, f"stopped at a gap of {share:.2g} of the objective, as it was allowed to"
+            gain = np.ldexp(gap[row], -exponents[row])
+            yield row, f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None

@@ -118,6 +118,18 @@ def test_a_relative_gap_is_one_of_the_objective_with_its_offset(backend: str) ->
         assert found.objective[0] == pytest.approx(1e-4, rel=0.25)
 
 
+def test_limits_of_the_objective_are_in_its_units() -> None:
+    mathopt = pytest.importorskip("ortools.math_opt.python.mathopt")
+    model = mathopt.Model()
+    x = [model.add_binary_variable() for _ in range(3)]
+    model.add_linear_constraint(mathopt.fast_sum(x) <= 2)
+    model.maximize(mathopt.LinearSum([5.0]))
+    theta = np.array([[1e-6, 2e-6, 3e-6]])  # at most 5 + 5e-6
+    for cutoff, status in ((5 + 4e-6, Status.OPTIMAL), (5 + 6e-6, Status.LIMIT)):
+        parameters = mathopt.SolveParameters(cutoff_limit=cutoff)
+        assert wrap(model, x, backend="scip", parameters=parameters).solve(theta).status[0] == status
+
+
 @pytest.mark.parametrize("backend", ["glop", "scip", "cp_sat"])
 def test_warm_start_depends_on_nothing_that_was_solved_before(backend: str) -> None:
     rng = np.random.default_rng(6)

@@ -178,3 +178,22 @@ def test_bounds_that_no_number_is_between_are_infeasible(low: float, high: float
         found = linear_solver(model, [0, 1], (2,)).solve(np.ones((2, 2)))
         assert found.status.tolist() == [Status.INFEASIBLE] * 2
         assert found.messages[0].startswith(f"{kind} 0 ")
+
+
+def test_names_that_come_twice_do_no_harm() -> None:
+    model = mathopt.Model()
+    x, b = model.add_variable(lb=0, ub=3), model.add_binary_variable()
+    for side in (4, 9):
+        model.add_quadratic_constraint(x * x <= side, name="disc")
+        model.add_indicator_constraint(indicator=b, implied_constraint=x <= side, name="if b")
+    found = wrap(model, [x, b], sense="max").solve(np.array([[1.0, 1.0]]))
+    assert found.objective[0] == pytest.approx(3, abs=1e-5)
+
+
+def test_a_square_of_free_variables_has_its_optimum() -> None:
+    model = mathopt.Model()
+    x, z = model.add_variable(lb=0), model.add_variable()
+    model.minimize(z * z - 4 * z)
+    found = wrap(model, [x]).solve(np.array([[1.0], [-1.0]]))
+    assert found.status.tolist() == [Status.OPTIMAL, Status.UNBOUNDED]
+    assert found.objective[0] == pytest.approx(-4, abs=1e-6)
