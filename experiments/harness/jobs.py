@@ -61,8 +61,8 @@ def run_jobs(
         hear: told the job, and what `Send` is told.
 
     Raises:
-        InputError: that a training raised.
-        RuntimeError: for a training that ended otherwise; the others are stopped.
+        InputError: that a training raised, or for a process that was killed; the others are stopped.
+        RuntimeError: for any other error, with its traceback; likewise.
     """
     if workers == 1:
         for job in jobs:
@@ -75,7 +75,7 @@ def run_jobs(
             while waiting and len(running) < workers:
                 job, (ours, theirs) = waiting.pop(0), context.Pipe(duplex=False)
                 arguments = (theirs, run.task_name, run.as_json(), job, folder.path, torch.get_num_threads())
-                process: BaseProcess = context.Process(target=_work, args=arguments, daemon=True)
+                process: BaseProcess = context.Process(target=_work, args=arguments)
                 process.start()
                 theirs.close()
                 running[ours] = job, process
@@ -88,7 +88,10 @@ def run_jobs(
                     process.join()
                     del running[connection]
                     if process.exitcode:
-                        raise RuntimeError(f"{job.title()} ended with exit code {process.exitcode}") from None
+                        raise InputError(
+                            f"the process of {job.title()} ended with exit code {process.exitcode} (out of memory?): "
+                            f"go on by --resume {folder.path}, with fewer --workers"
+                        ) from None
                     continue
                 if kind == "error":
                     raise value

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,31 @@ def test_killed_process_loses_one_epoch(tmp_path: Path) -> None:
     (folder / "metrics.csv").write_bytes(b"split,\x00\xff")  # nothing depends on it: the checkpoints hold its rows
     assert main(["shortest-path", "--resume", str(folder), "--workers", "2"]) == 0
     assert [row["epoch"] for row in metrics(RunFolder(folder))] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("end", ["interrupt", "kill one"])
+def test_processes_end_with_their_run(end: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ["shortest-path", "--size", "4", "--maps", "400", "--test-maps", "10", "--validation-maps", "10"]
+    more = ["--method", "interpolation", "perturbed", "--workers", "2", "--epochs", "400", "--out", str(folder)]
+    command = [sys.executable, "-m", "experiments", *arguments, *more]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while len(list(folder.glob("checkpoints/*.pt"))) < 2 and process.poll() is None:
+            time.sleep(0.1)
+        children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+        assert len(workers) == 2
+        if end == "kill one":
+            os.kill(workers[0], signal.SIGKILL)
+        else:
+            process.send_signal(signal.SIGINT)
+        out, error = process.communicate()
+    assert process.returncode == (130 if end == "interrupt" else 2), error
+    assert (f"--resume {folder}" in out) == (end == "interrupt")
+    assert ("ended with exit code -9" in error) == (end == "kill one")
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        time.sleep(0.1)  # the test ends by its time limit if they do not
 
 
 @pytest.mark.parametrize("key", ["epoch", "best", "history", "network", "optimizer", "scheduler", "generator"])
