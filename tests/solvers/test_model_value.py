@@ -11,20 +11,13 @@ from combdiff.solvers import MixedInteger, Status, wrap
 
 mathopt = pytest.importorskip("ortools.math_opt.python.mathopt")
 
-from combdiff_solvers.cp_sat import CpSatModel  # noqa: E402
 from combdiff_solvers.protocol import value  # noqa: E402
 
 RNG = np.random.default_rng(0)
 SERVICE = RNG.integers(1, 20, size=(6, 4))  # of 6 customers by 4 facilities
 OPEN = np.array(list(product([0.0, 1.0], repeat=4)))
 BEST = np.array([np.nan, *(SERVICE[:, y > 0].min(axis=1).sum() for y in OPEN[1:])])  # h of each choice of facilities
-BACKENDS = [
-    "scip",
-    "highs",
-    pytest.param(
-        "cp_sat", marks=pytest.mark.skipif(not hasattr(CpSatModel, "value"), reason="CpSatModel has no value")
-    ),
-]
+BACKENDS = ["scip", "highs", "cp_sat"]
 
 
 def facility_location(**options: Any) -> MixedInteger:
