@@ -11,8 +11,8 @@ from jaxtyping import Float, Float64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import select
-from combdiff_solvers.threads import for_rows
 
 
 def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:

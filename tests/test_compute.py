@@ -10,7 +10,7 @@ import torch
 import combdiff
 from combdiff.compute import warm_up
 from combdiff.solvers import Assignment, Factory, GridInstances, Knapsack, MaxCut, ShortestPath, SpanningTree
-from combdiff_solvers.kernels import Kernel
+from combdiff_solvers.compute.kernels import Kernel
 
 
 def compiled() -> dict[str, int]:

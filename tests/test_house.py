@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,21 @@ ARROWS = {  # who may import whom
 OURS = {*ARROWS, "tests"}
 
 
-def imports(path: Path) -> set[str]:
-    """The full names that a module imports anywhere in it."""
+def imported(text: str, path: Path | None = None) -> set[str]:
+    """The full names that a text imports anywhere in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: relative import"
             found.add(node.module or "")
     return found
+
+
+def imports(path: Path) -> set[str]:
+    """The full names that a module imports anywhere in it."""
+    return imported(path.read_text(), path)
 
 
 def modules(package: str) -> list[Path]:
@@ -51,6 +57,29 @@ def test_no_solver_imports_torch() -> None:
         assert not {name for name in imports(path) if name.split(".")[0] == "torch"}, path
     check = "import combdiff_solvers, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT / "solvers", check=False).returncode == 0
+
+
+def rooms() -> dict[str, set[str]]:
+    """Which folders and modules at the top of the solver package each of them imports when it runs."""
+    found: dict[str, set[str]] = {}
+    for path in modules("combdiff_solvers"):
+        name = path.relative_to(ROOT / "solvers" / "combdiff_solvers").parts[0].removesuffix(".py")
+        text = re.sub(r"^if TYPE_CHECKING:\n(?:(?:    .*)?\n)+", "", path.read_text(), flags=re.MULTILINE)
+        used = {part[1] for part in (one.split(".") for one in imported(text)) if part[0] == "combdiff_solvers"}
+        found.setdefault(name, set()).update(used - {name})
+    del found["__init__"]
+    return found
+
+
+def test_the_solver_package_has_few_rooms_and_no_circle() -> None:
+    found = rooms()
+    assert len(found) <= 14, sorted(found)
+    TopologicalSorter(found).prepare()  # raises a CycleError that names the circle
+    folders = ("compute", "models", "formulas", "problems", "pools")
+    above = {"compute": folders, "models": folders[2:], "formulas": folders[3:], "problems": ("pools",)}
+    for low, high in above.items():
+        assert not found[low] & set(high), (low, found[low])
+    assert found["pools"].isdisjoint({"models", "formulas", "problems"})
 
 
 def test_layers_and_losses_know_solvers_by_their_protocol_only() -> None:

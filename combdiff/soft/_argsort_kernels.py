@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from combdiff_solvers.kernels import kernel
+from combdiff_solvers.compute.kernels import kernel
 
 SHORT = 512  # up to here NumPy's sorting networks win, beyond it radix sort
 WIDE = 4000  # beyond it, three passes over 11 bits win over four passes over 8

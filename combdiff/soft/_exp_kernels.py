@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from combdiff_solvers.kernels import kernel
+from combdiff_solvers.compute.kernels import kernel
 
 FEW = 8  # a vector
 LOWEST = -700.0  # exp below this is not told from exp(-700) ~ 1e-304

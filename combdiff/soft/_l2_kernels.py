@@ -18,7 +18,7 @@ import numpy as np
 from combdiff.soft._argsort_kernels import sort_row, sorting_scratch
 from combdiff.soft._kinds import RANK_L2
 from combdiff.soft._walk_kernels import finish, walk
-from combdiff_solvers.kernels import kernel
+from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any

@@ -20,7 +20,7 @@ import numpy as np
 from combdiff.soft._exp_kernels import exp_inplace
 from combdiff.soft._kinds import POISONED, RANK_KL, SORT_KL
 from combdiff.soft._windows_kernels import rows_of_tile
-from combdiff_solvers.kernels import kernel
+from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any

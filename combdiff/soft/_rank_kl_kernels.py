@@ -18,7 +18,7 @@ from combdiff.soft._exp_kernels import exp_inplace
 from combdiff.soft._l2_kernels import l2_rows
 from combdiff.soft._walk_kernels import finish, walk
 from combdiff.soft._windows_kernels import rows_of_tile, tile_scratch, windows, zero_outside
-from combdiff_solvers.kernels import kernel
+from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from combdiff.soft._kinds import HARD, POISONED
-from combdiff_solvers.kernels import kernel
+from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
 Array = Any

@@ -18,8 +18,8 @@ from pysat.formula import WCNF
 
 import combdiff
 from combdiff.solvers import Status
-from combdiff_solvers.formula import Formula
-from combdiff_solvers.formula_files import read_formula
+from combdiff_solvers.formulas.formula import Formula
+from combdiff_solvers.formulas.formula_files import read_formula
 from experiments.benchmarks.data import data_folder
 from experiments.benchmarks.timing import race
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from combdiff_solvers.threads import available_cores
+from combdiff_solvers.compute.threads import available_cores
 from experiments.harness.errors import InputError
 from experiments.harness.experiment import run_experiment
 from experiments.harness.registry import find_method, find_task, method_names, task_names

@@ -26,13 +26,13 @@ MAX_TOKENS = 2**23
 _CHUNK = 2**18
 
 FILE_WRAPPERS = {
-    ".mps": ("combdiff_solvers.model_files", "wrap_model_file", "ortools"),
-    ".lp": ("combdiff_solvers.model_files", "wrap_model_file", "ortools"),
-    ".cnf": ("combdiff_solvers.formula_files", "wrap_formula_file", "sat"),
-    ".cnf+": ("combdiff_solvers.formula_files", "wrap_formula_file", "sat"),
-    ".wcnf": ("combdiff_solvers.formula_files", "wrap_formula_file", "sat"),
-    ".wcnf+": ("combdiff_solvers.formula_files", "wrap_formula_file", "sat"),
-    ".opb": ("combdiff_solvers.formula_files", "wrap_formula_file", "sat"),
+    ".mps": ("combdiff_solvers.models.model_files", "wrap_model_file", "ortools"),
+    ".lp": ("combdiff_solvers.models.model_files", "wrap_model_file", "ortools"),
+    ".cnf": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
+    ".cnf+": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
+    ".wcnf": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
+    ".wcnf+": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
+    ".opb": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
 }
 """from a suffix (without .gz) to the module and function that wrap such a file, and the extra that it needs"""
 

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from combdiff_solvers._unit_rows import exponents, unit_rows
+from combdiff_solvers.compute.unit_rows import exponents, unit_rows
 from combdiff_solvers.instances import ColumnInstances, as_array
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from combdiff_solvers._native import KNOWN_MODELS, load_adapter
+from combdiff_solvers.adapters import KNOWN_MODELS, load_adapter
 from combdiff_solvers.protocol import (
     Described,
     Instances,
@@ -32,7 +32,7 @@ OWN = "combdiff_solvers."
 
 
 if TYPE_CHECKING:
-    from combdiff_solvers._wrap_overloads import Wrap
+    from combdiff_solvers.wrap_overloads import Wrap
 
 
 def _by_type(function: Callable[..., Solver]) -> Wrap:

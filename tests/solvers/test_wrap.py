@@ -228,25 +228,25 @@ def test_the_type_checker_knows_what_wrap_takes() -> None:
 @pytest.mark.parametrize(
     ("options", "module", "function"),
     [
-        ("ModelOptions", "pywraplp_model", "wrap_pywraplp"),
-        ("ModelOptions", "pywraplp_model", "wrap_model_builder"),
-        ("MathOptOptions", "math_opt", "wrap_math_opt"),
-        ("CpSatOptions", "cp_sat", "wrap_cp_sat"),
-        ("LimitOptions", "scip", "wrap_scip"),
-        ("FormulaOptions", "formula_model", "wrap_formula"),
+        ("ModelOptions", "models.pywraplp", "wrap_pywraplp"),
+        ("ModelOptions", "models.pywraplp", "wrap_model_builder"),
+        ("MathOptOptions", "models.math_opt", "wrap_math_opt"),
+        ("CpSatOptions", "models.cp_sat", "wrap_cp_sat"),
+        ("LimitOptions", "models.scip", "wrap_scip"),
+        ("FormulaOptions", "formulas.formula_model", "wrap_formula"),
     ],
 )
 def test_the_completion_names_the_options_of_each_kind(options: str, module: str, function: str) -> None:
     for library in ("ortools", "pysat", "pyscipopt"):
         pytest.importorskip(library)
-    shown = importlib.import_module("combdiff_solvers._wrap_overloads")
+    shown = importlib.import_module("combdiff_solvers.wrap_overloads")
     wrapper = getattr(importlib.import_module(f"combdiff_solvers.{module}"), function)
     taken = {name for name, it in inspect.signature(wrapper).parameters.items() if it.kind is it.KEYWORD_ONLY}
     assert set(getattr(shown, options).__annotations__) | (taken & {"variables"}) == taken
 
 
 def test_the_completion_costs_no_import() -> None:
-    check = "import combdiff_solvers, sys; sys.exit('combdiff_solvers._wrap_overloads' in sys.modules)"
+    check = "import combdiff_solvers, sys; sys.exit('combdiff_solvers.wrap_overloads' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "solvers")}
     assert subprocess.run([sys.executable, "-c", check], env=environment, check=False).returncode == 0
 

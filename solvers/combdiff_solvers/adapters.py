@@ -1,0 +1,38 @@
+"""Which adapter knows the models of which library; it is imported when such a model is first wrapped.
+
+So `import combdiff` stays quick, and works without the libraries. The object itself proves that its library is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+ADAPTERS = {
+    "ortools.math_opt": "combdiff_solvers.models.math_opt",
+    "ortools.linear_solver": "combdiff_solvers.models.pywraplp",
+    "ortools.sat": "combdiff_solvers.models.cp_sat",
+    "pyscipopt": "combdiff_solvers.models.scip",
+    "pysat.formula": "combdiff_solvers.formulas.pysat_formula",
+    "combdiff_solvers.formulas.formula": "combdiff_solvers.formulas.formula_model",
+}
+"""from the prefix of the module where a model's type is defined to the module that registers it with `wrap`"""
+
+KNOWN_MODELS = (
+    "OR-Tools' MathOpt, ModelBuilder, pywraplp and CP-SAT models",
+    "pyscipopt's Model",
+    "PySAT's formulas",
+    "combdiff_solvers.formulas.formula.Formula",
+)
+"""the same for a user to read"""
+
+
+def load_adapter(model: Any) -> bool:
+    """Import the adapter for a model's type or one of its bases; False where the table has none."""
+    found = False
+    for base in type(model).__mro__:
+        for prefix, adapter in ADAPTERS.items():
+            if base.__module__ == prefix or base.__module__.startswith(prefix + "."):
+                importlib.import_module(adapter)
+                found = True
+    return found

@@ -1,0 +1,228 @@
+"""Formula files: DIMACS `.cnf`, `.wcnf` (old and new format), PySAT's `.cnf+` and `.wcnf+`, pseudo-Boolean
+`.opb`; plain or `.gz`.
+
+The readers are strict: what a file announces (variables, clauses) must be there, so that a file that was cut short is
+refused and not half read.
+
+Sources: DIMACS (1993) satisfiability suggested format; MaxSAT evaluations' old format and the one of 2022;
+pseudo-Boolean competition format of Roussel and Manquinho (2012), without products of variables.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from functools import partial
+from typing import Any, NamedTuple
+
+from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
+from combdiff_solvers.formulas.formula import MAX_VARIABLES, AtMost, Formula, Soft
+from combdiff_solvers.formulas.formula_model import wrap_formula
+from combdiff_solvers.formulas.opb_format import read_opb
+from combdiff_solvers.protocol import Sense, Solver
+
+__all__ = ["read_formula", "wrap_formula_file"]
+
+
+class _Token(NamedTuple):
+    line: int
+    text: str
+
+
+def read_formula(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
+) -> tuple[Formula, Sense | None]:
+    """Read a formula, and the sense of its objective where the format has one; the limits are those of `read_lines`.
+
+    Raises:
+        OSError: when the file cannot be opened.
+        ValueError: for a file that is cut short or otherwise not of its format; it names file and line.
+    """
+    name = os.fspath(path)
+    suffix = os.path.splitext(name.lower().removesuffix(".gz"))[1]
+    if suffix not in _READERS:
+        raise ValueError(f"{name!r} has none of the suffixes {', '.join(_READERS)} (each also with .gz)")
+    try:
+        return _READERS[suffix](read_lines(path, max_bytes, max_tokens))
+    except ValueError as error:
+        raise ValueError(f"cannot read {name!r} as {suffix}: {error}") from error
+
+
+def _tokens(lines: Iterable[str]) -> Iterator[_Token]:
+    """The tokens of all lines but comments; a line that begins with % ends the file (a habit of SATLIB)."""
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("%"):
+            return
+        if line[:1] == "c" and (len(line) == 1 or not line[1].isalnum()):
+            continue
+        for token in line.split():
+            yield _Token(number, token)
+
+
+def _integer(token: _Token, what: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,4000}", token.text):
+        raise ValueError(f"line {token.line}: {token.text[:40]!r} is not {what}")
+    return int(token.text)
+
+
+def _count(token: _Token | None, what: str, most: int | None = None) -> int:
+    if token is None:
+        raise ValueError(f"the file ends before {what}")
+    count = _integer(token, what)
+    if count < 0 or (most is not None and count > most):
+        raise ValueError(f"line {token.line}: {count} is not {what}" + (f" (at most {most})" if most else ""))
+    return count
+
+
+def _clause_or_bound(
+    tokens: Iterator[_Token], first: _Token | None, variables: int, bounds: bool
+) -> tuple[int, ...] | AtMost:
+    """Literals up to the next 0; or `LITERALS <= K`, `LITERALS >= K`, `w WEIGHT*LITERAL ... <= K` as PySAT has them."""
+    literals: list[int] = []
+    weights: list[int] | None = None
+    token = first if first is not None else next(tokens, None)
+    if bounds and token is not None and token.text == "w":
+        weights = []
+        token = next(tokens, None)
+    while True:
+        if token is None:
+            raise ValueError("the file ends inside a clause: it was cut short")
+        if bounds and token.text in ("<=", ">="):
+            side = next(tokens, None)
+            if side is None:
+                raise ValueError("the file ends inside a constraint: it was cut short")
+            sign = 1 if token.text == "<=" else -1
+            terms = zip([1] * len(literals) if weights is None else weights, literals, strict=True)
+            return AtMost.of([(sign * weight, one) for weight, one in terms], sign * _integer(side, "a bound"))
+        if weights is not None:
+            weight, star, text = token.text.partition("*")
+            if not star:
+                raise ValueError(f"line {token.line}: {token.text[:40]!r} is not WEIGHT*LITERAL, <= or >=")
+            weights.append(_integer(_Token(token.line, weight), "a weight"))
+            token = _Token(token.line, text)
+        literal = _integer(token, "a literal")
+        if literal == 0 and weights is None:
+            return tuple(dict.fromkeys(literals))
+        if not 1 <= abs(literal) <= variables:
+            raise ValueError(f"line {token.line}: literal {literal}, but the variables are 1..{variables}")
+        literals.append(literal)
+        token = next(tokens, None)
+
+
+def _check_number(found: int, announced: int | None) -> None:
+    if announced is not None and found != announced:
+        short = ": it was cut short" if found < announced else ""
+        raise ValueError(f"it announces {announced} clauses and has {found}{short}")
+
+
+def read_cnf(lines: Iterable[str], plus: bool = False) -> tuple[Formula, None]:
+    """Read DIMACS CNF, or (plus) PySAT's CNF+, where lines such as `1 -2 3 <= 2` and `w 2*1 3*-2 >= 3` stand, too.
+
+    >>> read_cnf(["c a comment", "p cnf 2 2", "1 -2 0 2", "0"])[0].hard
+    ((1, -2), (2,))
+    >>> read_cnf(["p cnf+ 2 2", "1 -2 0", "1 2 <= 1"], plus=True)[0].at_most
+    (AtMost(literals=(1, 2), bound=1, weights=(1, 1)),)
+    """
+    tokens = _tokens(lines)
+    head = [next(tokens, None) for _ in range(2)]
+    kinds = ("cnf", "cnf+") if plus else ("cnf",)
+    if [token and token.text for token in head] not in [["p", kind] for kind in kinds]:
+        raise ValueError(f"it does not begin with a line 'p {kinds[-1]} VARIABLES CLAUSES'")
+    variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
+    announced = _count(next(tokens, None), "a number of clauses")
+    hard: list[tuple[int, ...]] = []
+    at_most: list[AtMost] = []
+    for first in tokens:
+        one = _clause_or_bound(tokens, first, variables, bounds=plus)
+        if isinstance(one, AtMost):
+            at_most.append(one)
+        else:
+            hard.append(one)
+    _check_number(len(hard) + len(at_most), announced)
+    return Formula(variables, tuple(hard), tuple(at_most)), None
+
+
+def read_wcnf(lines: Iterable[str], plus: bool = False) -> tuple[Formula, None]:
+    """Read weighted CNF: the old format with a `p wcnf` line, or the new one with `h` before hard clauses.
+
+    With plus it is PySAT's WCNF+, where hard constraints as in CNF+ stand, too.
+
+    >>> read_wcnf(["h 1 2 0", "3 -1 0"])[0] == read_wcnf(["p wcnf 2 2 10", "10 1 2 0", "3 -1 0"])[0]
+    True
+    """
+    tokens = _tokens(lines)
+    first = next(tokens, None)
+    variables, announced, top = MAX_VARIABLES, None, None
+    if first is not None and first.text == "p":
+        kind = next(tokens, None)
+        kinds = ("wcnf", "wcnf+") if plus else ("wcnf",)
+        if kind is None or kind.text not in kinds:
+            raise ValueError(f"its 'p' line is not 'p {kinds[-1]} VARIABLES CLAUSES [TOP]'")
+        variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
+        clauses = next(tokens, None)
+        announced = _count(clauses, "a number of clauses")
+        assert clauses is not None
+        first = next(tokens, None)
+        if first is not None and first.line == clauses.line:
+            top = _weight(first)
+            first = next(tokens, None)
+    hard: list[tuple[int, ...]] = []
+    soft: list[Soft] = []
+    at_most: list[AtMost] = []
+    largest = 0
+    while first is not None:
+        weight = None if first.text == "h" else _weight(first)
+        one = _clause_or_bound(tokens, None, variables, bounds=plus)
+        is_hard = weight is None or (top is not None and weight >= top)
+        largest = max(largest, *map(abs, one.literals if isinstance(one, AtMost) else one), 0)
+        if isinstance(one, AtMost):
+            if not is_hard:
+                raise ValueError(f"line {first.line}: a constraint has to be hard, but its weight is {first.text[:40]}")
+            at_most.append(one)
+        elif weight is None or is_hard:
+            hard.append(one)
+        else:
+            soft.append(Soft(one, weight))
+        first = next(tokens, None)
+    _check_number(len(hard) + len(soft) + len(at_most), announced)
+    if announced is None:
+        variables = largest
+    return Formula(variables, tuple(hard), tuple(at_most), tuple(soft)), None
+
+
+def _weight(token: _Token) -> Fraction:
+    if not re.fullmatch(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?", token.text):
+        raise ValueError(f"line {token.line}: {token.text[:40]!r} is neither 'h' nor a weight")
+    return Fraction(token.text)
+
+
+_READERS: dict[str, Callable[[Iterator[str]], tuple[Formula, Sense | None]]] = {
+    ".cnf": read_cnf,
+    ".cnf+": partial(read_cnf, plus=True),
+    ".wcnf": read_wcnf,
+    ".wcnf+": partial(read_wcnf, plus=True),
+    ".opb": read_opb,
+}
+
+
+def wrap_formula_file(
+    path: str | os.PathLike[str],
+    /,
+    variables: Any = None,
+    *,
+    sense: Sense | str | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_tokens: int = MAX_TOKENS,
+    **options: Any,
+) -> Solver:
+    """`combdiff.wrap` for a formula file: see `wrap_formula`, and `wrap_file` for the limits.
+
+    Raises:
+        ValueError: also for a sense that contradicts the file's own objective.
+    """
+    formula, own = read_formula(path, max_bytes, max_tokens)
+    if own is not None and sense is not None and Sense(sense) is not own:
+        raise ValueError(f"sense={Sense(sense).value!r}, but the file's own objective is to be {own.value}imized")
+    return wrap_formula(formula, variables, sense=own or sense, **options)

@@ -1,0 +1,1 @@
+"""Linear, integer and constraint models: readers, front ends and engines."""

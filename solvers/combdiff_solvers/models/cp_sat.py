@@ -1,0 +1,207 @@
+"""OR-Tools CP-SAT models as a Solver: any constraint, real costs, exact about integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from ortools.sat.python import cp_model
+from ortools.sat.python import cp_model_helper as helper
+
+from combdiff_solvers.limits import Limits
+from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
+from combdiff_solvers.models.priced import priced, settle_sense
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
+from combdiff_solvers.wrap import wrap
+
+__all__ = ["CpSatModel", "wrap_cp_sat"]
+
+
+class CpSatModel(Described):
+    """A CP-SAT model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's integers and booleans x.
+
+    θ is *added* to what the model's objective already holds (h). Any constraint of CP-SAT may stand in the model. Users
+    make it by `combdiff.wrap(model, variables)`; the model is copied, and later changes of the user's object do
+    nothing here.
+
+    CP-SAT wants integer costs. Each row's costs a = θ + h are multiplied by the largest power of two for which no sum
+    of terms exceeds 2⁵² (so nothing can overflow), and rounded; the error of that is known exactly
+    (`integer_scaling`). Where it could hide more than 1e-10 of Σ |aᵢ xᵢ|, a second solve among the points that
+    are level so far takes up the rounded-off rest, for about 100 bits together. So
+
+    - OPTIMAL: no solution is better by more than 1e-10 · Σ |aᵢ xᵢ| (most often, by nothing at all);
+    - FEASIBLE: y is a solution, and the row's message says what a better one could gain at most.
+
+    The objective is recomputed in float64. One worker and a fixed seed, so the answer is the same everywhere, and each
+    row is solved from scratch, or from the solution of `warm_start`'s costs. Presolve's inclusion detection is off: in
+    OR-Tools 9.15 it wraps 32-bit sums, and a wrong optimum can come out as proven (google/or-tools issue 5293).
+    Ctrl-C takes effect when the row in progress ends.
+
+    Args:
+        proto: the model, a `CpModelProto` or its text form.
+        indices: of the priced variables, in the order of θ.
+        shape: of one θ and one y.
+        sense: "min" or "max"; None for the model's own.
+        limits: of time and gaps.
+        warm_start: typical costs, of `shape`; their solution is every search's hint.
+        parameters: names and values of `SatParameters` that rule over the defaults.
+
+    Raises:
+        ValueError: for an empty or invalid model, an unknown parameter, or a sense against the model's objective.
+
+    >>> model = cp_model.CpModel()
+    >>> x = [model.new_int_var(0, 5, f"x{i}") for i in range(3)]
+    >>> _ = model.add_all_different(x)
+    >>> wrap(model, x).solve(np.array([[0.1, 0.3, -0.2]])).y
+    array([[1., 0., 5.]])
+    """
+
+    def __init__(
+        self,
+        proto: Any,
+        indices: Sequence[int] | ndarray,
+        shape: tuple[int, ...],
+        sense: Sense | str | None = None,
+        limits: Limits | None = None,
+        warm_start: ndarray | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        model = helper.CpModelProto()
+        if isinstance(proto, str):
+            if not model.parse_text_format(proto):
+                raise ValueError("the text is not a CpModelProto")
+        else:
+            model.copy_from(proto)
+        if not len(model.variables):
+            raise ValueError("the model is empty: it has no variables")
+        self._h, maximize, has_objective = Objective.take_from(model)
+        self._crossed = _take_crossed_bounds(model)
+        problem = helper.CpSatHelper.validate_model(model)
+        if problem:
+            raise ValueError(f"CP-SAT finds the model invalid: {problem}")
+        self.sense = settle_sense(sense, maximize, has_objective)
+        self.shape = tuple(shape)
+        self.limits = limits or Limits()
+        self.parameters = dict(parameters or {})
+        for name in self.parameters:
+            if not hasattr(helper.SatParameters, name):
+                raise ValueError(f"parameters has {name!r}, which is no field of CP-SAT's SatParameters")
+        self._proto = str(model)
+        self._indices = np.array(indices, dtype=np.int64)
+        self._typical = None if warm_start is None else as_rows(np.reshape(warm_start, (1, -1)), self.shape)[0]
+        settings = (self._proto, self._h.priced_at(self._indices), self.sense)
+        build = partial(CpSatEngine, *settings, self.limits, self.parameters, self._typical)  # no self: a cycle
+        self._engines: PerThread[CpSatEngine] = PerThread(build)
+        exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)
+        self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+        """Solve every row of θ, (b, n); n is the product of `shape`."""
+        refuse_instances(self, instances)
+        return self._solve(as_rows(theta, self.shape), lambda row: {})
+
+    def _solve(self, theta: Float64[ndarray, "b n"], fixed: Callable[[int], Mapping[int, int] | None]) -> Solutions:
+        """Solve every row with some variables `fixed(row)` at their values; None for a row that nothing satisfies."""
+        return solve_rows(
+            theta, self.limits.start(), lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds)
+        )
+
+    def _solve_one(
+        self, theta: Float64[ndarray, " n"], fixed: Mapping[int, int] | None, seconds: float | None
+    ) -> Answer:
+        if fixed is None or self._crossed is not None:
+            return Answer(Status.INFEASIBLE, message=self._crossed)
+        return self._engines.get().solve(theta, seconds, fixed)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
+
+        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
+        proof, for at most `time_limit` seconds a row. NaN where y has no feasible completion (or none was proven the
+        best in that time), and in a row of y with NaN.
+
+        >>> model = cp_model.CpModel()
+        >>> x, z = model.new_bool_var("x"), model.new_int_var(0, 5, "z")
+        >>> _ = model.add(z >= 2 + 2 * x)
+        >>> model.minimize(3 * z)
+        >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
+        array([ 6. , 12.5])
+        """
+        refuse_instances(self, instances)
+        return self._value(y, as_rows(theta, self.shape), lambda row: {})
+
+    def _value(
+        self,
+        y: Float64[ndarray, "b n"],
+        theta: Float64[ndarray, "b n"],
+        fixed: Callable[[int], Mapping[int, int] | None],
+    ) -> Float64[ndarray, " b"]:
+        own = dict(zip(self._h.variables.tolist(), self._h.costs.tolist(), strict=True))
+        costs = np.array([own.pop(place, 0.0) for place in self._indices.tolist()])
+        if not any(own.values()):
+            return value_rows(theta, y, lambda row: float(y[row] @ costs) + self._h.offset)
+
+        def h(row: int) -> float:
+            whole, held = np.rint(y[row]).astype(np.int64).tolist(), fixed(row)
+            if held is None or self._crossed is not None or (np.abs(y[row] - whole) > WHOLE).any():
+                return float("nan")
+            priced_at = dict(zip(self._indices.tolist(), whole, strict=True))
+            if any(priced_at.get(place, value) != value for place, value in held.items()):
+                return float("nan")
+            zeros = np.zeros(len(whole))
+            return h_of(self._completions.get().solve(zeros, self.limits.time_limit, {**held, **priced_at}), self.sense)
+
+        return value_rows(theta, y, h)
+
+
+def _take_crossed_bounds(model: Any) -> str | None:
+    """What variable no value is left for, so that nothing can be feasible; its domain becomes {0}. None for nothing."""
+    crossed = None
+    for place, variable in enumerate(model.variables):
+        domain = list(variable.domain)
+        if not domain or (len(domain) == 2 and domain[0] > domain[1]):
+            crossed = crossed or f"no integer is left between the bounds of variable {variable.name or place}"
+            variable.domain.clear()
+            variable.domain.extend([0, 0])
+    return crossed
+
+
+@wrap.register(cp_model.CpModel)
+def wrap_cp_sat(
+    model: cp_model.CpModel,
+    /,
+    variables: Any,
+    *,
+    sense: Sense | str | None = None,
+    time_limit: float | None = None,
+    batch_time_limit: float | None = None,
+    relative_gap: float = 0.0,
+    absolute_gap: float = 0.0,
+    warm_start: ndarray | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Solver:
+    """`combdiff.wrap` for a CP-SAT `CpModel`: see `CpSatModel` and `Limits`."""
+
+    def index_of(variable: Any) -> int:
+        if isinstance(variable, cp_model.IntVar):
+            if variable.model_proto is not model.proto:
+                raise ValueError(f"variable {variable} is not of this model")
+            return int(variable.index)
+        if isinstance(variable, helper.NotBooleanVariable):
+            raise TypeError(f"{variable} is a negated literal: price the variable itself, as <θ, 1 − x> = Σ θ − <θ, x>")
+        raise TypeError(
+            f"{variable!r} is a {type(variable).__name__}, not an integer or boolean variable of the CP-SAT model: "
+            "price a variable, and tie it to the expression by a constraint"
+        )
+
+    indices, shape = priced(variables, index_of, "CP-SAT variables")
+    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
+    return CpSatModel(model.proto, indices, shape, sense, limits, warm_start, parameters)

@@ -1,0 +1,225 @@
+"""Linear and mixed-integer models by the back ends of OR-Tools MathOpt, as a Solver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int
+from numpy import ndarray
+from ortools.math_opt import model_pb2
+from ortools.math_opt.python import mathopt
+
+from combdiff_solvers.chunks import together
+from combdiff_solvers.limits import Clock, Limits
+from combdiff_solvers.models.completion import CompletionEngine
+from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
+from combdiff_solvers.models.mip_engines import Costs, make_engine, scale
+from combdiff_solvers.models.model_proto import Columns, crossed_bounds, terms_of
+from combdiff_solvers.models.priced import settle_sense
+from combdiff_solvers.protocol import Described, Sense, Solutions, Status, as_rows, refuse_instances
+from combdiff_solvers.rows import Answer, End, PerThread, h_of, solve_rows, value_rows, visit_rows
+
+__all__ = ["MathOptModel"]
+
+BLOCK = 2**22  # entries of x that are held at a time
+PROVEN = 1e-9  # a gap below this share of the objective's terms, and of the largest cost, is none
+FIRST_ORDER = "a first-order LP solver: y is within its tolerance of an optimum, and no vertex"
+
+
+class MathOptModel(Described):
+    """A linear or mixed-integer model of OR-Tools: min (or max) ⟨θ, y⟩ + h(x) over the model's x, where y ⊂ x.
+
+    θ is *added* to what the model's objective already holds (h), the priced variables' own coefficients included.
+    Users make it by `combdiff.wrap(model, variables)`, by `MixedInteger`, or from a file. The model is copied: later
+    changes of the user's object have no effect here.
+
+    Back ends: `"glop"` (LPs, an exact vertex), `"pdlp"` (LPs and QPs that are sums of convex squares, first order:
+    answers are within a tolerance, no vertices, and so FEASIBLE, never OPTIMAL), `"highs"` (LPs and linear MIPs) and
+    `"scip"` (everything but second-order cones: integers, quadratic terms in objective and constraints, convex or not,
+    SOS and indicator constraints). None takes GLOP for an LP, else SCIP. A model that holds anything that its back end
+    does not take is refused. h may be quadratic, in priced variables too; θ itself stays linear.
+    MathOpt's own CP-SAT is not among them because it rounds real costs at 1e-6 in silence: `backend="cp_sat"` of `wrap`
+    makes a `CpSatModel` instead.
+
+    Accuracy: these are floating-point solvers. The costs of a row (θ and h) are scaled by a power of two to a largest
+    one between 2¹⁹ and 2²⁰ (2⁶ and 2⁷ if anything is quadratic), so that no absolute tolerance of theirs meets tiny or
+    huge costs. What limits the objective (`absolute_gap`, and such fields of `parameters`, but for those in a back
+    end's own options) is scaled with them. OPTIMAL then means proven within the back end's tolerances:
+
+    - constraints hold within 1e-6 (absolute; relative for sides above 1);
+    - in linear models no feasible point x' is better than x by more than 1e-9 of the row's largest cost, or of that
+      cost times Σ |xᵢ − x'ᵢ| where this is above 1; in quadratic ones by more than 1e-8 of it, so that y itself is
+      right to about 1e-4 at a smooth optimum.
+
+    A row whose search a gap ended is FEASIBLE, whoever allowed the gap. A row whose costs span more than seven orders
+    of magnitude, and whose solution avoids the large ones, could hide all that it is worth in these tolerances: it is
+    FEASIBLE and says so. The objective is recomputed in float64; integer variables are rounded to integers.
+
+    The answer never depends on what was solved before: every row begins at the same point, from scratch or, with
+    `warm_start`, at the solution (LP: the optimal basis) of those typical costs.
+
+    Args:
+        proto: the model, a serialized or live `math_opt.ModelProto`.
+        ids: ids of the priced variables, in the order of θ.
+        shape: of one θ and one y.
+        sense: "min" or "max"; None for the model's own.
+        backend: see above.
+        limits: of time and gaps.
+        warm_start: typical costs, of `shape`, in whose solution each search begins.
+        parameters: a MathOpt `SolveParameters` (or its serialized proto) that rules over the defaults.
+
+    Raises:
+        ValueError: for an empty model, several objectives, an unknown back end or one that cannot take the model, or
+            a sense that contradicts the model's objective.
+
+    >>> model = mathopt.Model()
+    >>> x = [model.add_binary_variable() for _ in range(3)]
+    >>> _ = model.add_linear_constraint(x[0] + x[1] + x[2] == 2)
+    >>> solver = MathOptModel(model.export_model(), ids=[0, 1, 2], shape=(3,))
+    >>> solver.solve(np.array([[3.0, 1.0, 2.0]])).y
+    array([[0., 1., 1.]])
+    """
+
+    def __init__(
+        self,
+        proto: model_pb2.ModelProto | bytes,
+        ids: Sequence[int] | ndarray,
+        shape: tuple[int, ...],
+        sense: Sense | str | None = None,
+        backend: str | None = None,
+        limits: Limits | None = None,
+        warm_start: ndarray | None = None,
+        parameters: mathopt.SolveParameters | bytes | None = None,
+    ) -> None:
+        model = model_pb2.ModelProto()
+        model.ParseFromString(proto if isinstance(proto, bytes) else proto.SerializeToString())
+        for field in ("quadratic_constraints", "sos1_constraints", "sos2_constraints", "indicator_constraints"):
+            for constraint in getattr(model, field).values():
+                constraint.ClearField("name")  # back ends refuse a name that comes twice
+        self._columns = Columns(model)
+        if not len(self._columns.ids):
+            raise ValueError("the model is empty: it has no variables")
+        if model.auxiliary_objectives:
+            raise ValueError("the model has several objectives, and theta can price one: delete the auxiliary ones")
+        self._priced = self._columns.positions(np.array(ids))
+        objective = model.objective
+        used = bool(len(objective.linear_coefficients.ids) or len(objective.quadratic_coefficients.row_ids))
+        self.sense = settle_sense(sense, objective.maximize, used)
+        model.objective.maximize = self.sense is Sense.MAX
+        self.shape = tuple(shape)
+        self.limits = limits or Limits()
+        self.backend = choose_backend(model, backend)
+        self._terms = terms_of(model)
+        self._crossed = crossed_bounds(model)
+        if isinstance(parameters, mathopt.SolveParameters):
+            parameters = parameters.to_proto().SerializeToString()
+        typical = None
+        if warm_start is not None:
+            scaled, exponents = self._costs(as_rows(np.reshape(warm_start, (1, -1)), self.shape))
+            typical = Costs(scaled[0], int(exponents[0]))
+        proto = model.SerializeToString()
+        self._engines = PerThread(partial(make_engine, proto, self.backend, self.limits, parameters, typical))
+        proven = self.backend if BACKENDS[self.backend].exact else choose_backend(model, None)
+        self._completions = PerThread(partial(CompletionEngine, proto, proven, self._priced))
+
+    def _costs(self, theta: Float64[ndarray, "b n"]) -> tuple[Float64[ndarray, "b t"], Int[ndarray, " b"]]:
+        """The costs, θ and h, of all terms of the objective, each row scaled by a power of two, and its exponent."""
+        costs = np.tile(self._columns.coefficients, (len(theta), 1))
+        costs[:, self._priced] += theta
+        return scale(costs, self._terms)
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+        """Solve every row of θ, (b, n); n is the product of `shape`."""
+        refuse_instances(self, instances)
+        theta = as_rows(theta, self.shape)
+        clock = self.limits.start()
+        if self._crossed is not None:
+            return solve_rows(theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=self._crossed))
+        rows = max(1, BLOCK // len(self._columns.coefficients))
+        firsts = range(0, len(theta), rows)
+        return together(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
+
+    def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
+        engine, (costs, exponents) = self._engines.get(), self._costs(theta)
+        x, gap = np.full((len(theta), len(self._columns.ids)), np.nan), np.zeros(len(theta))
+
+        def visit(row: int, seconds: float | None) -> End:
+            found = engine.solve(Costs(costs[row], int(exponents[row])), seconds)
+            if found.x is not None:
+                x[row], gap[row] = found.x, found.gap
+            return End(found.status, found.message)
+
+        status, messages = visit_rows(len(theta), clock, visit)
+        x[:, self._columns.integer] = np.rint(x[:, self._columns.integer])
+        x += 0.0  # no -0.0
+        y = np.ascontiguousarray(x[:, self._priced])
+        sizes = np.abs(costs) * np.abs(self._columns.terms(x))
+        for row, reason in self._downgrade_reasons(
+            np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents
+        ):
+            status[row], messages[row] = Status.FEASIBLE, reason
+        return Solutions(y, np.einsum("bn,bn->b", theta, y) + self._columns.h(x), status, messages)
+
+    def _downgrade_reasons(
+        self,
+        optimal: Int[ndarray, " k"],
+        costs: Float64[ndarray, "b t"],
+        sizes: Float64[ndarray, "b t"],
+        gap: Float64[ndarray, " b"],
+        exponents: Int[ndarray, " b"],
+    ) -> Iterator[tuple[int, str]]:
+        """The rows whose "optimal" is worth less for these costs, and why; sizes: |costs · terms|, scaled like gap."""
+        if not BACKENDS[self.backend].exact:
+            yield from ((row, FIRST_ORDER) for row in optimal.tolist())
+            return
+        costs = np.abs(costs)
+        largest, least = costs.max(axis=1), np.where(costs > 0, costs, np.inf).min(axis=1)
+        total = sizes.sum(axis=1)
+        for row in optimal[(least < 1e-7 * largest)[optimal]].tolist():
+            if 0 < total[row] < 1e-3 * largest[row]:
+                yield (
+                    row,
+                    "optimal only as far as floating point can tell: the costs span "
+                    f"{np.log10(largest[row] / least[row]):.0f} orders of magnitude and y avoids the large "
+                    "ones; scale them down, or use CP-SAT, which is exact about integers",
+                )
+        for row in optimal[(gap > PROVEN * np.maximum(total, largest))[optimal]].tolist():
+            gain = np.ldexp(gap[row], -exponents[row])
+            yield row, f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
+
+        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
+        proof, for at most `time_limit` seconds a row (a back end that proves nothing gives way to GLOP or SCIP). NaN
+        where y has no feasible completion (or none was proven the best in that time), and in a row of y with NaN.
+
+        >>> model = mathopt.Model()
+        >>> x, z = model.add_binary_variable(), model.add_integer_variable(lb=0, ub=5)
+        >>> _ = model.add_linear_constraint(z >= 2 + 2 * x)
+        >>> model.minimize(3 * z)
+        >>> solver = MathOptModel(model.export_model(), ids=[0], shape=(1,))
+        >>> solver.value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
+        array([ 6. , 12.5])
+        """
+        refuse_instances(self, instances)
+        theta = as_rows(theta, self.shape)
+        if not self._columns.open_coefficients(self._priced).any():
+            x = np.zeros((1, len(self._columns.ids)))
+
+            def h(row: int) -> float:
+                x[0, self._priced] = y[row]
+                return float(self._columns.h(x)[0])
+        else:
+
+            def h(row: int) -> float:
+                if self._crossed is not None:
+                    return float("nan")
+                return h_of(self._completions.get().complete(y[row], self.limits.time_limit), self.sense)
+
+        return value_rows(theta, y, h)

@@ -1,0 +1,147 @@
+"""Linear and mixed-integer programs given as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers.limits import Limits
+from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, value
+
+__all__ = ["MixedInteger"]
+
+BACKENDS = ("glop", "pdlp", "scip", "highs", "cp_sat")
+
+
+class MixedInteger(Described):
+    """min (or max) ⟨θ, y⟩ + ⟨h, x⟩ over lower ≤ A x ≤ b, bounds[0] ≤ x ≤ bounds[1], some x integer; y ⊂ x.
+
+    In the manner of `scipy.optimize.milp`, whose c is θ here (plus `h`) and arrives with every call of `solve`.
+
+    Back ends: `"glop"` (LP: an exact vertex), `"pdlp"` (LP, first order: FEASIBLE, no vertex), `"scip"`, `"highs"`
+    (MIP and LP), `"cp_sat"` (all variables integer and bounded, exact in the objective; rows are made integer; on
+    knapsacks several times faster than the others). None takes GLOP for an LP and SCIP otherwise. What their statuses
+    mean is said in `MathOptModel` and `CpSatModel`.
+
+    Args:
+        A: constraint matrix (rows, variables), dense or scipy.sparse. None for no rows.
+        b: upper sides of the rows: a number or one for each; +inf for none.
+        lower: lower sides; give `lower=b` for equations. None for none.
+        integrality: 1 for an integer variable and 0 for a continuous one; a number or one for each (default 0).
+        bounds: (lower, upper) of the variables, each a number or one for each (default 0 and inf).
+        priced: indices of the variables that θ prices, in any shape, which is θ's; None for all.
+        h: costs of all variables beside θ; None for none.
+        sense: "min" or "max".
+        backend: see above.
+        time_limit, batch_time_limit, relative_gap, absolute_gap: see `Limits`.
+        warm_start: typical costs, in whose solution each search begins.
+
+    Raises:
+        ValueError: for shapes that do not fit, NaN, an index out of range or twice, or a back end that cannot do it.
+        ImportError: when OR-Tools is not installed.
+
+    >>> knapsack = MixedInteger([[3, 4, 2]], 6, integrality=1, bounds=(0, 1), sense="max")
+    >>> knapsack.solve(np.array([[5.0, 6.0, 3.0]])).y
+    array([[0., 1., 1.]])
+    """
+
+    def __init__(
+        self,
+        A: Any,
+        b: Any = np.inf,
+        *,
+        lower: Any = None,
+        integrality: Any = 0,
+        bounds: tuple[Any, Any] = (0, np.inf),
+        priced: Any = None,
+        h: Any = None,
+        sense: Sense | str = Sense.MIN,
+        backend: str | None = None,
+        time_limit: float | None = None,
+        batch_time_limit: float | None = None,
+        relative_gap: float = 0.0,
+        absolute_gap: float = 0.0,
+        warm_start: ndarray | None = None,
+        parameters: Mapping[str, Any] | Any = None,
+    ) -> None:
+        if backend is not None and backend not in BACKENDS:
+            raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
+        try:
+            import scipy.sparse
+
+            from combdiff_solvers.models import linear_solver, model_proto
+            from combdiff_solvers.models.priced import priced as resolve
+        except ImportError as error:
+            raise ImportError(f"MixedInteger needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
+        columns = _count(A, integrality, *bounds, h)
+        matrix = scipy.sparse.csr_matrix((0, columns) if A is None else np.atleast_2d(A) if isinstance(A, list) else A)
+        matrix = matrix.astype(np.float64)
+        rows = matrix.shape[0]
+        whole = _spread("integrality", integrality, columns)
+        if not np.isin(whole, (0, 1)).all():
+            raise ValueError("integrality must be 0 or 1 for each variable (semi-continuous ones are not supported)")
+        least = _spread("bounds[0]", bounds[0], columns)
+        most = _spread("bounds[1]", bounds[1], columns)
+        row_lower = _spread("lower", -np.inf if lower is None else lower, rows)
+        row_upper = _spread("b", b, rows)
+        costs = _spread("h", 0.0 if h is None else h, columns)
+        if not (np.isfinite(matrix.data).all() and np.isfinite(costs).all()):
+            raise ValueError("A and h must be finite everywhere")
+
+        def index_of(index: Any) -> int:
+            if not 0 <= index < columns:
+                raise ValueError(f"priced has index {index}, but the variables are 0..{columns - 1}")
+            return int(index)
+
+        indices, shape = resolve(np.arange(columns) if priced is None else np.array(priced), index_of, "indices")
+        limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
+        maximize = Sense(sense) is Sense.MAX
+        proto = model_proto.from_arrays(least, most, whole > 0, costs, matrix, row_lower, row_upper, maximize=maximize)
+        self._solver: Solver = linear_solver.linear_solver(
+            proto, indices, shape, sense, backend, limits, warm_start, parameters
+        )
+        self.sense = self._solver.sense
+        self.shape = self._solver.shape
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+        """Solve every row of θ, (b, n); n is the product of `shape`."""
+        return self._solver.solve(theta, instances)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + ⟨h, x⟩ of every row, shape (b,), where x is the best completion of y; NaN where there is none.
+
+        >>> opening = MixedInteger([[1, -1]], 0, integrality=1, bounds=(0, 1), priced=[0], h=[0, 5])  # x₀ ≤ x₁
+        >>> opening.value(np.array([[1.0], [0.0]]), np.array([[-7.0], [-7.0]]))
+        array([-2.,  0.])
+        """
+        return value(self._solver, y, theta, instances)
+
+
+def _count(A: Any, *others: Any) -> int:
+    """How many variables there are."""
+    if A is not None:
+        shape = np.shape(A) if not hasattr(A, "shape") else A.shape
+        if not 1 <= len(shape) <= 2:
+            raise ValueError(f"A has shape {shape}, but it should be (rows, variables)")
+        columns = int(shape[-1])
+    else:
+        columns = max(np.size(other) for other in others if other is not None)
+    if columns < 1:
+        raise ValueError("the model is empty: it has no variables")
+    return columns
+
+
+def _spread(name: str, values: Any, count: int) -> Float64[ndarray, " k"]:
+    """A number or `count` numbers as an array of `count`."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape not in ((), (count,)):
+        raise ValueError(f"{name} has shape {array.shape}, but it should be a number or have shape ({count},)")
+    if np.isnan(array).any():
+        raise ValueError(f"{name} has a NaN: use -inf or inf where there is no bound")
+    return np.broadcast_to(array, (count,)).copy()

@@ -1,0 +1,1 @@
+"""Solvers that wrap a solver: workers, caches, one model for each row."""

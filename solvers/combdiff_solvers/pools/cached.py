@@ -1,0 +1,256 @@
+"""Answers that were found before."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers.chunks import check_solutions, some
+from combdiff_solvers.instances import select
+from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
+from combdiff_solvers.pools.solution_pool import SolutionPool
+from combdiff_solvers.protocol import (
+    Described,
+    Instances,
+    Sense,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    as_rows,
+    check_count,
+    value,
+)
+
+__all__ = ["Cached"]
+
+GOLDEN = 0.6180339887498949
+KEPT = (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNBOUNDED)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is kept of a solved row."""
+
+    y: Float64[ndarray, " n"]
+    objective: float
+    status: int
+    message: str | None
+
+
+class Cached(Described):
+    """Solves a row once: a row whose θ (to the last bit) and instance were seen before is answered from memory.
+
+    Rows that repeat within a batch are solved once too. The least recently used rows are forgotten first. Rows that
+    ended in LIMIT or ERROR are not kept: they may fare better the next time.
+
+    **A solution pool instead of a solve** (Mulamba et al. 2021, "Contrastive losses and solution caching for
+    predict-and-optimize"): with `solve_ratio` below 1, only that share of the rows that are not in the cache is
+    solved. The others are answered by the best of the solutions found so far *for the same instance*: an inner
+    approximation, feasible but not proven optimal, whose status is FEASIBLE. Which rows are solved follows from how
+    many were asked before (the golden-ratio sequence, which keeps the share exactly and has no period), so a run can
+    be repeated, but the answer to one θ depends on what was asked before it.
+
+    Args:
+        solver: what solves the rows that are not known.
+        rows: how many rows to remember.
+        solve_ratio: the share of unknown rows to solve, above 0 and at most 1.
+        pool_size: how many solutions to keep for each instance, if `solve_ratio` is below 1; the latest found.
+
+    Attributes:
+        hits: rows answered from memory (the pool not counted).
+        misses: rows solved.
+        pooled: rows answered by the pool.
+
+    Raises:
+        ValueError: for `rows` or `pool_size` below 1, or `solve_ratio` outside (0, 1].
+
+    >>> from combdiff_solvers import TopK
+    >>> solver = Cached(TopK(4, 2))
+    >>> theta = np.array([[0.3, 2.0, -1.0, 0.9], [0.3, 2.0, -1.0, 0.9]])
+    >>> solver.solve(theta).cached, solver.solve(theta).cached
+    (1, 2)
+    """
+
+    def __init__(self, solver: Solver, rows: int = 100_000, solve_ratio: float = 1.0, pool_size: int = 1000) -> None:
+        if not isinstance(solver, Solver):
+            raise TypeError(
+                f"a {type(solver).__name__} is not a Solver (it needs sense, shape and solve): make one with wrap"
+            )
+        if rows < 1 or pool_size < 1:
+            raise ValueError(f"rows={rows} and pool_size={pool_size} must be at least 1")
+        if not 0.0 < solve_ratio <= 1.0:
+            raise ValueError(f"solve_ratio={solve_ratio} must be above 0 and at most 1")
+        self.solver = solver
+        self.sense: Sense = solver.sense
+        self.shape: tuple[int, ...] = solver.shape
+        self.rows = rows
+        self.solve_ratio = solve_ratio
+        self.pool_size = pool_size
+        self._lock = ForkSafeLock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self.hits = self.misses = self.pooled = 0
+            self._asked = 0
+            self._known: OrderedDict[tuple[bytes, bytes], _Row] = OrderedDict()
+            self._pools: OrderedDict[bytes, SolutionPool] = OrderedDict()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.solver, self.rows, self.solve_ratio, self.pool_size)
+
+    def solutions(self, instance: Any = None) -> Float64[ndarray, "k n"]:
+        """The pool of an instance: the different solutions found so far, the oldest first.
+
+        It is empty unless `solve_ratio` is below 1.
+        """
+        with self._lock:
+            pool = self._pools.get(fingerprint(instance))
+            return np.empty((0, int(np.prod(self.shape)))) if pool is None else pool.y.copy()
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+        """Solve every row of θ, (b, n).
+
+        Raises:
+            ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
+                answer each row.
+        """
+        instances = as_instances(instances)
+        theta = as_rows(theta, self.shape)
+        if instances is not None:
+            check_count(instances, len(theta))
+        if instances is not None or not len(theta):
+            empty = self.solver.solve(theta[:0], some(instances, 0, 0))  # raises for what it does not take
+            if not len(theta):
+                return empty
+        keys = [
+            (row.tobytes(), b"" if instances is None else fingerprint(instances[number]))
+            for number, row in enumerate(theta)
+        ]
+        found: dict[tuple[bytes, bytes], _Row] = {}
+        with self._lock:
+            missing = self._look_up(keys, found)
+            if self.solve_ratio < 1.0:
+                missing = self._ask_pools(keys, theta, missing, found)
+        if missing:
+            self._solve(theta, instances, keys, missing, found)
+        return self._answer(theta, keys, found, cached=len(keys) - len(missing))
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, by the solver; nothing is kept of it."""
+        return value(self.solver, y, theta, instances)
+
+    def _look_up(self, keys: list[tuple[bytes, bytes]], found: dict[tuple[bytes, bytes], _Row]) -> list[int]:
+        """Put what is known into `found`; the numbers of the other rows, each different row once."""
+        missing: dict[tuple[bytes, bytes], int] = {}
+        for number, key in enumerate(keys):
+            if key in found:
+                continue
+            row = self._known.get(key)
+            if row is None:
+                missing.setdefault(key, number)
+            else:
+                self._known.move_to_end(key)
+                found[key] = row
+        self.hits += len(keys) - len(missing)
+        return list(missing.values())
+
+    def _ask_pools(
+        self,
+        keys: list[tuple[bytes, bytes]],
+        theta: Float64[ndarray, "b n"],
+        missing: list[int],
+        found: dict[tuple[bytes, bytes], _Row],
+    ) -> list[int]:
+        """Answer a share of the rows by the pools; the numbers of those that are to be solved."""
+        to_solve: list[int] = []
+        by_pool: dict[bytes, list[int]] = {}
+        for number in missing:
+            self._asked += 1
+            instance = keys[number][1]
+            if self._asked * GOLDEN % 1.0 < self.solve_ratio or instance not in self._pools:
+                to_solve.append(number)
+            else:
+                by_pool.setdefault(instance, []).append(number)
+        for instance, rows in by_pool.items():
+            y, objective = self._pools[instance].best(theta[rows], self.sense)
+            for place, number in enumerate(rows):
+                found[keys[number]] = _Row(y[place], objective[place], Status.FEASIBLE, None)
+            self.pooled += len(rows)
+        return to_solve
+
+    def _solve(
+        self,
+        theta: Float64[ndarray, "b n"],
+        instances: Sequence[Any] | None,
+        keys: list[tuple[bytes, bytes]],
+        missing: list[int],
+        found: dict[tuple[bytes, bytes], _Row],
+    ) -> None:
+        chosen = instances
+        if instances is not None and len(missing) < len(theta):
+            chosen = select(instances, np.array(missing))
+        solved = self.solver.solve(theta[missing], chosen)
+        check_solutions(self.solver, solved, len(missing), theta.shape[1])
+        with self._lock:
+            self.misses += len(missing)
+            for place, number in enumerate(missing):
+                status = int(solved.status[place])
+                row = _Row(solved.y[place].copy(), float(solved.objective[place]), status, solved.messages.get(place))
+                found[keys[number]] = row
+                if status in KEPT:
+                    self._known[keys[number]] = row
+                if status <= Status.FEASIBLE and self.solve_ratio < 1.0:
+                    pool = self._pools.setdefault(keys[number][1], SolutionPool(self.pool_size))
+                    pool.add(row.y, row.objective - float(theta[number] @ row.y))
+            while len(self._known) > self.rows:
+                self._known.popitem(last=False)
+            while len(self._pools) > self.rows:
+                self._pools.popitem(last=False)
+
+    def _answer(
+        self,
+        theta: Float64[ndarray, "b n"],
+        keys: list[tuple[bytes, bytes]],
+        found: dict[tuple[bytes, bytes], _Row],
+        cached: int,
+    ) -> Solutions:
+        y, objective, status = np.empty_like(theta), np.empty(len(theta)), np.empty(len(theta), dtype=np.uint8)
+        messages: dict[int, str] = {}
+        for number, key in enumerate(keys):
+            row = found[key]
+            y[number], objective[number], status[number] = row.y, row.objective, row.status
+            if row.message is not None:
+                messages[number] = row.message
+        return Solutions(y, objective, status, messages, cached)
+
+
+def fingerprint(instance: Any) -> bytes:
+    """Bytes that differ between instances that differ.
+
+    Mappings and arrays are taken by their content, whatever their order or layout; anything else by its pickle, so
+    that an equal instance may at worst be taken for another one.
+
+    >>> fingerprint({"a": 1, "b": np.arange(3)}) == fingerprint({"b": np.arange(3), "a": 1})
+    True
+    """
+    if instance is None:
+        return b""
+    if isinstance(instance, Mapping):
+        parts = sorted((pickle.dumps(name), fingerprint(value)) for name, value in instance.items())
+        return b"{" + pickle.dumps(parts)
+    if isinstance(instance, np.ndarray | np.generic) and instance.dtype != object:
+        array = np.asarray(instance)
+        return f"[{array.dtype.str}{array.shape}".encode() + array.tobytes()
+    return b"." + pickle.dumps(instance)

@@ -1,0 +1,183 @@
+"""Rows with feasible sets of their own: a model built for each instance, and kept."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers.chunks import ContractError, guarded
+from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
+from combdiff_solvers.protocol import (
+    Described,
+    Instances,
+    Sense,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    as_rows,
+    check_count,
+    value,
+)
+from combdiff_solvers.wrap import wrap
+
+__all__ = ["Factory"]
+
+
+class Factory(Described):
+    """Solves row i over the feasible set of `build(instances[i])`.
+
+    `build` returns a Solver, or a pair (model, variables) for `wrap`. What it returns must have the factory's `shape`
+    and sense. Built solvers are kept, the least recently used ones go first, and the rows of equal instances are solved
+    together. Equality is by value: arrays, numbers, strings, and tuples, lists and mappings of them; anything else by
+    its pickle. A `build` that raises makes its rows ERROR, with the message kept, and no others; one that returns
+    anything but a solver of the factory's shape and sense raises at once.
+
+    Threads share one factory, those of `Parallel` too. Each builds solvers of its own, unless they have an attribute
+    `thread_safe` that is true, and `keep` counts those of all threads: the solvers of 20 instances for 4 threads take
+    `keep=80`, and with less they take less memory and are built again more often. Several threads may call `build` at
+    once. Each process of `Parallel(backend="processes")` has a factory of its own.
+
+    Args:
+        build: instance ↦ Solver or (model, variables); a function defined at the top of a module can be pickled.
+        shape: of one θ and one y.
+        sense: "min" or "max", that of every model.
+        keep: how many built solvers to keep, those of all threads together.
+        options: passed to `wrap` with the pairs that `build` returns (`time_limit=`, `backend=`, ...).
+
+    Raises:
+        ValueError: for an empty shape or `keep` below 1; in `solve`, where `build` returns no solver or one of another
+            shape or sense.
+
+    >>> from combdiff_solvers import TopK
+    >>> choose = Factory(lambda k: TopK(3, k), shape=(3,), sense="max")
+    >>> choose.solve(np.array([[0.3, 2.0, 0.9], [0.3, 2.0, 0.9]]), instances=[1, 2]).y
+    array([[0., 1., 0.],
+           [0., 1., 1.]])
+    """
+
+    thread_safe = True
+
+    def __init__(
+        self,
+        build: Callable[[Any], Any],
+        shape: tuple[int, ...],
+        sense: Sense | str = Sense.MIN,
+        keep: int = 256,
+        **options: Any,
+    ) -> None:
+        if not shape or min(shape) < 1:
+            raise ValueError(f"shape={shape!r} must have at least one axis, each of at least one entry")
+        if keep < 1:
+            raise ValueError(f"keep={keep} must be at least 1")
+        self.build = build
+        self.shape = tuple(shape)
+        self.sense = Sense(sense)
+        self.keep = keep
+        self.options = options
+        self._forget()
+
+    def _forget(self) -> None:
+        self._built: OrderedDict[tuple[Hashable, int | None], Solver] = OrderedDict()  # by instance and thread
+        self._lock = ForkSafeLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_built", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+        """Solve every row of θ, (b, n), each over its own instance."""
+        theta = as_rows(theta, self.shape)
+        groups = self._group(instances, len(theta))
+        y, objective = np.full_like(theta, np.nan), np.full(len(theta), np.nan)
+        status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
+        messages: dict[int, str] = {}
+        for (key, instance), rows in groups:
+            try:
+                solver = self._solver(key, instance)
+            except ContractError:
+                raise
+            except Exception as error:
+                messages.update({row: f"{type(error).__name__}: {error}" for row in rows})
+                continue
+            found, _ = guarded(solver, theta[rows], None)
+            y[rows], objective[rows], status[rows] = found.y, found.objective, found.status
+            messages.update({rows[at]: message for at, message in found.messages.items()})
+        return Solutions(y, objective, status, messages)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row by the model of its instance; NaN, and no model, where y holds NaN.
+
+        Raises:
+            Exception: what `build` raises.
+        """
+        found = np.full(len(theta), np.nan)
+        for (key, instance), rows in self._group(instances, len(theta)):
+            known = [row for row in rows if not np.isnan(y[row]).any()]
+            if known:
+                found[known] = value(self._solver(key, instance), y[known], theta[known])
+        return found
+
+    def _group(self, instances: Instances | None, rows: int) -> list[tuple[tuple[Hashable, Any], list[int]]]:
+        """The different instances, each with its key and its rows."""
+        instances = as_instances(instances)
+        if instances is None:
+            raise ValueError("Factory builds each row's model from its instance: give instances, one for each row")
+        check_count(instances, rows)
+        groups: dict[Hashable, list[int]] = {}
+        for row in range(rows):
+            groups.setdefault(instance_key(instances[row]), []).append(row)
+        return [((key, instances[rows[0]]), rows) for key, rows in groups.items()]
+
+    def _solver(self, key: Hashable, instance: Any) -> Solver:
+        thread = threading.get_ident()
+        with self._lock:
+            for place in ((key, thread), (key, None)):
+                if place in self._built:
+                    self._built.move_to_end(place)
+                    return self._built[place]
+        built = self.build(instance)
+        solver: Solver = wrap(built[0], built[1], **self.options) if isinstance(built, tuple) else built
+        if not isinstance(solver, Solver):
+            raise ContractError(
+                f"build returned a {type(built).__name__}, but a Solver or a pair (model, variables) was expected"
+            )
+        if tuple(solver.shape) != self.shape or solver.sense is not self.sense:
+            raise ContractError(
+                f"build returned a solver of shape {tuple(solver.shape)} and sense {solver.sense.value!r}, but the "
+                f"factory has shape {self.shape} and sense {self.sense.value!r}: both must agree for every instance"
+            )
+        with self._lock:
+            self._built[key, None if getattr(solver, "thread_safe", False) else thread] = solver
+            while len(self._built) > self.keep:
+                self._built.popitem(last=False)
+        return solver
+
+
+def instance_key(instance: Any) -> Hashable:
+    """A hashable that is equal for equal instances.
+
+    >>> instance_key({"cap": np.arange(2)}) == instance_key({"cap": np.arange(2)})
+    True
+    """
+    if isinstance(instance, ndarray) and instance.dtype != object:
+        return ("array", instance.shape, instance.dtype.str, np.ascontiguousarray(instance).tobytes())
+    if isinstance(instance, Mapping):
+        return ("mapping", tuple(sorted(((instance_key(k), instance_key(v)) for k, v in instance.items()), key=repr)))
+    if isinstance(instance, (list, tuple)):
+        return (type(instance).__name__, tuple(instance_key(item) for item in instance))
+    if isinstance(instance, (bool, int, float, str, bytes, np.generic, type(None))):
+        return (type(instance).__name__, instance)
+    return ("pickle", pickle.dumps(instance))

@@ -1,0 +1,1 @@
+"""Classic problems, each with its own batch solver."""

@@ -1,0 +1,103 @@
+"""Assign one column to each row of a matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+from numpy import ndarray
+
+from combdiff_solvers.compute.threads import check_threads, for_rows
+from combdiff_solvers.compute.unit_rows import unit_rows
+from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.problems.assignment_kernels import assignments
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
+
+__all__ = ["Assignment", "AssignmentInstances"]
+
+
+@dataclass(frozen=True, eq=False)
+class AssignmentInstances(ColumnInstances):
+    """Which pairs each row of a batch may use.
+
+    Args:
+        allowed: (b, rows, cols), true where a pair may be taken.
+
+    >>> AssignmentInstances(allowed=np.ones((2, 3, 3))).take(np.array([0])).allowed.shape
+    (1, 3, 3)
+    """
+
+    allowed: Shaped[ndarray, "b rows cols"] | None = None
+
+
+class Assignment(Described):
+    """The best assignment of rows to columns, as a 0/1 matrix.
+
+    Solves min (or max) ⟨θ, y⟩ over y ∈ {0, 1}^(rows × cols) with one 1 in each line of the shorter side and at most
+    one in each line of the longer: a perfect matching of a complete bipartite graph, a permutation matrix where rows =
+    cols.
+
+    θ may be negative. The duals are float64, so the answer is optimal up to their rounding, about
+    1e-15 · max|θ| for each row. A row whose `allowed` pairs leave no assignment is INFEASIBLE, alone.
+
+    Args:
+        rows: number of rows.
+        cols: number of columns; as many as rows if None.
+        sense: "min" or "max".
+        threads: how many problems are solved at a time; every core if None.
+
+    Raises:
+        ValueError: for a matrix without entries.
+
+    Source: R. Jonker and A. Volgenant (1987); the rectangular form of D. F. Crouse (2016), "On implementing 2D
+    rectangular assignment algorithms". A kernel over the whole batch; `scipy.optimize.linear_sum_assignment` is the
+    same for one.
+
+    >>> Assignment(2).solve(np.array([[1.0, 2.0, 0.0, 3.0]])).y.reshape(2, 2)
+    array([[0., 1.],
+           [1., 0.]])
+    """
+
+    def __init__(
+        self, rows: int, cols: int | None = None, sense: Sense | str = Sense.MIN, threads: int | None = None
+    ) -> None:
+        cols = rows if cols is None else cols
+        if rows < 1 or cols < 1:
+            raise ValueError(f"an assignment of {rows} rows to {cols} columns has no pairs")
+        self.shape: tuple[int, ...] = (rows, cols)
+        self.sense = Sense(sense)
+        self.threads = check_threads(threads)
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+        """Solve every row of θ, (b, rows · cols).
+
+        Args:
+            theta: costs (or gains), one problem a row.
+            instances: `AssignmentInstances`, or a sequence of mappings with the key `allowed`.
+        """
+        theta = as_rows(theta, self.shape)
+        batch = len(theta)
+        status, messages = np.zeros(batch, dtype=np.uint8), dict[int, str]()
+        allowed = np.ones((1, *self.shape), dtype=np.uint8)
+        if instances is not None:
+            check_count(instances, batch)
+            if batch:
+                given = AssignmentInstances.of(instances).flags("allowed", self.shape, messages)
+                assert given is not None
+                allowed = given.astype(np.uint8)
+                status[list(messages)] = Status.ERROR
+        cost = self.sense.sign * unit_rows(theta).reshape(batch, *self.shape)
+        wide = self.shape[0] <= self.shape[1]
+        if not wide:
+            cost, allowed = cost.swapaxes(1, 2), allowed.swapaxes(1, 2)
+        y = np.zeros(cost.shape)
+        for_rows(
+            assignments, batch, np.ascontiguousarray(cost), np.ascontiguousarray(allowed), y, status,
+            threads=self.threads, grain=1 + 4096 // theta.shape[1],
+        )  # fmt: skip
+        if not wide:
+            y = y.swapaxes(1, 2)
+        flat = np.ascontiguousarray(y).reshape(theta.shape)
+        flat[status != Status.OPTIMAL] = np.nan
+        return Solutions.from_y(flat, theta, status, messages)

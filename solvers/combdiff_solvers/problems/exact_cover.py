@@ -1,0 +1,54 @@
+"""Exact cover: every item in exactly one of the chosen options."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers.formulas.formula import AtMost, Formula
+from combdiff_solvers.formulas.sat import SatModel
+from combdiff_solvers.limits import Limits
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions
+
+
+class ExactCover(Described):
+    """Choose options at the least (or largest) price ⟨θ, y⟩ so that every item is in exactly one of them.
+
+    y ∈ {0, 1}^options with Mᵀy = 1 for the matrix M (options, items): D. E. Knuth's "Dancing links" (2000), here by
+    weighted MaxSAT (`SatModel`: exact, no rounding). A row without a cover is INFEASIBLE.
+
+    Rows may have `SatInstances` of their own: literal i + 1 makes option i part of the cover, −(i + 1) forbids it.
+
+    Args:
+        matrix: (options, items) of 0 and 1 or booleans: which items are in each option.
+        sense: "min" or "max".
+        limits: of time and gaps.
+
+    Raises:
+        ValueError: for a matrix with no option or no item, or with other entries.
+        ImportError: without PySAT; the error names the extra.
+
+    >>> options = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 0]])
+    >>> ExactCover(options).solve(np.array([[1.0, 1, 1, 1], [1.0, 0, 2, 0]])).y
+    array([[1., 0., 1., 0.],
+           [0., 1., 0., 1.]])
+    """
+
+    def __init__(self, matrix: ndarray, sense: Sense | str = Sense.MIN, limits: Limits | None = None) -> None:
+        matrix = np.asarray(matrix)
+        if matrix.ndim != 2 or not matrix.size or not np.isin(matrix, (0, 1)).all():
+            raise ValueError(
+                f"the matrix of an exact cover is (options, items) of 0 and 1, at least one of each: got {matrix.shape}"
+            )
+        covering = [tuple((np.flatnonzero(item) + 1).tolist()) for item in matrix.T]
+        at_most = tuple(AtMost(options, 1, (1,) * len(options)) for options in covering if len(options) > 1)
+        self._model = SatModel(
+            Formula(len(matrix), tuple(covering), at_most), np.arange(1, len(matrix) + 1), None, sense, limits
+        )
+        self.shape = self._model.shape
+        self.sense = self._model.sense
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+        """Solve every row of θ, (b, options)."""
+        return self._model.solve(theta, instances)

@@ -1,0 +1,155 @@
+"""0/1 knapsacks of one or several dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float64, Shaped, UInt8
+from numpy import ndarray
+
+from combdiff_solvers.compute.threads import check_threads, for_rows
+from combdiff_solvers.compute.unit_rows import unit_rows
+from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.problems.knapsack_kernels import knapsacks
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
+
+__all__ = ["Knapsack", "KnapsackInstances"]
+
+Backend = Literal["auto", "kernel", "mip"]
+NODES = 300_000  # about 0.05 s
+SLACK = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class KnapsackInstances(ColumnInstances):
+    """The weights and capacities of each row of a batch.
+
+    What is None is as the solver was told.
+
+    Args:
+        weights: (b, d, n).
+        capacity: (b, d).
+
+    >>> KnapsackInstances(capacity=np.array([[5.0], [7.0]]))[1]
+    {'capacity': array([7.])}
+    """
+
+    weights: Shaped[ndarray, "b d n"] | None = None
+    capacity: Shaped[ndarray, "b d"] | None = None
+
+
+class Knapsack(Described):
+    """The most valuable set of items that fits, as a 0/1 vector.
+
+    Solves max (or min) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with W y ≤ c: θ are the values of n items, W (d × n, not negative)
+    their weights in d dimensions. Items that gain nothing are left out (θ ≤ 0 for max), unless they weigh nothing and
+    θ > 0. A load may pass its capacity by 1e-9 · c, so that sums of decimal weights such as 0.1 + 0.2 ≤ 0.3 hold.
+
+    - `"kernel"`: branch and bound with the bound of the surrogate knapsack, on the rows of a batch by threads. It is
+      exact up to 1e-13 · Σ|θ|. A row that takes more than `nodes` nodes ends as FEASIBLE with the best found.
+    - `"mip"`: the MIP solver SCIP in OR-Tools, within its tolerance of 1e-9 · Σ|θ|.
+    - `"auto"` (default): the kernel, and SCIP for the rows that the kernel did not prove.
+
+    A row whose weights or capacities are negative or not finite is an ERROR, alone.
+
+    Args:
+        weights: (d, n), or (n,) for one dimension; not negative.
+        capacity: (d,) or a number; not negative.
+        sense: "max" (default) or "min" (items with negative costs are worth taking).
+        backend: "auto", "kernel" or "mip".
+        nodes: most nodes of the kernel for each row.
+        time_limit: seconds for each row of the MIP solver; None for no limit.
+        threads: how many rows the kernel solves at a time; every core if None.
+
+    Raises:
+        ValueError: for weights and capacities that do not fit together, are negative or not finite.
+        ImportError: when the MIP solver is asked for and OR-Tools is not installed.
+
+    Source: S. Martello and P. Toth (1990), "Knapsack problems"; surrogate multipliers after F. Glover (1968).
+
+    >>> Knapsack([[3.0, 4.0, 5.0]], [8.0]).solve(np.array([[2.0, 5.0, 6.0], [3.0, 9.0, 6.0]])).y
+    array([[1., 0., 1.],
+           [1., 1., 0.]])
+    """
+
+    def __init__(
+        self,
+        weights: ndarray | Sequence[Any],
+        capacity: ndarray | Sequence[float] | float | int,
+        sense: Sense | str = Sense.MAX,
+        backend: Backend = "auto",
+        nodes: int = NODES,
+        time_limit: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.weights = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+        self.capacity = np.atleast_1d(np.asarray(capacity, dtype=np.float64))
+        if self.weights.ndim != 2 or not self.weights.size or self.capacity.shape != self.weights.shape[:1]:
+            raise ValueError(
+                f"weights have shape {self.weights.shape} and capacity {self.capacity.shape}, but a knapsack has "
+                "(dimensions, items) weights and a capacity for each dimension"
+            )
+        for name, values in (("weights", self.weights), ("capacity", self.capacity)):
+            if not (np.isfinite(values).all() and (values >= 0.0).all()):
+                bad = values[~(values >= 0.0) | np.isinf(values)][0]
+                raise ValueError(f"{name} hold {bad}, but must be finite and not negative")
+        if backend not in get_args(Backend):
+            raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, get_args(Backend)))}")
+        if nodes < 1 or (time_limit is not None and time_limit <= 0.0):
+            raise ValueError(f"nodes={nodes} must be at least 1, and time_limit={time_limit} above 0")
+        self.shape: tuple[int, ...] = (self.weights.shape[1],)
+        self.sense = Sense(sense)
+        self.backend: Backend = backend
+        self.nodes = nodes
+        self.time_limit = time_limit
+        self.threads = check_threads(threads)
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+        """Solve every row of θ, (b, n).
+
+        Args:
+            theta: values (or costs), one problem a row.
+            instances: `KnapsackInstances`, or a sequence of mappings with its fields as keys.
+        """
+        theta = as_rows(theta, self.shape)
+        status = np.zeros(len(theta), dtype=np.uint8)
+        weights, capacity, messages = self._sets(instances, status)
+        y = np.zeros_like(theta)
+        gains = -self.sense.sign * unit_rows(theta)
+        if self.backend != "mip":
+            for_rows(
+                knapsacks, len(theta), gains, weights, capacity * (1.0 + SLACK), self.nodes, y, status,
+                threads=self.threads,
+            )  # fmt: skip
+        open_rows = np.flatnonzero(status == (Status.OPTIMAL if self.backend == "mip" else Status.FEASIBLE))
+        if len(open_rows) and self.backend != "kernel":
+            from combdiff_solvers.problems.knapsack_mip import solve_rows
+
+            solve_rows(open_rows, gains, weights, capacity, SLACK, self.time_limit, y, status, messages)
+        for row in np.flatnonzero(status == Status.FEASIBLE):
+            messages.setdefault(int(row), f"not proven optimal within {self.nodes} nodes: raise nodes, or use 'auto'")
+        y[status > Status.FEASIBLE] = np.nan
+        return Solutions.from_y(y, theta, status, messages)
+
+    def _sets(
+        self, instances: Instances | None, status: UInt8[ndarray, " b"]
+    ) -> tuple[Float64[ndarray, "s d n"], Float64[ndarray, "t d"], dict[int, str]]:
+        """The weights and capacities of the rows (or of all at once); rows with bad ones become an ERROR."""
+        weights, capacity, messages = self.weights[None], self.capacity[None], dict[int, str]()
+        if instances is not None:
+            check_count(instances, len(status))
+        if instances is None or not len(status):
+            return weights, capacity, messages
+        given = KnapsackInstances.of(instances)
+        own_weights = given.reals("weights", self.weights.shape, messages)
+        own_capacity = given.reals("capacity", self.capacity.shape, messages)
+        weights = weights if own_weights is None else own_weights
+        capacity = capacity if own_capacity is None else own_capacity
+        for name, values in (("weights", weights), ("capacity", capacity)):
+            for row in np.flatnonzero((values < 0.0).reshape(len(values), -1).any(axis=1)).tolist():
+                messages.setdefault(row, f"the {name} of this row are negative")
+        status[list(messages)] = Status.ERROR
+        return weights, capacity, messages

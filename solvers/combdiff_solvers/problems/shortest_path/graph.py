@@ -1,0 +1,139 @@
+"""Directed graphs for `ShortestPath`: adjacency, cycles, and the ends of each row's path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int, Shaped, UInt8
+from numpy import ndarray
+
+from combdiff_solvers.compute.threads import for_rows
+from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.problems.shortest_path.graph_kernels import acyclic_paths, graph_paths
+from combdiff_solvers.protocol import Status, as_whole, check_count
+
+
+@dataclass(frozen=True, eq=False)
+class GraphInstances(ColumnInstances):
+    """The source and target of each row of a batch, as arrays.
+
+    What is None is as the solver was told. It is a sequence with one item, a mapping, for each row.
+
+    Args:
+        source: (b,) vertices.
+        target: (b,) vertices.
+
+    Raises:
+        ValueError: when both are None, or the numbers of rows differ.
+
+    >>> GraphInstances(source=np.array([0, 2]))[1]
+    {'source': np.int64(2)}
+    """
+
+    source: Shaped[ndarray, " b"] | None = None
+    target: Shaped[ndarray, " b"] | None = None
+
+
+class GraphPaths:
+    """Paths along the edges of a directed graph with edge costs."""
+
+    def __init__(
+        self,
+        edges: ndarray | Sequence[tuple[int, int]],
+        source: int | None,
+        target: int | None,
+        vertices: int | None,
+    ) -> None:
+        pairs = np.asarray(edges)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs) or not np.issubdtype(pairs.dtype, np.integer):
+            raise ValueError(
+                f"edges has shape {pairs.shape} and type {pairs.dtype}, but a graph is (edges, 2) integers, "
+                "the tail and the head of each edge, and at least one edge"
+            )
+        count = int(pairs.max()) + 1 if vertices is None else vertices
+        if pairs.min() < 0 or pairs.max() >= count:
+            edge = int(np.argmax(((pairs < 0) | (pairs >= count)).any(axis=1)))
+            raise ValueError(f"edge {edge} is {tuple(pairs[edge].tolist())}, but vertices are 0..{count - 1}")
+        self.vertices = count
+        self.shape: tuple[int, ...] = (len(pairs),)
+        self._tail, self._head = np.ascontiguousarray(pairs.T, dtype=np.int64)
+        self._out = np.argsort(self._tail, kind="stable")
+        self._first_out = np.searchsorted(self._tail[self._out], np.arange(count + 1))
+        self._order = self._topological_order()
+        if self._order is not None:
+            rank = np.argsort(self._order)
+            self._into = np.lexsort((rank[self._tail], rank[self._head]))
+            self._first_in = np.searchsorted(rank[self._head[self._into]], np.arange(count + 1))
+        self._source = self._check("source", source)
+        self._target = self._check("target", target)
+
+    @property
+    def acyclic(self) -> bool:
+        """Whether the graph has no directed cycle."""
+        return self._order is not None
+
+    def _topological_order(self) -> Int[ndarray, " vertices"] | None:
+        """Every vertex after those that lead to it (Kahn 1962); None if there is a cycle."""
+        waits_for = np.bincount(self._head, minlength=self.vertices)
+        ready = list(np.flatnonzero(waits_for == 0))
+        for vertex in ready:  # grows while it is walked over
+            for edge in self._out[self._first_out[vertex] : self._first_out[vertex + 1]]:
+                waits_for[self._head[edge]] -= 1
+                if not waits_for[self._head[edge]]:
+                    ready.append(self._head[edge])
+        return np.array(ready, dtype=np.int64) if len(ready) == self.vertices else None
+
+    def _check(self, name: str, vertex: int | None) -> int | None:
+        if vertex is not None and not 0 <= as_whole(name, vertex) < self.vertices:
+            raise ValueError(f"{name}={vertex} is not a vertex: they are 0..{self.vertices - 1}")
+        return vertex
+
+    def search(
+        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None
+    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"], UInt8[ndarray, " b"], dict[int, str]]:
+        """The paths, their costs, statuses and messages."""
+        batch = len(cost)
+        y, objective, status = np.zeros_like(cost), np.empty(batch), np.zeros(batch, dtype=np.uint8)
+        messages: dict[int, str] = {}
+        given: GraphInstances | None = None
+        if instances is not None and batch:
+            given = GraphInstances.of(instances)
+            check_count(given, batch)
+        source = self._ends("source", self._source, given, batch, messages)
+        target = self._ends("target", self._target, given, batch, messages)
+        if messages:
+            status[list(messages)] = Status.ERROR
+        grain = 1 + 4096 // cost.shape[1]
+        answer = (y, objective, status)
+        if self._order is not None:
+            graph = (self._order, self._first_in, self._into, self._tail)
+            for_rows(
+                acyclic_paths, batch, cost, negative, source, target, *graph, *answer, threads=threads, grain=grain
+            )
+        else:
+            out = (self._first_out, self._out, self._tail, self._head)
+            for_rows(graph_paths, batch, cost, negative, source, target, *out, *answer, threads=threads, grain=grain)
+        return y, objective, status, messages
+
+    def _ends(
+        self,
+        name: str,
+        common: int | None,
+        given: GraphInstances | None,
+        batch: int,
+        messages: dict[int, str],
+    ) -> Int[ndarray, " b"]:
+        ends = None if given is None else given.whole(name, (), messages)
+        if ends is None:
+            if common is None:
+                raise ValueError(
+                    f"no {name} was given: name it in ShortestPath.graph(..., {name}=...) or in "
+                    f"GraphInstances({name}=...)"
+                )
+            return np.full(batch, common, dtype=np.int64)
+        for row in np.flatnonzero((ends < 0) | (ends >= self.vertices)).tolist():
+            messages.setdefault(row, f"{name}={ends[row]} is not a vertex: they are 0..{self.vertices - 1}")
+        return ends

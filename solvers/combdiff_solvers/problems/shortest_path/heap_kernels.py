@@ -1,0 +1,58 @@
+"""What the shortest-path kernels share: a 4-ary heap, and what they say of a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from combdiff_solvers.compute.kernels import kernel
+
+OPTIMAL, FEASIBLE, INFEASIBLE, ERROR = 0, 1, 2, 5  # as in protocol.Status
+REFUSE, CLAMP, EXACT = 0, 1, 2  # what to do with negative costs
+
+# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
+Array = Any
+HEAP_SLACK = 4  # a sift may look so far past the last entry
+
+
+@kernel(inline="always")
+def push(keys: Array, items: Array, size: int, key: float, item: int) -> int:
+    """Add an item to a 4-ary heap of `size` entries; the new size."""
+    at = size
+    while at > 0:
+        parent = (at - 1) >> 2
+        if keys[parent] <= key:
+            break
+        keys[at] = keys[parent]
+        items[at] = items[parent]
+        at = parent
+    keys[at] = key
+    items[at] = item
+    return size + 1
+
+
+@kernel(inline="always")
+def pop(keys: Array, items: Array, size: int) -> int:
+    """Remove the top of a 4-ary heap of `size` entries; the new size."""
+    size -= 1
+    key = keys[size]
+    item = items[size]
+    keys[size] = np.inf
+    keys[size + 1] = np.inf
+    keys[size + 2] = np.inf
+    at = 0
+    child = 1
+    while child < size:
+        left = child + (keys[child + 1] < keys[child])
+        right = child + 2 + (keys[child + 3] < keys[child + 2])
+        least = right if keys[right] < keys[left] else left
+        if keys[least] >= key:
+            break
+        keys[at] = keys[least]
+        items[at] = items[least]
+        at = least
+        child = 4 * at + 1
+    keys[at] = key
+    items[at] = item
+    return size

@@ -1,0 +1,1 @@
+"""The traveling salesman: branch and bound, and a heuristic."""

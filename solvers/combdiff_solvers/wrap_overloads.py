@@ -1,0 +1,127 @@
+"""What `wrap` takes, for type checkers and editors; never imported while a program runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, SupportsIndex, TypedDict, TypeVar, Unpack, overload
+
+from numpy import ndarray
+from ortools.linear_solver import pywraplp
+from ortools.linear_solver.python import model_builder
+from ortools.math_opt.python import mathopt
+from ortools.sat.python import cp_model
+from pysat.formula import CNF, WCNF
+from pyscipopt import Model as ScipModel
+
+from combdiff_solvers.formulas.formula import Formula
+from combdiff_solvers.protocol import Sense, Solver
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LimitOptions(TypedDict, total=False):
+    """Options of every model; see `Limits`."""
+
+    sense: Sense | str | None
+    time_limit: float | None
+    batch_time_limit: float | None
+    relative_gap: float
+    absolute_gap: float
+
+
+class ModelOptions(LimitOptions, total=False):
+    """Options of linear models; see `MathOptModel`."""
+
+    backend: str | None
+    warm_start: ndarray | None
+
+
+class MathOptOptions(ModelOptions, total=False):
+    """Options of MathOpt models."""
+
+    parameters: mathopt.SolveParameters | None
+
+
+class CpSatOptions(LimitOptions, total=False):
+    """Options of CP-SAT models; see `CpSatModel`."""
+
+    warm_start: ndarray | None
+    parameters: Mapping[str, Any] | None
+
+
+class FormulaOptions(LimitOptions, total=False):
+    """Options of formulas; see `SatModel`."""
+
+    backend: str
+    price: Literal["variables", "clauses"]
+
+
+class FileOptions(LimitOptions, total=False):
+    """Options of model and formula files."""
+
+    backend: str | None
+    warm_start: ndarray | None
+    price: Literal["variables", "clauses"]
+
+
+class Wrap(Protocol):
+    """`functools.singledispatch`, with the signature for each kind of model."""
+
+    registry: Mapping[Any, Callable[..., Solver]]
+
+    @overload
+    def __call__(
+        self,
+        model: pywraplp.Solver | model_builder.Model,
+        /,
+        variables: Any,
+        **options: Unpack[ModelOptions],
+    ) -> Solver: ...
+
+    @overload
+    def __call__(self, model: mathopt.Model, /, variables: Any, **options: Unpack[MathOptOptions]) -> Solver: ...
+
+    @overload
+    def __call__(self, model: cp_model.CpModel, /, variables: Any, **options: Unpack[CpSatOptions]) -> Solver: ...
+
+    @overload
+    def __call__(self, model: ScipModel, /, variables: Any, **options: Unpack[LimitOptions]) -> Solver: ...
+
+    @overload
+    def __call__(
+        self, model: Formula | CNF | WCNF, /, variables: Any = None, **options: Unpack[FormulaOptions]
+    ) -> Solver: ...
+
+    @overload
+    def __call__(
+        self,
+        model: str | os.PathLike[str],
+        /,
+        variables: Sequence[Any] | ndarray | None = None,
+        **options: Unpack[FileOptions],
+    ) -> Solver: ...
+
+    @overload
+    def __call__(
+        self,
+        model: Callable[..., Any],
+        /,
+        shape: SupportsIndex | Iterable[SupportsIndex],
+        sense: Sense | str = ...,
+        batched: bool = ...,
+        h: Callable[..., float] | None = ...,
+    ) -> Solver: ...  # a FunctionSolver; with another type than the rest, functions of arrays would give Any
+
+    @overload
+    def __call__(self, model: Any, /, *args: Any, **options: Any) -> Solver: ...
+
+    @overload
+    def register(self, cls: type[Any]) -> Callable[[F], F]: ...
+
+    @overload
+    def register(self, cls: type[Any], func: F) -> F: ...
+
+    def dispatch(self, cls: type[Any]) -> Callable[..., Solver]:
+        """What wraps objects of a type."""
+        ...

@@ -1,0 +1,390 @@
+"""Parallel: the contract, dying workers, Ctrl-C, forks, and when it is worth it."""
+
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff.testing import HYPERSIMPLEX, SolverContract
+from combdiff_solvers import FunctionSolver, KSubset, KSubsetInstances, Parallel, ShortestPath, Solver, Status, TopK
+from combdiff_solvers.pools.pace import LONGEST_PAUSE, Pace
+from tests.solvers.probes import Dies, Probe, Raises, Reports
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def theta() -> Float64[ndarray, "b n"]:
+    return np.random.default_rng(0).normal(size=(60, 4))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (one that ended and was not collected does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Look until it is so; false if it never was."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return condition()
+
+
+def pids(pool: Parallel) -> list[int]:
+    """The worker processes."""
+    return [worker.pid for worker in list(pool.crew._workers) if worker.pid]  # type: ignore[attr-defined]
+
+
+class TestThreads(SolverContract):
+    def make(self) -> Solver:
+        return Parallel(TopK(4, 2), workers=2, adaptive=False)
+
+    def feasible_set(self, solver: Solver) -> Float64[ndarray, "k n"]:
+        return HYPERSIMPLEX
+
+
+class TestAdaptive(SolverContract):
+    def make(self) -> Solver:
+        return Parallel(KSubset(4, 2), workers=2)
+
+    def feasible_set(self, solver: Solver) -> Float64[ndarray, "k n"]:
+        return HYPERSIMPLEX
+
+    def instances(self, solver: Solver, rows: int) -> KSubsetInstances:
+        return KSubsetInstances(allowed=np.arange(4 * rows).reshape(rows, 4) % 3 > 0)
+
+    def feasible_set_of(self, solver: Solver, instance: Any) -> Float64[ndarray, "k n"]:
+        return HYPERSIMPLEX[(instance["allowed"] >= HYPERSIMPLEX).all(axis=1)]
+
+
+class TestProcesses(SolverContract):
+    pool: Parallel | None = None
+
+    def make(self) -> Solver:
+        if TestProcesses.pool is None:
+            TestProcesses.pool = Parallel(TopK(4, 2), workers=2, backend="processes", adaptive=False)
+        return TestProcesses.pool
+
+    def feasible_set(self, solver: Solver) -> Float64[ndarray, "k n"]:
+        return HYPERSIMPLEX
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def close(cls) -> Iterator[None]:
+        yield
+        if TestProcesses.pool is not None:
+            TestProcesses.pool.close()
+            TestProcesses.pool = None
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_answers_are_those_of_the_solver_in_order(backend: Any, workers: int, theta: ndarray) -> None:
+    instances = ["nothing" if row % 7 == 3 else "any" for row in range(60)]
+    expected = Probe().solve(theta, instances)
+    with Parallel(Probe(), workers, backend, adaptive=False) as pool:
+        found = pool.solve(theta, instances)
+    np.testing.assert_array_equal(found.y, expected.y)
+    np.testing.assert_array_equal(found.objective, expected.objective)
+    np.testing.assert_array_equal(found.status, expected.status)
+    assert found.messages == expected.messages
+
+
+def test_instances_in_columns_are_cut_with_the_rows() -> None:
+    rng = np.random.default_rng(0)
+    solver = ShortestPath.grid(4)
+    walls = [{"obstacles": rng.random((4, 4)) < 0.2} for _ in range(50)]
+    theta = rng.random((50, 16))
+    with Parallel(solver, 2, adaptive=False) as pool:
+        np.testing.assert_array_equal(pool.solve(theta, walls).y, solver.solve(theta, walls).y)
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_an_exception_is_the_status_of_its_row(backend: Any, adaptive: bool, theta: ndarray) -> None:
+    theta[[5, 40], 0] = 101.0, 102.0
+    with Parallel(Raises(), 2, backend, adaptive) as pool:
+        found = pool.solve(theta)
+    assert np.flatnonzero(found.status).tolist() == [5, 40]
+    assert found.messages == {5: "RuntimeError: no 101, please", 40: "RuntimeError: no 102, please"}
+    assert np.isnan(found.y[[5, 40]]).all()
+    good = found.status == Status.OPTIMAL
+    np.testing.assert_array_equal(found.y[good], Probe().solve(theta[good]).y)
+
+
+def test_a_misuse_is_an_error_as_without_the_pool(theta: ndarray) -> None:
+    with Parallel(TopK(4, 2), 2, adaptive=False) as pool, pytest.raises(ValueError, match="takes no instances"):
+        pool.solve(theta, [None] * 60)
+
+
+def test_each_worker_has_a_warm_solver_without_torch(theta: ndarray) -> None:
+    assert "torch" in sys.modules
+    with Parallel(Reports(seconds=0.001), 2, "processes", adaptive=False) as pool:
+        seen = np.vstack([pool.solve(theta).y[:, :3] for _ in range(3)])
+    assert 1 <= len(set(seen[:, 0])) <= 2
+    assert os.getpid() not in seen[:, 0]
+    assert (seen[:, 1] == 1).all()
+    assert not seen[:, 2].any()
+
+
+def test_each_thread_has_a_solver_of_its_own(theta: ndarray) -> None:
+    before = Reports.made
+    with Parallel(Reports(seconds=0.001), 2, adaptive=False) as pool:
+        for _ in range(3):
+            pool.solve(theta)
+    assert 1 <= Reports.made - before <= 2
+
+
+def test_a_killed_worker_is_replaced_and_its_chunk_solved_again(theta: ndarray) -> None:
+    with Parallel(Probe(seconds=0.01), 2, "processes", adaptive=False) as pool:
+        pool.solve(theta[:4])
+        killed: list[int] = []
+
+        def kill() -> None:
+            time.sleep(0.05)
+            killed.append(pids(pool)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        found = pool.solve(theta)
+        killer.join()
+        np.testing.assert_array_equal(found.y, Probe().solve(theta).y)
+        assert (found.status == Status.OPTIMAL).all()
+        pool.solve(theta)  # and goes on
+        assert pool.replaced == 1
+        assert killed[0] not in pids(pool)
+
+
+def test_a_row_that_kills_costs_no_other_row(theta: ndarray, tmp_path: Path) -> None:
+    theta[[3, 20], 0] = 101.0, 201.0  # once, always
+    with Parallel(Dies(folder=str(tmp_path)), 2, "processes", adaptive=False) as pool:
+        found = pool.solve(theta)
+    assert np.flatnonzero(found.status).tolist() == [20]
+    assert found.status[20] == Status.ERROR
+    assert "signal 9" in found.messages[20]
+    good = found.status == Status.OPTIMAL
+    np.testing.assert_array_equal(found.y[good], Probe().solve(theta[good]).y)
+
+
+def test_callers_may_share_a_pool(theta: ndarray) -> None:
+    with Parallel(Probe(seconds=0.0002), 2, adaptive=False) as pool:
+        answers: dict[int, Any] = {}
+        callers = [threading.Thread(target=lambda k=k: answers.update({k: pool.solve(theta + k).y})) for k in range(6)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    for k in range(6):
+        np.testing.assert_array_equal(answers[k], Probe().solve(theta + k).y)
+
+
+def test_workers_end_with_the_pool_however_it_ends(theta: ndarray) -> None:
+    pool = Parallel(Probe(), 2, "processes", adaptive=False)
+    pool.solve(theta)
+    first = pids(pool)
+    pool.close()
+    assert wait_until(lambda: not any(map(alive, first)))
+    np.testing.assert_array_equal(pool.solve(theta).y, Probe().solve(theta).y)  # begins anew
+    second = pids(pool)
+    assert not set(first) & set(second)
+    del pool
+    gc.collect()
+    assert wait_until(lambda: not any(map(alive, second)))
+
+
+SCRIPT = """
+import sys, threading, time
+import numpy as np
+from combdiff_solvers import Parallel
+from tests.solvers.probes import Probe
+pool = Parallel(Probe(seconds=SECONDS), 2, "BACKEND", adaptive=False)
+def tell():
+    while len(pool.crew._workers) < 2 or pool.crew.ready < 2:
+        time.sleep(0.01)
+    print(*[worker.pid for worker in pool.crew._workers if hasattr(worker, "pid")], flush=True)
+threading.Thread(target=tell, daemon=True).start()
+try:
+    pool.solve(np.zeros((8, 4)))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def begin(backend: str, seconds: float) -> tuple["subprocess.Popen[str]", list[int]]:
+    """A script in the middle of a batch, and the processes that work for it."""
+    script = SCRIPT.replace("SECONDS", str(seconds)).replace("BACKEND", backend)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'solvers'}"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    )
+    assert running.stdout is not None
+    return running, [int(pid) for pid in running.stdout.readline().split()]
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_ctrl_c_ends_all(backend: str) -> None:
+    running, workers = begin(backend, seconds=600.0)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=30)
+    assert said == "interrupted\n"
+    assert len(workers) == (2 if backend == "processes" else 0)
+    assert wait_until(lambda: not any(map(alive, workers)))
+
+
+def test_no_worker_outlives_a_killed_caller() -> None:
+    running, workers = begin("processes", seconds=600.0)
+    running.kill()
+    running.communicate()
+    assert len(workers) == 2
+    assert wait_until(lambda: not any(map(alive, workers)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_a_forked_child_has_workers_of_its_own(backend: Any, theta: ndarray) -> None:
+    expected = Probe().solve(theta).y
+    with Parallel(Probe(), 2, backend, adaptive=False) as pool:
+        pool.solve(theta)
+        child = os.fork()
+        if not child:
+            same = False
+            try:
+                same = np.array_equal(pool.solve(theta).y, expected)
+                pool.close()
+            finally:
+                os._exit(0 if same else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        np.testing.assert_array_equal(pool.solve(theta).y, expected)
+        assert pool.replaced == 0
+
+
+def test_a_function_of_the_main_module(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from combdiff_solvers import Parallel, wrap\n"
+        "def least(theta):\n"
+        "    return np.eye(len(theta))[theta.argmin()]\n"
+        "if __name__ == '__main__':\n"
+        "    with Parallel(wrap(least, shape=(3,)), 2, 'processes', adaptive=False) as pool:\n"
+        "        print(pool.solve(np.array([[3.0, 1, 2], [0, 1, 2]])).y.tolist())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "solvers")}
+    said = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert said.stdout == "[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]\n", said.stderr
+
+
+def test_what_cannot_be_pickled(theta: ndarray) -> None:
+    solver = FunctionSolver(lambda row: np.eye(4)[row.argmin()], shape=(4,))
+    with pytest.raises(TypeError, match="top of a module"):
+        Parallel(solver, 2, "processes")
+    with Parallel(solver, 2, adaptive=False) as pool:
+        np.testing.assert_array_equal(pool.solve(theta).y, Probe().solve(theta).y)
+
+
+def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Parallel(Probe(), 2, "processes", adaptive=False)
+    pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
+    with pytest.raises(RuntimeError, match="No module named"):
+        pool.solve(theta)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"workers": 0}, ValueError, "workers=0"),
+        ({"backend": "fibres"}, ValueError, "'fibres' is none of"),
+        ({"solver": 3}, TypeError, "int is not a Solver"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        Parallel(**{"solver": TopK(4), **arguments})
+
+
+def pace(row: float, rows: int = 1000) -> Pace:
+    """What is known after some rows were solved here."""
+    known = Pace(workers=2, overhead=1e-4)
+    assert known.rows_to_solve_here(rows, first=True) == 1
+    known.solved_here(1, row)
+    for _ in range(10):
+        here = known.rows_to_solve_here(rows, first=False)
+        if here:
+            known.solved_here(here, row * here)
+    return known
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_bad_theta_is_an_error_as_without_the_pool(rows: int) -> None:
+    theta = np.zeros((rows, 4))
+    theta[-1, 2] = np.nan
+    with Parallel(TopK(4, 2), 2) as pool:
+        for _ in range(2):
+            with pytest.raises(ValueError, match=rf"theta\[{rows - 1}, 2\] is nan"):
+                pool.solve(theta)
+            pool.solve(np.zeros((rows, 4)))  # then the pace is known
+
+
+def test_a_moment_is_not_believed() -> None:
+    known = Pace(workers=2, overhead=1e-4)
+    known.solved_here(1, 1e-7)
+    assert known.few == 1
+    known.solved_here(100_000, 1e-2)
+    assert known.few > 1000
+    assert not known.is_news(known.few, 1e-5)
+    assert known.is_news(known.few, 1e-2)
+
+
+def test_cheap_batches_stay_here() -> None:
+    assert pace(1e-7).rows_to_solve_here(1000, first=True) == 1000
+    assert pace(1e-2).rows_to_solve_here(1, first=True) == 1
+
+
+def test_dear_batches_are_sent() -> None:
+    assert pace(1e-2).rows_to_solve_here(1000, first=True) == 0
+    most, least = pace(1e-2).chunk_sizes(1000)
+    assert least <= most <= 30
+
+
+def test_workers_that_gain_nothing_are_left_alone_longer_and_longer() -> None:
+    known = pace(1e-2)
+    waits = []
+    for _ in range(9):
+        assert known.rows_to_solve_here(100, first=True) == 0
+        known.solved_there(100, seconds=1.0, pace=[1e-2], warm=True)
+        wait = 0
+        while known.rows_to_solve_here(100, first=True):
+            known.solved_here(100, 1.0)
+            wait += 1
+        waits.append(wait)
+    assert waits == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    known.solved_there(100, seconds=0.5, pace=[1e-2], warm=True)
+    assert known.rows_to_solve_here(100, first=True) == 0
+
+
+def test_a_slow_first_row_is_not_believed_for_long() -> None:
+    known = pace(5.0)  # a compilation
+    known.solved_there(1000, seconds=1e-3, pace=[1e-6, 1e-6], warm=False)
+    assert known.rows_to_solve_here(50, first=True) == 50

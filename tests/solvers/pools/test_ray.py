@@ -1,0 +1,171 @@
+"""OnRay on a local cluster: the answers, dying actors, errors."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers import OnRay, Status, TopK
+from combdiff_solvers.protocol import value
+from tests.solvers.probes import DropsRows, Exits, Probe, Raises, Reports, Unsendable, WithTerm
+
+ray = pytest.importorskip("ray")
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def theta() -> Float64[ndarray, "b n"]:
+    return np.random.default_rng(0).normal(size=(60, 4))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_answers_are_those_of_the_solver_in_order(theta: ndarray) -> None:
+    theta[[5, 40], 0] = 101.0, 102.0
+    instances = ["nothing" if row % 7 == 3 else "any" for row in range(60)]
+    expected = Probe().solve(theta, instances)
+    with OnRay(Raises(), adaptive=False) as pool:
+        assert pool.crew.size == 2
+        found = pool.solve(theta, instances)
+    good = found.status != Status.ERROR
+    assert np.flatnonzero(~good).tolist() == [5, 40]
+    np.testing.assert_array_equal(found.y[good], expected.y[good])
+    np.testing.assert_array_equal(found.status[good], expected.status[good])
+    raised = {5: "RuntimeError: no 101, please", 40: "RuntimeError: no 102, please"}
+    assert found.messages == {**expected.messages, **raised}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_actor_is_replaced_and_its_chunk_solved_again(theta: ndarray) -> None:
+    with OnRay(Probe(seconds=0.02), workers=2, adaptive=False) as pool:
+        pool.solve(theta[:8])
+        victim: Any = next(iter(pool.crew._workers))
+        pid = victim.pid
+
+        def kill() -> None:
+            time.sleep(0.1)
+            os.kill(pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        found = pool.solve(theta)
+        killer.join()
+        np.testing.assert_array_equal(found.y, Probe().solve(theta).y)
+        assert (found.status == Status.OPTIMAL).all()
+        assert pool.replaced == 1
+
+
+@pytest.mark.usefixtures("cluster")
+def test_actors_keep_their_solvers_warm_and_import_no_torch(theta: ndarray) -> None:
+    with OnRay(Reports(seconds=0.001), workers=2, adaptive=False) as pool:
+        seen = np.vstack([pool.solve(theta).y[:, :3] for _ in range(2)])
+        assert os.getpid() not in seen[:, 0]
+        assert (seen[:, 1] == 1).all()
+        assert not seen[:, 2].any()
+        again = pickle.loads(pickle.dumps(pool))
+        assert isinstance(again, OnRay)
+        assert again.shape == pool.shape
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray) -> None:
+    pool = OnRay(Probe(), workers=1, adaptive=False)
+    pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
+    with pytest.raises(RuntimeError, match="No module named"):
+        pool.solve(theta)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_how_a_row_ended_its_actor_is_said(theta: ndarray) -> None:
+    theta[[5, 30], 0] = 201.0, 301.0
+    with OnRay(Exits(), workers=2, adaptive=False) as pool:
+        found = pool.solve(theta)
+    assert np.flatnonzero(found.status).tolist() == [5, 30]
+    assert found.messages[5] == "SystemExit: 3"
+    assert "workers died on this row" in found.messages[30]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_answer_that_cannot_be_pickled_is_said(theta: ndarray) -> None:
+    theta[5, 0] = 101.0
+    with OnRay(Unsendable(), workers=2, adaptive=False) as pool:
+        found = pool.solve(theta)
+        assert pool.replaced == 0
+    assert np.flatnonzero(found.status).tolist() == [5]
+    assert "pickle" in found.messages[5]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_bad_shapes_of_an_answer_are_refused(theta: ndarray) -> None:
+    theta[7, 0] = 101.0
+    with (
+        OnRay(DropsRows(), workers=2, adaptive=False) as pool,
+        pytest.raises(ValueError, match=r"DropsRows.solve returned y of shape \(\d+, 4\).*for \d+ rows"),
+    ):
+        pool.solve(theta)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_value_is_the_solvers(theta: ndarray) -> None:
+    y = Probe().solve(theta).y
+    np.testing.assert_array_equal(value(OnRay(WithTerm(), workers=1), y, theta), WithTerm().value(y, theta))
+
+
+SCRIPT = """
+import numpy as np
+from combdiff_solvers import OnRay
+from tests.solvers.probes import Probe
+pool = OnRay(Probe(seconds=600.0), workers=1, adaptive=False)
+worker = pool.crew._make()
+worker.start()  # Ray runs, and an actor can be made
+print(worker.pid, flush=True)
+worker.stop()
+try:
+    pool.solve(np.zeros((8, 4)))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_ctrl_c_ends_all() -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'solvers'}"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    )
+    assert running.stdout is not None
+    assert int(running.stdout.readline()) > 0
+    time.sleep(1.0)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+    assert said == "interrupted\n"
+    assert running.returncode == 0
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"combdiff\[ray\]"):
+        OnRay(TopK(3))
+
+
+@pytest.mark.parametrize(("arguments", "match"), [({"workers": 0}, "workers=0"), ({"cpus": 0.0}, "cpus=0")])
+def test_bad_arguments(arguments: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        OnRay(TopK(3), **arguments)
