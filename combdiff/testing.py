@@ -79,7 +79,7 @@ class Enumerated(Described):
         y = self.points[cost.argmin(axis=1)]
         status = np.where(np.isinf(cost.min(axis=1)), Status.INFEASIBLE, Status.OPTIMAL).astype(np.uint8)
         y[status == Status.INFEASIBLE] = np.nan
-        return Solutions.from_y(y, theta, status)
+        return Solutions.from_y(y, theta, self.sense, status)
 
 
 class SolverContract:

@@ -65,7 +65,7 @@ def test_only_what_a_solver_needs() -> None:
 
         def solve(self, theta: np.ndarray, instances: Any = None) -> combdiff.Solutions:
             asked.append(theta)
-            return combdiff.Solutions.from_y(theta, theta)
+            return combdiff.Solutions.from_y(theta, theta, self.sense)
 
     warm_up(Recorder())
     assert [theta.tolist() for theta in asked] == [[[1.0] * 6]]

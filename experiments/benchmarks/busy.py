@@ -32,4 +32,4 @@ class Busy:
             while time.thread_time() < end:
                 pass
             y[row, cost.argmin()] = 1.0
-        return Solutions.from_y(y, theta)
+        return Solutions.from_y(y, theta, self.sense)

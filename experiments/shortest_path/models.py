@@ -29,7 +29,7 @@ class ClampedCosts:
         found = self.solver.solve(np.maximum(theta, least), instances)
         clamped = (theta < least).any(1) & (found.status == Status.OPTIMAL)
         status = np.where(clamped, Status.FEASIBLE, found.status).astype(np.uint8)
-        return Solutions.from_y(found.y, theta, status, found.messages)
+        return Solutions.from_y(found.y, theta, self.sense, status, found.messages)
 
 
 def model_solver(backend: str, shape: tuple[int, int]) -> Solver:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
@@ -89,12 +90,13 @@ class Solutions:
     """The answer to one batch.
 
     `y` holds NaN in a row without a solution, and so does `objective`; `messages` maps such a row to what
-    its solver said, where it said something. `objective` is ⟨θ, y⟩ + h(y), recomputed in float64.
-    `cached` counts the rows that were answered from a cache.
+    its solver said, where it said something. `objective` is ⟨θ, y⟩ + h(y), recomputed in float64. `bound` is proven: no
+    feasible point of the row is better. It is in the user's sense and units, rounded outwards by the errors of floating
+    point; −inf (min) or +inf (max) where nothing is proven. `cached` counts the rows that were answered from a cache.
 
-    >>> found = Solutions.from_y(np.array([[1.0, 0.0]]), theta=np.array([[2.0, 5.0]]))
-    >>> found.objective, found.solved
-    (array([2.]), array([ True]))
+    >>> found = Solutions.from_y(np.array([[1.0, 0.0]]), np.array([[2.0, 5.0]]), Sense.MIN)
+    >>> found.objective, found.solved, found.bound.round(9)
+    (array([2.]), array([ True]), array([2.]))
     """
 
     y: Float64[ndarray, "b n"]
@@ -102,6 +104,7 @@ class Solutions:
     status: UInt8[ndarray, " b"]
     messages: Mapping[int, str] = field(default_factory=dict)
     cached: int = 0
+    bound: Float64[ndarray, " b"] | None = None
 
     @property
     def solved(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -113,13 +116,22 @@ class Solutions:
         cls,
         y: Float64[ndarray, "b n"],
         theta: Float64[ndarray, "b n"],
+        sense: Sense,
         status: UInt8[ndarray, " b"] | None = None,
         messages: Mapping[int, str] | None = None,
     ) -> Solutions:
-        """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told."""
+        """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told.
+
+        OPTIMAL means here: but for the rounding of sums of θ in float64. So much is given way in `bound`; other rows
+        have none.
+        """
+        objective = row_products(theta, y)
+        bound = objective - sense.sign * rounding(theta)
         if status is None:
             status = np.zeros(len(y), dtype=np.uint8)
-        return cls(y, row_products(theta, y), status, messages or {})
+        else:
+            bound[status != Status.OPTIMAL] = -sense.sign * np.inf
+        return cls(y, objective, status, messages or {}, bound=bound)
 
 
 @runtime_checkable
@@ -178,10 +190,49 @@ class Described:
         return f"{type(self).__name__}({', '.join(f'{name}={text}' for name, text in parts.items())})"
 
 
+class BatchSolver(Described, ABC):
+    """The base of our own solvers: it checks a batch, and a subclass says in `solve_checked` how it is solved.
+
+    Attributes:
+        takes_instances: whether the rows of a batch may have feasible sets of their own.
+    """
+
+    takes_instances = False
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+        """Solve every row.
+
+        Args:
+            theta: (b, n) coefficients, finite; n is the product of `shape`.
+            instances: the feasible set of each row; see the class for what it takes.
+
+        Raises:
+            ValueError: for θ of another shape, an entry that is NaN or infinite (named by its index), instances that
+                the solver does not take, or another number of them than rows.
+        """
+        theta = as_rows(theta, self.shape)
+        given = as_instances(instances)
+        if given is not None:
+            if not self.takes_instances:
+                refuse_instances(self, given)
+            check_count(given, len(theta))
+        return self.solve_checked(theta, given)
+
+    @abstractmethod
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """`solve` for what was checked before: θ is finite, C-contiguous float64, and has one instance a row."""
+
+
 def _describe(value: Any) -> str:
     if isinstance(value, ndarray):
         return f"array{value.shape}"
     return getattr(value, "__qualname__", None) or repr(value)
+
+
+def solve_checked(solver: Solver, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    """Solve rows that were checked before, without checking them again where the solver is one of ours."""
+    found: Solutions = getattr(solver, "solve_checked", solver.solve)(theta, instances)
+    return found
 
 
 def value(
@@ -261,6 +312,16 @@ def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> 
             found[large] = np.ldexp(units, exponents(theta[large]))
     products: Float64[ndarray, " b"] = found
     return products
+
+
+def rounding(theta: Float64[ndarray, "b n"]) -> Float64[ndarray, " b"]:
+    """What float64 can hide in comparisons of sums of each row's entries: 4 n ε Σ|θ|.
+
+    (A sum of n terms is wrong by n ε times that of their sizes at most; two sums are compared, one is printed.)
+    """
+    with np.errstate(over="ignore"):
+        errors: Float64[ndarray, " b"] = np.abs(theta).sum(axis=1) * (4.0 * max(theta.shape[1], 1) * 2.0**-53)
+    return errors
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:

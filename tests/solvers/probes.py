@@ -40,7 +40,7 @@ class Probe:
             if instances is not None and instances[row] == "nothing":
                 y[row], status[row], messages[row] = np.nan, Status.INFEASIBLE, "nothing is feasible"
             self.misbehave(theta[row, 0])
-        return Solutions.from_y(y, theta, status, messages)
+        return Solutions.from_y(y, theta, self.sense, status, messages)
 
     def misbehave(self, first: float) -> None:
         """Overridden."""
@@ -78,7 +78,7 @@ class Reports(Probe):
         time.sleep(self.seconds * len(theta))
         y = np.zeros_like(theta)
         y[:, :3] = os.getpid(), self.made, "torch" in sys.modules
-        return Solutions.from_y(y, theta)
+        return Solutions.from_y(y, theta, self.sense)
 
 
 class Exits(Probe):

@@ -100,4 +100,4 @@ class Assignment(Described):
             y = y.swapaxes(1, 2)
         flat = np.ascontiguousarray(y).reshape(theta.shape)
         flat[status != Status.OPTIMAL] = np.nan
-        return Solutions.from_y(flat, theta, status, messages)
+        return Solutions.from_y(flat, theta, self.sense, status, messages)

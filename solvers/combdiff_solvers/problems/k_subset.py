@@ -95,4 +95,4 @@ class KSubset(Described):
         status = np.where(impossible, Status.INFEASIBLE, Status.OPTIMAL).astype(np.uint8)
         status[list(messages)] = Status.ERROR
         y[status != Status.OPTIMAL] = np.nan
-        return Solutions.from_y(y, theta, status, messages)
+        return Solutions.from_y(y, theta, self.sense, status, messages)

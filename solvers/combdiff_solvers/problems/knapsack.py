@@ -132,7 +132,7 @@ class Knapsack(Described):
         for row in np.flatnonzero(status == Status.FEASIBLE):
             messages.setdefault(int(row), f"not proven optimal within {self.nodes} nodes: raise nodes, or use 'auto'")
         y[status > Status.FEASIBLE] = np.nan
-        return Solutions.from_y(y, theta, status, messages)
+        return Solutions.from_y(y, theta, self.sense, status, messages)
 
     def _sets(
         self, instances: Instances | None, status: UInt8[ndarray, " b"]

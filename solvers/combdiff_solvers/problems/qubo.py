@@ -77,7 +77,7 @@ class Qubo(Described):
         if self._model is None:
             square = unit_rows(theta).reshape(-1, n, n)
             bits = _enumerate(0.5 * self.sense.sign * (square + square.swapaxes(1, 2)), self.threads)
-            return Solutions.from_y((bits[:, :, None] * bits[:, None, :]).reshape(theta.shape), theta)
+            return Solutions.from_y((bits[:, :, None] * bits[:, None, :]).reshape(theta.shape), theta, self.sense)
         i, j = self._pairs.T
         huge = np.abs(theta).max(axis=1, initial=0.0) > np.finfo(np.float64).max / 4  # θᵢⱼ + θⱼᵢ could overflow
         square = np.where(huge[:, None, None], square / 4, square)
@@ -85,7 +85,7 @@ class Qubo(Described):
         y = np.empty_like(square)
         y[:, i, j] = y[:, j, i] = found.y
         messages = {row: said + " (for theta / 4)" if huge[row] else said for row, said in found.messages.items()}
-        return Solutions.from_y(y.reshape(theta.shape), theta, found.status, messages)
+        return Solutions.from_y(y.reshape(theta.shape), theta, self.sense, found.status, messages)
 
 
 class MaxCut(Described):
@@ -141,7 +141,7 @@ class MaxCut(Described):
         side = np.zeros((len(theta), self.vertices))
         if self.vertices > 1:
             side[:, 1:] = _enumerate(np.ascontiguousarray(weight[:, 1:, 1:]), self.threads)
-        return Solutions.from_y(np.abs(side[:, u] - side[:, v]), theta)
+        return Solutions.from_y(np.abs(side[:, u] - side[:, v]), theta, self.sense)
 
 
 def _choose(backend: Backend, bits: int) -> Literal["enumeration", "cp_sat"]:

@@ -43,4 +43,4 @@ class Ranking(Described):
         order = np.argsort(-self.sense.sign * theta, axis=1, kind="stable")
         y = np.empty_like(theta)
         np.put_along_axis(y, order, np.arange(1.0, theta.shape[1] + 1.0)[None, :], axis=1)
-        return Solutions.from_y(y, theta)
+        return Solutions.from_y(y, theta, self.sense)

@@ -91,4 +91,4 @@ class SpanningTree(Described):
             threads=self.threads, grain=1 + 4096 // theta.shape[1],
         )  # fmt: skip
         y[status != Status.OPTIMAL] = np.nan
-        return Solutions.from_y(y, theta, status, messages)
+        return Solutions.from_y(y, theta, self.sense, status, messages)

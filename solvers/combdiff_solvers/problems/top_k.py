@@ -44,4 +44,4 @@ class TopK(Described):
         best = np.argsort(self.sense.sign * theta, axis=1, kind="stable")[:, : self.k]
         y = np.zeros_like(theta)
         np.put_along_axis(y, best, 1.0, axis=1)
-        return Solutions.from_y(y, theta)
+        return Solutions.from_y(y, theta, self.sense)

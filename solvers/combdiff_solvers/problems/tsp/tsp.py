@@ -106,7 +106,7 @@ class TravelingSalesman(Described):
             else f"not proven optimal within {self.nodes} nodes: raise nodes"
         )
         return Solutions.from_y(
-            y, theta, status, {int(row): reason for row in np.flatnonzero(status == Status.FEASIBLE)}
+            y, theta, self.sense, status, {int(row): reason for row in np.flatnonzero(status == Status.FEASIBLE)}
         )
 
     def _as_circuit(self) -> Solver:
