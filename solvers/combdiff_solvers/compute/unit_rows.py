@@ -35,10 +35,9 @@ def without_overflow(theta: Float64[ndarray, "b n"]) -> tuple[Float64[ndarray, "
     (array([[ 3. , -1. ],
            [ 0.5,  0. ]]), array([1]))
     """
-    entries = theta.ravel()
-    with np.errstate(over="ignore"):
-        if np.dot(entries, entries) <= LARGE:  # quicker than a maximum; true where no entry is above 2^480 / √(b n)
-            return theta, NONE
+    entries = theta.ravel()  # no product by BLAS: its threads go on spinning, and take the cores of ours
+    if not len(entries) or -LARGE <= np.minimum.reduce(entries) <= np.maximum.reduce(entries) <= LARGE:
+        return theta, NONE
     large = np.flatnonzero(np.abs(theta).max(axis=1) > LARGE)
     scaled = theta.copy()
     scaled[large] = unit_rows(theta[large])

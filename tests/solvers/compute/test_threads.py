@@ -1,8 +1,12 @@
 """Rows on several threads."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +61,36 @@ def test_an_error_in_any_piece_arrives() -> None:
 
     with pytest.raises(ZeroDivisionError, match="to 100"):
         for_rows(fail, 100, threads=2, grain=1)
+
+
+BUSY_THREADS = """
+import os, threading
+import numpy as np
+from combdiff_solvers import Assignment, Cached, Knapsack, ShortestPath, TopK
+
+def used(of_ours):
+    ours = {str(thread.native_id) for thread in threading.enumerate()}
+    tasks = [task for task in os.listdir("/proc/self/task") if (task in ours) == of_ours]
+    return sum(int(open(f"/proc/self/task/{task}/schedstat").read().split()[0]) for task in tasks)
+
+rng = np.random.default_rng(0)
+pool = Cached(TopK(40, 5), solve_ratio=0.1)
+for solver in (ShortestPath.grid(12), Assignment(12), pool, Knapsack(rng.random((1, 40)), 5.0), TopK(40, 3)):
+    theta = rng.random((4000, int(np.prod(solver.shape))))
+    solver.solve(theta)
+before = used(False)
+for solver in (ShortestPath.grid(12), Assignment(12), pool, Knapsack(rng.random((1, 40)), 5.0), TopK(40, 3)):
+    for _ in range(3):
+        solver.solve(rng.random((4000, int(np.prod(solver.shape)))))
+print((used(False) - before) / used(True))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not tell the threads of a process")
+def test_no_thread_but_ours_is_busy_in_a_batch() -> None:
+    """Threads of BLAS spin between its calls: they would take the cores of those that solve."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY_THREADS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 0.02
