@@ -94,7 +94,7 @@ class SolverLayer(nn.Module, ABC):
         self.oracle.record(report, theta)
         if report.failed is not None:  # NaN in failed rows, and no gradient from there, not even a NaN
             y = y.masked_fill(report.failed.to(y.device).unsqueeze(-1), torch.nan)
-        return y.reshape(theta.shape).to(theta.dtype)
+        return y if y.shape == theta.shape and y.dtype == theta.dtype else y.reshape(theta.shape).to(theta.dtype)
 
     def costs(self, theta: Float[Tensor, "*dims"]) -> Float[Tensor, "b n"]:
         """θ as costs to be minimised, see `Oracle.costs`; watch its scale where nothing holds it."""

@@ -126,14 +126,14 @@ class Perturbed(SmoothedLayer):
             self.stats.no_gradient += without
             return result
 
-        return with_vjp(answer.y.mean(0), vjp, costs, answer.y, noise), answer.report
+        return with_vjp(_mean(answer.y), vjp, costs, answer.y, noise), answer.report
 
     def cost_potential(
         self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b n"], Report]:
         answer, weight = self._solve(costs, self.sample_noise(costs), float(self.sigma), instances)
         gradient = answer.y if weight is None else weight * answer.y
-        return answer.value.mean(0), gradient.mean(0), answer.report
+        return _mean(answer.value), _mean(gradient), answer.report
 
     def sample_noise(self, costs: Float[Tensor, "b n"]) -> Float[Tensor, "m b n"]:
         """Z for every sample, row and entry, on the device of the costs."""
@@ -155,3 +155,7 @@ class Perturbed(SmoothedLayer):
     def extra_repr(self) -> str:
         kinds = f"noise={self.noise}, mode={self.mode}"
         return f"{super().extra_repr()}, sigma={self.sigma}, samples={self.samples}, {kinds}"
+
+
+def _mean(samples: Tensor) -> Tensor:
+    return samples.mean(0) if len(samples) > 1 else samples[0].clone()

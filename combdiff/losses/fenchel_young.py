@@ -110,7 +110,9 @@ class FenchelYoungLoss(nn.Module):
         value, gradient, report = layer.cost_potential(point, as_instances(instances))
         layer.oracle.record(report, theta)
         failed = None if report.failed is None else report.failed.to(costs.device)
-        target = y_true.detach().reshape(costs.shape).to(costs.dtype)
+        target = y_true.detach()
+        if target.shape != costs.shape or target.dtype != costs.dtype:
+            target = target.reshape(costs.shape).to(costs.dtype)
         if failed is not None:
             target = target.masked_fill(failed.unsqueeze(-1), 0.0)
         bad = _bridge.not_finite(target)
