@@ -1,5 +1,7 @@
 """Any combinatorial solver as a differentiable PyTorch layer."""
 
+from typing import Any
+
 from combdiff import compute, errors, metrics, noise, soft, solvers, temperature
 from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
@@ -17,8 +19,6 @@ from combdiff.soft import (
 )
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
-
-__version__ = "0.1.0"
 
 __all__ = [
     "FenchelYoungLoss",
@@ -52,3 +52,11 @@ __all__ = [
     "temperature",
     "wrap",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":  # kept in pyproject.toml alone
+        from importlib.metadata import version
+
+        return version("combdiff")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -16,21 +16,28 @@ from combdiff_solvers.instances import select
 
 
 def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:
-    """The rows of a tensor as a float64 array on the CPU, without its gradient."""
+    """The rows of a tensor as a contiguous float64 array on the CPU, without its gradient."""
     try:
-        return costs.detach().reshape(-1, costs.shape[-1]).to(device="cpu", dtype=torch.float64).numpy()
+        array = costs.detach().cpu().double().numpy()
     except (RuntimeError, TypeError) as error:
         raise _without_values(costs, error) from error
+    return np.ascontiguousarray(array.reshape(-1, array.shape[-1]))
 
 
-def to_tensor(array: ndarray, like: Tensor) -> Tensor:
-    """An array as a tensor of the device and dtype of another one."""
-    return torch.from_numpy(array).to(device=like.device, dtype=like.dtype)
+def to_tensor(array: ndarray, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """An array as a tensor of a shape, of the device and dtype of another one."""
+    return torch.from_numpy(array.reshape(shape)).to(like)
 
 
 def worst_status(status: UInt8[ndarray, " rows"], batch: int) -> UInt8[Tensor, " batch"]:
     """The largest status of each of `batch` rows that are stacked any number of times."""
-    return torch.from_numpy(status.reshape(-1, batch).max(axis=0) if batch else status)
+    return torch.from_numpy(status if len(status) == batch else status.reshape(-1, batch).max(axis=0))
+
+
+def above(status: UInt8[Tensor, "*batch"], limit: int) -> Bool[Tensor, "*batch"] | None:
+    """Which statuses are above a limit; None where none is."""
+    larger = status.numpy() > limit
+    return torch.from_numpy(larger) if larger.any() else None
 
 
 def run_kernel(kernel: Callable[..., None], rows: int, *arguments: Any, grain: int) -> None:
@@ -49,10 +56,14 @@ def run_kernel(kernel: Callable[..., None], rows: int, *arguments: Any, grain: i
     for_rows(kernel, rows, *arrays, threads=torch.get_num_threads(), grain=grain)
 
 
-def first_not_finite(theta: Tensor) -> tuple[int, ...] | None:
-    """The index of the first NaN or infinite entry, or None."""
-    bad = not_finite(theta)
-    return None if bad is None else tuple(bad.nonzero()[0].tolist())
+def all_finite(array: ndarray) -> bool:
+    """Whether no entry is NaN or infinite.
+
+    A sum of squares is three times faster than `np.isfinite`; where it overflows, each entry is looked at.
+    """
+    entries = array.ravel()
+    with np.errstate(over="ignore"):
+        return bool(np.dot(entries, entries) < np.inf) or bool(np.isfinite(entries).all())
 
 
 def not_finite(theta: Tensor) -> Tensor | None:
@@ -63,11 +74,11 @@ def not_finite(theta: Tensor) -> Tensor | None:
     """
     try:
         theta = theta.detach()
-        if theta.device.type == "cpu" and theta.dtype in (torch.float32, torch.float64):
-            finite = np.isfinite(theta.numpy())  # ten times faster than torch.isfinite on a CPU
-            return None if finite.all() else torch.from_numpy(~finite)
-        finite_ = torch.isfinite(theta)
-        return None if bool(finite_.all()) else ~finite_
+        if theta.dtype in (torch.float32, torch.float64) and theta.device.type == "cpu":
+            array = theta.numpy()
+            return None if all_finite(array) else torch.from_numpy(~np.isfinite(array))
+        finite = torch.isfinite(theta)
+        return None if bool(finite.all()) else ~finite
     except (RuntimeError, TypeError) as error:
         raise _without_values(theta, error) from error
 

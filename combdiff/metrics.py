@@ -185,7 +185,7 @@ def _values(
             found = solver.sense.sign * value(solver, points, theta, instances)
         else:
             found = (theta * points).sum(1)
-        return _bridge.to_tensor(found, like=costs.new_empty(0, dtype=torch.float64)).reshape(costs.shape[:-1])
+        return _bridge.to_tensor(found, costs.new_empty(0, dtype=torch.float64), costs.shape[:-1])
 
     return objective(y), objective(y_best)
 

@@ -84,7 +84,11 @@ def test_the_solver_package_has_few_rooms_and_no_circle() -> None:
 
 def test_layers_and_losses_know_solvers_by_their_protocol_only() -> None:
     allowed = {"combdiff_solvers.protocol"}
-    for path in [ROOT / "combdiff" / "layer.py", *modules("combdiff/layers"), *modules("combdiff/losses")]:
+    for path in [
+        *(ROOT / "combdiff" / f"{name}.py" for name in ("layer", "oracle")),
+        *modules("combdiff/layers"),
+        *modules("combdiff/losses"),
+    ]:
         used = {name for name in imports(path) if name.startswith(("combdiff_solvers", "combdiff.solvers"))}
         assert used <= allowed, f"{path.relative_to(ROOT)} imports {used - allowed}"
 
@@ -99,6 +103,10 @@ def test_private_modules_of_the_solvers_stay_theirs() -> None:
     for path in [*modules("combdiff"), *modules("experiments")]:
         used = {name for name in imports(path) if re.search(r"combdiff_solvers\.(.*\.)?_", name)}
         assert not used, f"{path.relative_to(ROOT)} imports {used}"
+
+
+def test_the_version_is_that_of_pyproject() -> None:
+    assert combdiff.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def test_public_names() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from combdiff import Interpolation, Solutions, Solver, SolverLayer
-from combdiff.layer import Report
+from combdiff.oracle import Report
 from combdiff.testing import HYPERSIMPLEX, Enumerated, LayerContract, SolverContract
 
 ROOT = Path(__file__).parents[1]

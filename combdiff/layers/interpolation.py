@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from combdiff import _bridge
-from combdiff._autograd import first_order
-from combdiff.layer import OnFailure, Report, SolverLayer
+from combdiff.autograd import with_vjp
+from combdiff.layer import SolverLayer
+from combdiff.oracle import OnFailure, Report
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
 
@@ -62,42 +62,21 @@ class Interpolation(SolverLayer):
     def _estimate(
         self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
     ) -> tuple[Float[Tensor, "b n"], Report]:
-        answer = self.oracle(costs, instances)
-        y: Tensor = _Interpolate.apply(costs, answer.y, self, instances, float(self.lam))  # type: ignore[no-untyped-call]
-        return y, answer.report
+        answer, lam = self.oracle.solve(costs, instances), float(self.lam)
 
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, lam={self.lam}"
-
-
-class _Interpolate(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx,
-        costs: Float[Tensor, "b n"],
-        y: Float[Tensor, "b n"],
-        layer: Interpolation,
-        instances: Sequence[Any] | None,
-        lam: float,
-    ) -> Float[Tensor, "b n"]:
-        ctx.save_for_backward(costs, y)
-        ctx.layer, ctx.instances, ctx.lam = layer, instances, lam  # type: ignore[attr-defined]
-        return y.clone()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None, None, None]:
-        costs, y = ctx.saved_tensors
-        with torch.no_grad():
-            target = torch.add(costs, gradient, alpha=ctx.lam)
+        def vjp(gradient: Tensor, costs: Tensor, y: Tensor) -> Tensor:
+            target = torch.add(costs, gradient, alpha=lam)
             bad = _bridge.not_finite(target)
             if bad is not None:
                 bad = bad.any(-1, keepdim=True)
                 target = torch.where(bad, costs, target)
-            moved = ctx.layer.oracle(target, ctx.instances)
-            change = (moved.y - y) / ctx.lam
-            solved = moved.report.solved
-            if not bool(solved.all()):
-                change = change.masked_fill(~solved.to(costs.device).unsqueeze(-1), 0.0)
-            if bad is not None:
-                change = change.masked_fill(bad, torch.nan)
-        return first_order(change, costs, gradient), None, None, None, None
+            moved = self.oracle.solve(target, instances)
+            change = (moved.y - y) / lam
+            if moved.report.failed is not None:
+                change = change.masked_fill(moved.report.failed.to(costs.device).unsqueeze(-1), 0.0)
+            return change if bad is None else change.masked_fill(bad, torch.nan)
+
+        return with_vjp(answer.y.clone(), vjp, costs, answer.y, linear=False), answer.report
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, lam={self.lam}"

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
-from combdiff._autograd import first_order
-from combdiff.layer import Answer, OnFailure, Report, SmoothedLayer
+from combdiff.autograd import with_vjp
+from combdiff.layer import SmoothedLayer
 from combdiff.noise import NOISES, PERTURBATIONS, Noise, Perturbation, named
+from combdiff.oracle import Answer, OnFailure, Report
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
 
@@ -116,17 +116,24 @@ class Perturbed(SmoothedLayer):
     ) -> tuple[Float[Tensor, "b n"], Report]:
         noise, sigma = self.sample_noise(costs), float(self.sigma)
         answer, _ = self._solve(costs.detach(), noise, sigma, instances)
-        mean: Tensor = _Mean.apply(costs, answer.y, noise, self, sigma)  # type: ignore[no-untyped-call]
-        return mean, answer.report
+
+        def vjp(gradient: Tensor, costs: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+            gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
+            if self.variance_reduction:
+                gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
+            scale = 1.0 / sigma / (self.samples - 1 if self.variance_reduction else self.samples)
+            result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs.detach())
+            self.stats.no_gradient += without
+            return result
+
+        return with_vjp(_mean(answer.y), vjp, costs, answer.y, noise), answer.report
 
     def cost_potential(
         self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
-    ) -> tuple[Float[Tensor, " b"], Report]:
-        noise = self.sample_noise(costs)
-        answer, weight = self._solve(costs.detach(), noise, float(self.sigma), instances)
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b n"], Report]:
+        answer, weight = self._solve(costs, self.sample_noise(costs), float(self.sigma), instances)
         gradient = answer.y if weight is None else weight * answer.y
-        value: Tensor = _Value.apply(costs, answer.value.mean(0), gradient.mean(0))  # type: ignore[no-untyped-call]
-        return value, answer.report
+        return _mean(answer.value), _mean(gradient), answer.report
 
     def sample_noise(self, costs: Float[Tensor, "b n"]) -> Float[Tensor, "m b n"]:
         """Z for every sample, row and entry, on the device of the costs."""
@@ -143,53 +150,12 @@ class Perturbed(SmoothedLayer):
     ) -> tuple[Answer, Float[Tensor, "m b n"] | None]:
         """Solve for every perturbed cost; also the derivatives of these costs, where they are not 1."""
         perturbed, weight = self.mode.perturb(costs, noise, sigma)
-        return self.oracle(perturbed, instances), weight
+        return self.oracle.solve(perturbed, instances), weight
 
     def extra_repr(self) -> str:
         kinds = f"noise={self.noise}, mode={self.mode}"
         return f"{super().extra_repr()}, sigma={self.sigma}, samples={self.samples}, {kinds}"
 
 
-class _Mean(torch.autograd.Function):
-    """The mean solution and its score-function gradient."""
-
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx,
-        costs: Float[Tensor, "b n"],
-        y: Float[Tensor, "m b n"],
-        noise: Float[Tensor, "m b n"],
-        layer: Perturbed,
-        sigma: float,
-    ) -> Float[Tensor, "b n"]:
-        ctx.save_for_backward(costs, y, noise)
-        ctx.layer, ctx.sigma = layer, sigma  # type: ignore[attr-defined]
-        return y.mean(0)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "b n"]) -> tuple[Tensor, None, None, None, None]:
-        costs, y, noise = ctx.saved_tensors
-        layer: Perturbed = ctx.layer
-        gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
-        if layer.variance_reduction:
-            gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
-        scale = 1.0 / ctx.sigma / (layer.samples - 1 if layer.variance_reduction else layer.samples)
-        result, without = layer.mode.divide((gain * layer.noise.score(noise)).sum(0) * scale, costs.detach())
-        layer.stats.no_gradient += without
-        return first_order(result, costs), None, None, None, None
-
-
-class _Value(torch.autograd.Function):
-    """A value whose gradient is known."""
-
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx, costs: Float[Tensor, "b n"], value: Float[Tensor, " b"], gradient: Float[Tensor, "b n"]
-    ) -> Float[Tensor, " b"]:
-        ctx.save_for_backward(costs, gradient)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, outer: Float[Tensor, " b"]) -> tuple[Tensor, None, None]:
-        costs, gradient = ctx.saved_tensors
-        return first_order(outer.unsqueeze(-1) * gradient, costs), None, None
+def _mean(samples: Tensor) -> Tensor:
+    return samples.mean(0) if len(samples) > 1 else samples[0].clone()

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from combdiff import _bridge
-from combdiff._autograd import not_compiled
+from combdiff.autograd import not_compiled, with_gradient
 from combdiff.layer import SmoothedLayer
 from combdiff.temperature import Schedule
 from combdiff_solvers.protocol import Instances, as_instances
@@ -72,8 +72,7 @@ class FenchelYoungLoss(nn.Module):
     @property
     def temperature(self) -> float | Schedule:
         """That of the layer, in its unit; it may be set."""
-        value: float | Schedule = self.layer.temperature
-        return value
+        return self.layer.temperature
 
     @temperature.setter
     def temperature(self, value: float | Schedule) -> None:
@@ -103,16 +102,17 @@ class FenchelYoungLoss(nn.Module):
             raise TypeError(
                 f"y_true is a {type(y_true).__name__}, but must be a torch.Tensor: use torch.as_tensor(y_true)"
             )
-        instances = as_instances(instances)
-        costs = self.layer.costs(theta, instances)
+        layer = self.layer
+        costs = layer.costs(theta)
         if y_true.shape != theta.shape:
             raise ValueError(f"y_true has shape {tuple(y_true.shape)}, but theta {tuple(theta.shape)}: they must agree")
-        value, report = self.layer.cost_potential(costs, instances)
-        self.layer.record(report, theta)
-        solved = report.solved
-        rows = int(solved.sum())
-        failed = None if rows == len(costs) else ~solved.to(costs.device)
-        target = y_true.detach().reshape(costs.shape).to(costs.dtype)
+        point = costs.detach()
+        value, gradient, report = layer.cost_potential(point, as_instances(instances))
+        layer.oracle.record(report, theta)
+        failed = None if report.failed is None else report.failed.to(costs.device)
+        target = y_true.detach()
+        if target.shape != costs.shape or target.dtype != costs.dtype:
+            target = target.reshape(costs.shape).to(costs.dtype)
         if failed is not None:
             target = target.masked_fill(failed.unsqueeze(-1), 0.0)
         bad = _bridge.not_finite(target)
@@ -122,11 +122,19 @@ class FenchelYoungLoss(nn.Module):
                 f"y_true[{', '.join(map(str, index))}] is {y_true[index].item()}, but every target of a row with a "
                 "solution must be finite: leave such rows out"
             )
-        loss = (costs * target).sum(-1) - value
-        if failed is not None:
-            loss = loss.masked_fill(failed, torch.nan if self.reduction == "none" else 0.0)
+        loss, gradient = torch.linalg.vecdot(point, target) - value, target - gradient
         if self.reduction == "none":
-            loss = loss.reshape(theta.shape[: theta.ndim - len(self.layer.solver.shape)])
+            loss = with_gradient(loss, gradient, costs)
+            if failed is not None:
+                loss = loss.masked_fill(failed, torch.nan)
+            loss = loss.reshape(theta.shape[: theta.ndim - len(layer.solver.shape)])
         else:
-            loss = loss.sum() / (max(rows, 1) if self.reduction == "mean" else 1)
+            rows = len(loss)
+            if failed is not None:
+                rows -= int(failed.sum())
+                loss, gradient = loss.masked_fill(failed, 0.0), gradient.masked_fill(failed.unsqueeze(-1), 0.0)
+            loss = loss.sum()
+            if self.reduction == "mean" and rows:
+                loss, gradient = loss / rows, gradient / rows
+            loss = with_gradient(loss, gradient, costs)
         return loss if torch.is_autocast_enabled(loss.device.type) else loss.to(theta.dtype)

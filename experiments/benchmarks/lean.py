@@ -1,0 +1,72 @@
+"""What a method costs beside a mean squared error of the same tensor, and `import combdiff` beside `import torch`.
+
+    python -m experiments.benchmarks.lean
+
+Forward and backward at (32, 40), one sample, shortest paths over the 40 edges of a 5×5 grid, one thread. Bars: 6 × the
+error for `FenchelYoungLoss(Perturbed)` and `Perturbed`, 7 × for `Interpolation`, which solves twice; 1.4 × the import.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from combdiff import FenchelYoungLoss, Interpolation, Perturbed
+from combdiff.solvers import ShortestPath
+from experiments.benchmarks.timing import least
+
+SIZE, BATCH, CALLS = 5, 32, 100
+
+
+def grid_edges(size: int) -> list[tuple[int, int]]:
+    """The edges of a grid that lead right and down."""
+    cells = [(row, col) for row in range(size) for col in range(size)]
+    right = [(row * size + col, row * size + col + 1) for row, col in cells if col + 1 < size]
+    return right + [(row * size + col, (row + 1) * size + col) for row, col in cells if row + 1 < size]
+
+
+def compare_methods() -> None:
+    """Print the ratio of each method."""
+    torch.manual_seed(0)
+    solver = ShortestPath.graph(grid_edges(SIZE), 0, SIZE**2 - 1, negative="exact", threads=1)
+    theta = (torch.rand(BATCH, *solver.shape) + 1).requires_grad_()
+    rows = theta.detach().double().numpy()
+    target = torch.from_numpy(solver.solve(rows).y).float()
+    loss, perturbed, interpolation = FenchelYoungLoss(Perturbed(solver)), Perturbed(solver), Interpolation(solver)
+    mse = torch.nn.functional.mse_loss
+    steps: dict[str, Callable[[], object]] = {
+        "mse_loss": lambda: torch.autograd.backward(mse(theta, target)),
+        "a bare solve": lambda: solver.solve(rows),
+        "FenchelYoungLoss(Perturbed)": lambda: loss(theta, target).backward(),
+        "Perturbed": lambda: perturbed(theta).sum().backward(),
+        "Interpolation": lambda: interpolation(theta).sum().backward(),
+    }
+
+    def repeated(step: Callable[[], object]) -> Callable[[], object]:
+        return lambda: [step() for _ in range(CALLS)]
+
+    seconds = least({name: repeated(step) for name, step in steps.items()}, rounds=31)
+    for name, taken in seconds.items():
+        print(f"{name}: {taken / CALLS * 1e6:.1f} µs, {taken / seconds['mse_loss']:.1f} × mse_loss")
+
+
+def compare_imports() -> None:
+    """Print the ratio of the imports, each in processes of its own."""
+
+    def fresh(module: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+
+    began = time.perf_counter()
+    seconds = least({name: fresh(name) for name in ("torch", "combdiff")}, rounds=7)
+    ratio = seconds["combdiff"] / seconds["torch"]
+    print(f"import combdiff: {ratio:.2f} × import torch ({time.perf_counter() - began:.0f} s for all imports)")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    compare_methods()
+    compare_imports()

@@ -1,0 +1,88 @@
+"""A layer and a loss from outside the package, each of a few lines: the oracle does the rest."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from combdiff import FenchelYoungLoss, Interpolation, Perturbed, Solver, SolverLayer
+from combdiff.autograd import with_vjp
+from combdiff.oracle import Oracle, Report
+from combdiff.solvers import TopK
+from combdiff.testing import HYPERSIMPLEX, Enumerated, LayerContract
+
+
+class Identity(SolverLayer):
+    """The solver's answer; backward minus the incoming gradient (Sahoo et al. 2023, without projection)."""
+
+    degree = 0
+
+    def _estimate(self, costs: Tensor, instances: Any) -> tuple[Tensor, Report]:
+        answer = self.oracle.solve(costs, instances)
+        return with_vjp(answer.y, lambda gradient, costs: -gradient, costs), answer.report
+
+
+class TestIdentity(LayerContract):
+    def make(self, solver: Solver, on_failure: Any = "raise") -> SolverLayer:
+        return Identity(solver, on_failure)
+
+
+class SPOPlus(nn.Module):
+    """SPO+ (Elmachtoub & Grigas 2022): −min ⟨2ĉ − c, y⟩ + 2⟨ĉ, ȳ⟩ − ⟨c, ȳ⟩, zero in failed rows."""
+
+    def __init__(self, solver: Any, on_failure: Any = "raise") -> None:
+        super().__init__()
+        self.oracle = Oracle.of(solver, on_failure)
+
+    def forward(self, theta: Tensor, true: Tensor, y_true: Tensor, instances: Any = None) -> Tensor:
+        costs, true_costs = self.oracle.costs(theta), self.oracle.costs(true)
+        answer = self.oracle.solve(2 * costs - true_costs, instances)
+        self.oracle.record(answer.report, theta)
+        y_true = y_true.reshape(costs.shape)
+        loss = ((true_costs - 2 * costs) * answer.y + (2 * costs - true_costs) * y_true).sum(-1)
+        return loss.masked_fill(~answer.report.solved, 0.0).sum()
+
+
+@pytest.mark.parametrize("sense", ["min", "max"])
+def test_a_loss_needs_solves_and_no_forward(sense: str) -> None:
+    solver = Enumerated(HYPERSIMPLEX, sense)
+    layer = Perturbed(solver, on_failure="mask")
+    true, theta = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y_true = torch.from_numpy(solver.solve(true.numpy()).y)
+    theta.requires_grad_()
+    assert torch.autograd.gradcheck(lambda part: SPOPlus(solver)(part, true, y_true), theta)
+    assert SPOPlus(solver)(true, true, y_true).item() == pytest.approx(0.0)
+    assert SPOPlus(solver)(theta, true, y_true).item() >= 0
+    loss = SPOPlus(layer)  # shares the layer's oracle: its policy, its counts, its report
+    every = range(len(HYPERSIMPLEX))
+    (gradient,) = torch.autograd.grad(loss(theta, true, y_true, [every, [], every]), theta)
+    assert gradient[1].tolist() == [0.0] * 4
+    assert gradient[0].abs().sum() + gradient[2].abs().sum() > 0
+    assert layer.stats.solves == 3
+    assert layer.last is not None
+    assert layer.last.solved.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("size", [3e38, -3e38])
+def test_costs_that_overflow_are_refused(size: float) -> None:
+    theta = torch.full((2, 3), 1.0)
+    theta[1] = size
+    with pytest.raises(ValueError, match=r"a cost of row 1 is -?inf, though theta is finite"):
+        Perturbed(TopK(3), sigma=1e38, samples=20)(theta)
+
+
+@pytest.mark.parametrize("kind", [Perturbed, Interpolation, Identity, FenchelYoungLoss])
+def test_bad_keywords_are_refused(kind: Any) -> None:
+    first = Perturbed(TopK(3)) if kind is FenchelYoungLoss else TopK(3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sigm'"):
+        kind(first, sigm=1)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_results_may_be_changed_in_place(reduction: Any) -> None:
+    theta = torch.rand(3, 4, requires_grad=True)
+    target = torch.eye(4)[:3]
+    for layer in (Perturbed(TopK(4)), Interpolation(TopK(4))):
+        layer(theta).mul_(2.0).sum().backward()
+    FenchelYoungLoss(Perturbed(TopK(4)), reduction)(theta, target).mul_(2.0).sum().backward()
