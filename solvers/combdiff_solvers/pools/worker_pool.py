@@ -96,6 +96,7 @@ class WorkerPool:
     def __init__(self, make: Callable[[], Worker], size: int) -> None:
         self.size = size
         self.closed = False
+        self._end = CLOSED  # what is said of it
         self._make = make
         self._lock = threading.Lock()
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
@@ -116,28 +117,29 @@ class WorkerPool:
         task = _Task(Future(), theta, instances)
         with self._lock:
             if self.closed:
-                raise PoolError(CLOSED)
+                raise PoolError(self._end)
             self._tasks.put(task)
         return task.future
 
     def close(self, reason: str = CLOSED) -> None:
         """End every worker."""
         with self._lock:
-            self.closed = True
+            if not self.closed:
+                self.closed, self._end = True, reason
             drivers, self._drivers = self._drivers, []
             workers, self._workers = self._workers, set()
         with suppress(Empty):
             while True:
                 task = self._tasks.get_nowait()
                 if task is not None and task.future.set_running_or_notify_cancel():
-                    task.future.set_exception(PoolError(reason))
+                    task.future.set_exception(PoolError(self._end))
         for worker in workers:
             worker.stop()
         for _ in drivers:
             self._tasks.put(None)
         until = time.monotonic() + JOIN_SECONDS
         for driver in drivers:
-            if driver is not threading.current_thread():
+            if driver.is_alive() and driver is not threading.current_thread():
                 driver.join(max(0.0, until - time.monotonic()))
 
     def abandon(self) -> None:
@@ -173,7 +175,7 @@ class WorkerPool:
             with self._lock:
                 self._workers.discard(worker)
                 self._ready.discard(worker)
-            task.future.set_exception(PoolError(CLOSED) if self.closed else crash)
+            task.future.set_exception(PoolError(self._end) if self.closed else crash)
             return False
         except BaseException as error:  # sys.exit() in a thread, too: it is the caller's, as without workers
             task.future.set_exception(error)
