@@ -96,7 +96,8 @@ class Pooled(Wrapper):
         rows, done = len(theta), 0
         if not rows:
             return solve_checked(self.solver, theta, instances)
-        policy, pieces = self.policy, list[tuple[int, Solutions]]()
+        policy = self._policy or self.policy
+        pieces: list[tuple[int, Solutions]] = []
         while self.adaptive and done < rows:
             here = policy.rows_to_solve_here(rows - done, first=not done)
             if not here:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,11 @@ class Wrapper(BatchSolver):
             ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
                 answer each row.
         """
+        if instances is None:
+            return super().solve(theta)
         given = as_instances(instances)
-        if given is not None:
-            self.solver.solve(np.empty((0, theta.shape[-1])), given[:0])  # raises for what it does not take
+        assert given is not None
+        self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
         return super().solve(theta, given)
 
     def value(
