@@ -33,8 +33,8 @@ def main() -> None:
             np.testing.assert_array_equal(pool.solve(theta).y, expected)
         seconds = race({"serial": lambda: solver.solve(theta), "ray": lambda: pool.solve(theta)}, rounds=3, warm_up=1)
         print(f"rows of 20 ms, two actors: {seconds['serial'] / seconds['ray']:.2f} × serial (bar 1.6 ×)")
-        victim: Any = next(iter(pool.crew._workers))
-        pid = victim.pid
+        workers: Any = pool.executor
+        pid = next(iter(workers._workers)).pid
         threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
         began = time.perf_counter()
         found = pool.solve(theta)

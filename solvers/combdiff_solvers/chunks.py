@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Solutions, Solver, Status
+from combdiff_solvers.protocol import Solutions, Solver, Status, solve_checked
 
 
 class ContractError(ValueError):
@@ -68,7 +68,7 @@ def guarded(
     """
     began = time.perf_counter()
     try:
-        found = solver.solve(theta, instances)
+        found = solve_checked(solver, theta, instances)
     except ContractError:
         raise
     except caught as error:

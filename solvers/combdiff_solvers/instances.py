@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+import pickle
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -182,6 +183,27 @@ def select(instances: Sequence[Any], rows: Int[ndarray, " k"]) -> Sequence[Any]:
     if isinstance(instances, ColumnInstances):
         return instances.take(rows)
     return [instances[row] for row in rows.tolist()]
+
+
+def instance_key(instance: Any) -> Hashable:
+    """A hashable that is equal for equal instances.
+
+    Arrays, mappings, lists and tuples are taken by their content, whatever their order in memory; anything else by its
+    pickle, so that an equal instance may at worst be taken for another one.
+
+    >>> instance_key({"cap": np.arange(2)}) == instance_key({"cap": np.arange(2)})
+    True
+    """
+    if isinstance(instance, ndarray) and instance.dtype != object:
+        return ("array", instance.shape, instance.dtype.str, instance.tobytes())
+    if isinstance(instance, Mapping):
+        pairs = [(instance_key(name), instance_key(part)) for name, part in instance.items()]
+        return ("mapping", tuple(sorted(pairs, key=lambda pair: repr(pair[0]))))
+    if isinstance(instance, (list, tuple)):
+        return (type(instance).__name__, tuple(instance_key(item) for item in instance))
+    if isinstance(instance, (bool, int, float, str, bytes, np.generic, type(None))):
+        return (type(instance).__name__, instance)
+    return ("pickle", pickle.dumps(instance))
 
 
 def _stack(entries: list[ndarray], name: str) -> ndarray:

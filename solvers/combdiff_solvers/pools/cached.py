@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import check_solutions, some
-from combdiff_solvers.instances import select
+from combdiff_solvers.chunks import check_solutions
+from combdiff_solvers.instances import instance_key, select
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
 from combdiff_solvers.pools.solution_pool import SolutionPool
-from combdiff_solvers.protocol import (
-    Described,
-    Instances,
-    Sense,
-    Solutions,
-    Solver,
-    Status,
-    as_instances,
-    as_rows,
-    check_count,
-    value,
-)
+from combdiff_solvers.pools.wrapper import Wrapper
+from combdiff_solvers.protocol import Solutions, Solver, Status, solve_checked
 
 __all__ = ["Cached"]
 
@@ -35,17 +23,20 @@ GOLDEN = 0.6180339887498949
 KEPT = (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNBOUNDED)
 
 
-@dataclass(frozen=True)
-class _Row:
+Key = tuple[bytes, Hashable]  # θ and the instance
+
+
+class _Row(NamedTuple):
     """What is kept of a solved row."""
 
     y: Float64[ndarray, " n"]
     objective: float
     status: int
     message: str | None
+    bound: float
 
 
-class Cached(Described):
+class Cached(Wrapper):
     """Solves a row once: a row whose θ (to the last bit) and instance were seen before is answered from memory.
 
     Rows that repeat within a batch are solved once too. The least recently used rows are forgotten first. Rows that
@@ -80,20 +71,15 @@ class Cached(Described):
     """
 
     def __init__(self, solver: Solver, rows: int = 100_000, solve_ratio: float = 1.0, pool_size: int = 1000) -> None:
-        if not isinstance(solver, Solver):
-            raise TypeError(
-                f"a {type(solver).__name__} is not a Solver (it needs sense, shape and solve): make one with wrap"
-            )
+        super().__init__(solver)
         if rows < 1 or pool_size < 1:
             raise ValueError(f"rows={rows} and pool_size={pool_size} must be at least 1")
         if not 0.0 < solve_ratio <= 1.0:
             raise ValueError(f"solve_ratio={solve_ratio} must be above 0 and at most 1")
-        self.solver = solver
-        self.sense: Sense = solver.sense
-        self.shape: tuple[int, ...] = solver.shape
         self.rows = rows
         self.solve_ratio = solve_ratio
         self.pool_size = pool_size
+        self._unproven = -self.sense.sign * np.inf  # the bound of a row from a pool of solutions
         self._lock = ForkSafeLock()
         self.clear()
 
@@ -102,8 +88,8 @@ class Cached(Described):
         with self._lock:
             self.hits = self.misses = self.pooled = 0
             self._asked = 0
-            self._known: OrderedDict[tuple[bytes, bytes], _Row] = OrderedDict()
-            self._pools: OrderedDict[bytes, SolutionPool] = OrderedDict()
+            self._known: OrderedDict[Key, _Row] = OrderedDict()
+            self._pools: OrderedDict[Hashable, SolutionPool] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.solver, self.rows, self.solve_ratio, self.pool_size)
@@ -114,46 +100,40 @@ class Cached(Described):
         It is empty unless `solve_ratio` is below 1.
         """
         with self._lock:
-            pool = self._pools.get(fingerprint(instance))
+            pool = self._pools.get(instance_key(instance))
             return np.empty((0, int(np.prod(self.shape)))) if pool is None else pool.y.copy()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n).
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve checked rows.
 
         Raises:
-            ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
-                answer each row.
+            ValueError: for a solver that does not answer each row.
         """
-        instances = as_instances(instances)
-        theta = as_rows(theta, self.shape)
-        if instances is not None:
-            check_count(instances, len(theta))
-        if instances is not None or not len(theta):
-            empty = self.solver.solve(theta[:0], some(instances, 0, 0))  # raises for what it does not take
-            if not len(theta):
-                return empty
         keys = [
-            (row.tobytes(), b"" if instances is None else fingerprint(instances[number]))
+            (row.tobytes(), instance_key(None if instances is None else instances[number]))
             for number, row in enumerate(theta)
         ]
-        found: dict[tuple[bytes, bytes], _Row] = {}
+        found: dict[Key, _Row] = {}
         with self._lock:
             missing = self._look_up(keys, found)
             if self.solve_ratio < 1.0:
                 missing = self._ask_pools(keys, theta, missing, found)
-        if missing:
+        if missing or not keys:
             self._solve(theta, instances, keys, missing, found)
-        return self._answer(theta, keys, found, cached=len(keys) - len(missing))
+        rows = [found[key] for key in keys]
+        y = np.array([row.y for row in rows]) if rows else np.empty_like(theta)
+        return Solutions(
+            y,
+            np.array([row.objective for row in rows], dtype=np.float64),
+            status=np.array([row.status for row in rows], dtype=np.uint8),
+            messages={number: row.message for number, row in enumerate(rows) if row.message is not None},
+            cached=len(keys) - len(missing),
+            bound=np.array([row.bound for row in rows], dtype=np.float64),
+        )
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
-    ) -> Float64[ndarray, " b"]:
-        """⟨θ, y⟩ + h(y) of every row, by the solver; nothing is kept of it."""
-        return value(self.solver, y, theta, instances)
-
-    def _look_up(self, keys: list[tuple[bytes, bytes]], found: dict[tuple[bytes, bytes], _Row]) -> list[int]:
+    def _look_up(self, keys: list[Key], found: dict[Key, _Row]) -> list[int]:
         """Put what is known into `found`; the numbers of the other rows, each different row once."""
-        missing: dict[tuple[bytes, bytes], int] = {}
+        missing: dict[Key, int] = {}
         for number, key in enumerate(keys):
             if key in found:
                 continue
@@ -168,14 +148,14 @@ class Cached(Described):
 
     def _ask_pools(
         self,
-        keys: list[tuple[bytes, bytes]],
+        keys: list[Key],
         theta: Float64[ndarray, "b n"],
         missing: list[int],
-        found: dict[tuple[bytes, bytes], _Row],
+        found: dict[Key, _Row],
     ) -> list[int]:
         """Answer a share of the rows by the pools; the numbers of those that are to be solved."""
         to_solve: list[int] = []
-        by_pool: dict[bytes, list[int]] = {}
+        by_pool: dict[Hashable, list[int]] = {}
         for number in missing:
             self._asked += 1
             instance = keys[number][1]
@@ -186,7 +166,7 @@ class Cached(Described):
         for instance, rows in by_pool.items():
             y, objective = self._pools[instance].best(theta[rows], self.sense)
             for place, number in enumerate(rows):
-                found[keys[number]] = _Row(y[place], objective[place], Status.FEASIBLE, None)
+                found[keys[number]] = _Row(y[place], objective[place], Status.FEASIBLE, None, self._unproven)
             self.pooled += len(rows)
         return to_solve
 
@@ -194,20 +174,22 @@ class Cached(Described):
         self,
         theta: Float64[ndarray, "b n"],
         instances: Sequence[Any] | None,
-        keys: list[tuple[bytes, bytes]],
+        keys: list[Key],
         missing: list[int],
-        found: dict[tuple[bytes, bytes], _Row],
+        found: dict[Key, _Row],
     ) -> None:
         chosen = instances
         if instances is not None and len(missing) < len(theta):
             chosen = select(instances, np.array(missing))
-        solved = self.solver.solve(theta[missing], chosen)
+        solved = solve_checked(self.solver, theta[missing], chosen)
         check_solutions(self.solver, solved, len(missing), theta.shape[1])
         with self._lock:
             self.misses += len(missing)
             for place, number in enumerate(missing):
                 status = int(solved.status[place])
-                row = _Row(solved.y[place].copy(), float(solved.objective[place]), status, solved.messages.get(place))
+                bound = self._unproven if solved.bound is None else float(solved.bound[place])
+                message = solved.messages.get(place)
+                row = _Row(solved.y[place].copy(), float(solved.objective[place]), status, message, bound)
                 found[keys[number]] = row
                 if status in KEPT:
                     self._known[keys[number]] = row
@@ -218,39 +200,3 @@ class Cached(Described):
                 self._known.popitem(last=False)
             while len(self._pools) > self.rows:
                 self._pools.popitem(last=False)
-
-    def _answer(
-        self,
-        theta: Float64[ndarray, "b n"],
-        keys: list[tuple[bytes, bytes]],
-        found: dict[tuple[bytes, bytes], _Row],
-        cached: int,
-    ) -> Solutions:
-        y, objective, status = np.empty_like(theta), np.empty(len(theta)), np.empty(len(theta), dtype=np.uint8)
-        messages: dict[int, str] = {}
-        for number, key in enumerate(keys):
-            row = found[key]
-            y[number], objective[number], status[number] = row.y, row.objective, row.status
-            if row.message is not None:
-                messages[number] = row.message
-        return Solutions(y, objective, status, messages, cached)
-
-
-def fingerprint(instance: Any) -> bytes:
-    """Bytes that differ between instances that differ.
-
-    Mappings and arrays are taken by their content, whatever their order or layout; anything else by its pickle, so
-    that an equal instance may at worst be taken for another one.
-
-    >>> fingerprint({"a": 1, "b": np.arange(3)}) == fingerprint({"b": np.arange(3), "a": 1})
-    True
-    """
-    if instance is None:
-        return b""
-    if isinstance(instance, Mapping):
-        parts = sorted((pickle.dumps(name), fingerprint(value)) for name, value in instance.items())
-        return b"{" + pickle.dumps(parts)
-    if isinstance(instance, np.ndarray | np.generic) and instance.dtype != object:
-        array = np.asarray(instance)
-        return f"[{array.dtype.str}{array.shape}".encode() + array.tobytes()
-    return b"." + pickle.dumps(instance)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.chunks import ContractError, guarded
+from combdiff_solvers.instances import instance_key
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
 from combdiff_solvers.protocol import (
-    Described,
+    BatchSolver,
     Instances,
     Sense,
     Solutions,
     Solver,
     Status,
     as_instances,
-    as_rows,
+    as_shape,
     check_count,
     value,
 )
@@ -31,7 +31,7 @@ from combdiff_solvers.wrap import wrap
 __all__ = ["Factory"]
 
 
-class Factory(Described):
+class Factory(BatchSolver):
     """Solves row i over the feasible set of `build(instances[i])`.
 
     `build` returns a Solver, or a pair (model, variables) for `wrap`. What it returns must have the factory's `shape`
@@ -47,7 +47,7 @@ class Factory(Described):
 
     Args:
         build: instance ↦ Solver or (model, variables); a function defined at the top of a module can be pickled.
-        shape: of one θ and one y.
+        shape: of one θ and one y; a number is the shape of a vector.
         sense: "min" or "max", that of every model.
         keep: how many built solvers to keep, those of all threads together.
         options: passed to `wrap` with the pairs that `build` returns (`time_limit=`, `backend=`, ...).
@@ -63,22 +63,21 @@ class Factory(Described):
            [0., 1., 1.]])
     """
 
+    takes_instances = True
     thread_safe = True
 
     def __init__(
         self,
         build: Callable[[Any], Any],
-        shape: tuple[int, ...],
+        shape: SupportsIndex | Iterable[SupportsIndex],
         sense: Sense | str = Sense.MIN,
         keep: int = 256,
         **options: Any,
     ) -> None:
-        if not shape or min(shape) < 1:
-            raise ValueError(f"shape={shape!r} must have at least one axis, each of at least one entry")
         if keep < 1:
             raise ValueError(f"keep={keep} must be at least 1")
         self.build = build
-        self.shape = tuple(shape)
+        self.shape = as_shape(shape)
         self.sense = Sense(sense)
         self.keep = keep
         self.options = options
@@ -95,14 +94,13 @@ class Factory(Described):
         self.__dict__.update(state)
         self._forget()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n), each over its own instance."""
-        theta = as_rows(theta, self.shape)
-        groups = self._group(instances, len(theta))
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve checked rows, each over its own instance."""
         y, objective = np.full_like(theta, np.nan), np.full(len(theta), np.nan)
+        bound = np.full(len(theta), -self.sense.sign * np.inf)
         status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
         messages: dict[int, str] = {}
-        for (key, instance), rows in groups:
+        for (key, instance), rows in _group(instances):
             try:
                 solver = self._solver(key, instance)
             except ContractError:
@@ -112,8 +110,10 @@ class Factory(Described):
                 continue
             found, _ = guarded(solver, theta[rows], None)
             y[rows], objective[rows], status[rows] = found.y, found.objective, found.status
+            if found.bound is not None:
+                bound[rows] = found.bound
             messages.update({rows[at]: message for at, message in found.messages.items()})
-        return Solutions(y, objective, status, messages)
+        return Solutions(y, objective, status=status, messages=messages, bound=bound)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
@@ -124,22 +124,14 @@ class Factory(Described):
             Exception: what `build` raises.
         """
         found = np.full(len(theta), np.nan)
-        for (key, instance), rows in self._group(instances, len(theta)):
+        given = as_instances(instances)
+        if given is not None:
+            check_count(given, len(theta))
+        for (key, instance), rows in _group(given):
             known = [row for row in rows if not np.isnan(y[row]).any()]
             if known:
                 found[known] = value(self._solver(key, instance), y[known], theta[known])
         return found
-
-    def _group(self, instances: Instances | None, rows: int) -> list[tuple[tuple[Hashable, Any], list[int]]]:
-        """The different instances, each with its key and its rows."""
-        instances = as_instances(instances)
-        if instances is None:
-            raise ValueError("Factory builds each row's model from its instance: give instances, one for each row")
-        check_count(instances, rows)
-        groups: dict[Hashable, list[int]] = {}
-        for row in range(rows):
-            groups.setdefault(instance_key(instances[row]), []).append(row)
-        return [((key, instances[rows[0]]), rows) for key, rows in groups.items()]
 
     def _solver(self, key: Hashable, instance: Any) -> Solver:
         thread = threading.get_ident()
@@ -149,7 +141,7 @@ class Factory(Described):
                     self._built.move_to_end(place)
                     return self._built[place]
         built = self.build(instance)
-        solver: Solver = wrap(built[0], built[1], **self.options) if isinstance(built, tuple) else built
+        solver: Solver = wrap(*built, **{"sense": self.sense} | self.options) if isinstance(built, tuple) else built
         if not isinstance(solver, Solver):
             raise ContractError(
                 f"build returned a {type(built).__name__}, but a Solver or a pair (model, variables) was expected"
@@ -166,18 +158,11 @@ class Factory(Described):
         return solver
 
 
-def instance_key(instance: Any) -> Hashable:
-    """A hashable that is equal for equal instances.
-
-    >>> instance_key({"cap": np.arange(2)}) == instance_key({"cap": np.arange(2)})
-    True
-    """
-    if isinstance(instance, ndarray) and instance.dtype != object:
-        return ("array", instance.shape, instance.dtype.str, np.ascontiguousarray(instance).tobytes())
-    if isinstance(instance, Mapping):
-        return ("mapping", tuple(sorted(((instance_key(k), instance_key(v)) for k, v in instance.items()), key=repr)))
-    if isinstance(instance, (list, tuple)):
-        return (type(instance).__name__, tuple(instance_key(item) for item in instance))
-    if isinstance(instance, (bool, int, float, str, bytes, np.generic, type(None))):
-        return (type(instance).__name__, instance)
-    return ("pickle", pickle.dumps(instance))
+def _group(instances: Sequence[Any] | None) -> list[tuple[tuple[Hashable, Any], list[int]]]:
+    """The different instances, each with its key and its rows."""
+    if instances is None:
+        raise ValueError("Factory builds each row's model from its instance: give instances, one for each row")
+    groups: dict[Hashable, list[int]] = {}
+    for row in range(len(instances)):
+        groups.setdefault(instance_key(instances[row]), []).append(row)
+    return [((key, instances[rows[0]]), rows) for key, rows in groups.items()]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import Executor
 from typing import Any, Literal, get_args
 
 from combdiff_solvers.compute.threads import available_cores
-from combdiff_solvers.pools.crew import Crew
-from combdiff_solvers.pools.pooled import Pooled, ThreadWorker
+from combdiff_solvers.pools.messages import pickle_solver
+from combdiff_solvers.pools.pooled import Pooled
 from combdiff_solvers.pools.process_worker import ProcessWorker
+from combdiff_solvers.pools.schedule import ChunkExecutor
+from combdiff_solvers.pools.user_executor import UserExecutor
+from combdiff_solvers.pools.worker_pool import ThreadWorker, WorkerPool
 from combdiff_solvers.protocol import Solver
 
 __all__ = ["Parallel"]
@@ -28,6 +32,10 @@ class Parallel(Pooled):
       `sys.exit()` there is an ERROR of its row, while in a thread it ends the call, as without workers. The solver and
       the instances travel by pickle. Processes start when the first batch is worth it (the caller works meanwhile),
       import no torch, and keep their solvers warm.
+    - an `Executor` of yours (Dask's `client.get_executor()`, `mpi4py.futures.MPIPoolExecutor`, loky's, the standard
+      library's), for a cluster. Its workers need combdiff and whatever the solver is made of, and get both by pickle.
+      It stays yours: it is not ended here, Ctrl-C leaves it the chunks that have begun, and when it breaks or is shut
+      down the next batch is a RuntimeError, for only you can make another one.
 
     Workers are used only where they pay: the first rows are timed, and cheap batches stay in the calling thread, so a
     pool is not slower than its solver. `adaptive=False` always sends every row to a worker (to keep a solver that may
@@ -42,16 +50,17 @@ class Parallel(Pooled):
         solver: what solves a chunk. It is copied by pickle, once for each worker. Threads share it where it has an
             attribute `thread_safe` that is true (a `Factory` has) or cannot be pickled; processes cannot
             have the latter.
-        workers: how many; every core if None.
-        backend: "threads" or "processes".
+        workers: how many; every core of this machine if None. An executor may be given here, too.
+        backend: "threads", "processes" or an executor, which has then so many `workers`.
         adaptive: whether cheap batches stay in the calling thread.
 
     Attributes:
-        replaced: how many workers died and were replaced.
+        replaced: how many workers died in the middle of a chunk.
 
     Raises:
         ValueError: for fewer than one worker, or another backend.
         TypeError: for what is no solver, or cannot be pickled and is to be sent to processes.
+        RuntimeError: in `solve`, when no worker can be started, or an executor of yours has ended.
 
     >>> import numpy as np
     >>> from combdiff_solvers import TopK
@@ -61,47 +70,53 @@ class Parallel(Pooled):
     """
 
     def __init__(
-        self, solver: Solver, workers: int | None = None, backend: Backend = "threads", adaptive: bool = True
+        self,
+        solver: Solver,
+        workers: int | Executor | None = None,
+        backend: Backend | Executor = "threads",
+        adaptive: bool = True,
     ) -> None:
         super().__init__(solver, adaptive)
+        if isinstance(workers, Executor):
+            backend, workers = workers, None
         if workers is not None and workers < 1:
             raise ValueError(f"workers={workers} must be at least 1, or None for every core")
-        if backend not in get_args(Backend):
-            raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, get_args(Backend)))}")
-        self.workers = workers or available_cores()
-        self._given = workers
-        self.backend: Backend = backend
-        self.slow_start = backend == "processes"
-        self.overhead = 1e-4 if backend == "threads" else 1e-3
+        if backend not in get_args(Backend) and not isinstance(backend, Executor):
+            known = ", ".join(map(repr, get_args(Backend)))
+            raise ValueError(f"backend={backend!r} is none of {known}, and no concurrent.futures.Executor")
+        self.workers = workers
+        self.backend = backend
+        self.slow_start = backend != "threads"
+        self.overhead = {"threads": 1e-4, "processes": 1e-3}.get(str(backend), 5e-3)
         self._pickled = self._pickle()
 
     def _pickle(self) -> bytes | None:
         """The description of the solver; None if threads are to share it."""
-        if self.backend == "threads" and getattr(self.solver, "thread_safe", False):
-            return None
+        if self.backend != "threads":
+            return pickle_solver(self.solver, ", or use backend='threads'")
         try:
-            return pickle.dumps(self.solver, protocol=pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            if self.backend == "threads":
-                return None
-            raise TypeError(
-                f"the {type(self.solver).__name__} cannot be sent to another process ({error}): define its function "
-                "at the top of a module (a lambda cannot be pickled), or use backend='threads'"
-            ) from error
+            return None if getattr(self.solver, "thread_safe", False) else pickle_solver(self.solver)
+        except TypeError:
+            return None
 
-    def _hire(self) -> Crew:
+    def _count_workers(self) -> int:
+        return self.workers or available_cores()
+
+    def _start_workers(self) -> ChunkExecutor:
         pickled, shared = self._pickled, self.solver
-
-        def thread() -> ThreadWorker:
-            return ThreadWorker(shared if pickled is None else pickle.loads(pickled))
-
-        def process() -> ProcessWorker:
-            assert pickled is not None
-            return ProcessWorker(pickled)
-
-        return Crew(thread if self.backend == "threads" else process, self.workers)
+        if pickled is None:
+            return WorkerPool(lambda: ThreadWorker(shared), self._count_workers())
+        if self.backend == "threads":
+            return WorkerPool(lambda: ThreadWorker(pickle.loads(pickled)), self._count_workers())
+        if self.backend == "processes":
+            return WorkerPool(lambda: ProcessWorker(pickled), self._count_workers())
+        return UserExecutor(self.backend, pickled)
 
     def _describe(self) -> dict[str, Any]:
+        if not isinstance(self.backend, str):
+            raise TypeError(
+                f"a Parallel on a {type(self.backend).__name__} cannot be pickled: make it where it is used"
+            )
         return {
-            "solver": self.solver, "workers": self._given, "backend": self.backend, "adaptive": self.adaptive
+            "solver": self.solver, "workers": self.workers, "backend": self.backend, "adaptive": self.adaptive
         }  # fmt: skip

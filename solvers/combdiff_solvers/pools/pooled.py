@@ -1,63 +1,56 @@
-"""What `Parallel` and `OnRay` share: a solver before a crew of workers."""
+"""What `Parallel` and `OnRay` share: a solver whose rows workers solve, where that pays."""
 
 from __future__ import annotations
 
 import time
 import weakref
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.chunks import guarded, shrinking, some, together
-from combdiff_solvers.pools.crew import Crew, Worker
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
-from combdiff_solvers.pools.pace import Pace
-from combdiff_solvers.protocol import (
-    Described,
-    Instances,
-    Sense,
-    Solutions,
-    Solver,
-    as_instances,
-    as_rows,
-    check_count,
-    value,
-)
+from combdiff_solvers.pools.offload_policy import OffloadPolicy
+from combdiff_solvers.pools.schedule import Answer, ChunkExecutor, Schedule
+from combdiff_solvers.pools.wrapper import Wrapper
+from combdiff_solvers.protocol import Solutions, Solver, solve_checked
 
 P = TypeVar("P", bound="Pooled")
 
 
-class Pooled(Described):
+class Pooled(Wrapper):
     """A solver whose rows are solved by workers, in chunks.
 
-    Subclasses say in `_hire` what a worker is and how many there are, and in `_describe` how they are pickled.
+    Attributes:
+        replaced: how many workers died in the middle of a chunk.
     """
 
     overhead = 1e-4  # seconds that a batch costs more when it is sent
-    slow_start = False  # whether the caller had better work too until a worker is ready
+    slow_start = False  # whether the caller had better work too until the workers are ready
 
     def __init__(self, solver: Solver, adaptive: bool) -> None:
-        if not isinstance(solver, Solver):
-            raise TypeError(
-                f"a {type(solver).__name__} is not a Solver (it needs sense, shape and solve): make one with wrap"
-            )
-        self.solver = solver
-        self.sense: Sense = solver.sense
-        self.shape: tuple[int, ...] = solver.shape
+        super().__init__(solver)
         self.adaptive = adaptive
+        self.replaced = 0
         self._own = ForkSafeLock()  # the caller's solver serves one call at a time
-        self._crew: Crew | None = None
-        self._pace: Pace | None = None
+        self._executor: ChunkExecutor | None = None
+        self._close_executor: weakref.finalize[Any, Any] | None = None
+        self._policy: OffloadPolicy | None = None
 
-    def _hire(self) -> Crew:
-        raise NotImplementedError
+    @abstractmethod
+    def _count_workers(self) -> int:
+        """How many workers there are going to be."""
 
+    @abstractmethod
+    def _start_workers(self) -> ChunkExecutor:
+        """Begin them."""
+
+    @abstractmethod
     def _describe(self) -> dict[str, Any]:
         """The arguments to make another one of it by."""
-        raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _make, (type(self), self._describe())
@@ -69,65 +62,55 @@ class Pooled(Described):
         self.close()
 
     @property
-    def crew(self) -> Crew:
-        """The workers."""
-        if self._crew is not None:
-            return self._crew
-        with self._own:
-            if self._crew is None:
-                crew = self._hire()
-                self._pace = Pace(crew.size, self.overhead)
-                weakref.finalize(self, crew.close)
-                self._crew = crew
-            return self._crew
+    def policy(self) -> OffloadPolicy:
+        """What is known of the speed of the workers and of the solver."""
+        if self._policy is None:
+            self._policy = OffloadPolicy(self._count_workers(), self.overhead)
+        return self._policy
 
     @property
-    def replaced(self) -> int:
-        """How many workers died in the middle of a chunk, and were replaced."""
-        return 0 if self._crew is None else self._crew.replaced
+    def executor(self) -> ChunkExecutor:
+        """The workers, which start when they are first asked for, and again after they were closed."""
+        with self._own:
+            if self._executor is None or self._executor.closed:
+                if self._close_executor is not None:
+                    self._close_executor.detach()
+                self._executor = self._start_workers()
+                self._close_executor = weakref.finalize(self, self._executor.close)
+            return self._executor
 
     def close(self) -> None:
         """End the workers. They begin anew with the next batch that needs them."""
-        if self._crew is not None:
-            self._crew.close()
+        if self._executor is not None:
+            self._executor.close()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n). The rows come back in their order, each once.
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve checked rows. They come back in their order, each once.
 
         A row whose solve raises has the status ERROR and the exception as its message.
 
         Raises:
-            ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
-                answer each row.
+            ValueError: for a solver that does not answer each row.
             RuntimeError: when no worker could be started.
         """
-        instances = as_instances(instances)
-        crew, pace = self.crew, self._pace
-        assert pace is not None
-        whole = self._solve_whole(pace, theta, instances)
-        if whole is not None and not whole.messages:
-            return whole
-        theta = as_rows(theta, self.shape)
-        if instances is not None:
-            check_count(instances, len(theta))
-        if instances is not None or not len(theta):
-            empty = self.solver.solve(theta[:0], some(instances, 0, 0))  # raises for what it does not take
-            if not len(theta):
-                return empty
-        if whole is not None:
-            return whole
+        rows, done = len(theta), 0
+        if not rows:
+            return solve_checked(self.solver, theta, instances)
+        policy = self._policy or self.policy
         pieces: list[tuple[int, Solutions]] = []
-        done = 0
-        while self.adaptive and done < len(theta):
-            rows = pace.rows_to_solve_here(len(theta) - done, first=not done)
-            if not rows:
+        while self.adaptive and done < rows:
+            here = policy.rows_to_solve_here(rows - done, first=not done)
+            if not here:
                 break
-            found, seconds = self._solve_here(theta[done : done + rows], some(instances, done, done + rows))
-            pace.solved_here(rows, seconds)
+            found, seconds = self._solve_here(theta[done : done + here], some(instances, done, done + here))
+            policy.solved_here(here, seconds)
+            if here == rows:
+                return found
             pieces.append((done, found))
-            done += rows
-        if done < len(theta):
-            pieces += self._send(crew, pace, theta[done:], some(instances, done, len(theta)), done)
+            done += here
+        if done < rows:
+            sent = self._send(policy, theta[done:], some(instances, done, rows))
+            pieces += [(done + first, piece) for first, piece in sent]
         return together(pieces, *theta.shape)
 
     def value(
@@ -135,62 +118,30 @@ class Pooled(Described):
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, by the solver in the calling thread."""
         with self._own:
-            return value(self.solver, y, theta, instances)
+            return super().value(y, theta, instances)
 
-    def _solve_whole(self, pace: Pace, theta: ndarray, instances: Sequence[Any] | None) -> Solutions | None:
-        """The answer to a batch that is not worth the workers, None for one that is.
-
-        θ is not checked: the solver does that, and its time may be that of a few array operations.
-        """
-        if not self.adaptive or np.ndim(theta) != 2 or (instances is not None and len(instances) != len(theta)):
-            return None
-        rows = len(theta)
-        if not rows or (rows > pace.few and pace.rows_to_solve_here(rows, first=True) != rows):
-            return None
-        found, seconds = self._solve_here(theta, instances)
-        if pace.is_news(rows, seconds):
-            pace.solved_here(rows, seconds)
-        return found
-
-    def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
+    def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Answer:
         with self._own:
             return guarded(self.solver, theta, instances)
 
     def _send(
-        self, crew: Crew, pace: Pace, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None, done: int
+        self, policy: OffloadPolicy, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> list[tuple[int, Solutions]]:
-        rows = len(theta)
-        most, least = pace.chunk_sizes(rows) if pace.row else (max(1, rows // (4 * crew.size)), 1)
-        warm = crew.ready == crew.size
+        """The answers of the workers, each with the number of its first row."""
+        executor, rows = self.executor, len(theta)
+        schedule = Schedule(executor, theta, instances)
+        warm = executor.warm
         began = time.perf_counter()
-        cuts = shrinking(rows, crew.size, most, least)
-        batch = crew.run(theta, instances, cuts, self._solve_here if self.adaptive and self.slow_start else None)
-        pace.solved_there(rows, time.perf_counter() - began, batch.pace, warm)
-        return [(done + first, piece) for first, piece in batch.pieces]
+        try:
+            schedule.run(
+                shrinking(rows, policy.workers, *policy.chunk_sizes(rows)),
+                self._solve_here if self.adaptive and self.slow_start else None,
+            )
+        finally:
+            self.replaced += schedule.crashes
+        policy.solved_there(rows, time.perf_counter() - began, schedule.seconds, warm)
+        return schedule.pieces
 
 
 def _make(kind: type[Pooled], description: dict[str, Any]) -> Pooled:
     return kind(**description)
-
-
-class ThreadWorker:
-    """A solver for one thread of this process."""
-
-    def __init__(self, solver: Solver) -> None:
-        self._solver = solver
-
-    def start(self) -> None:
-        """Nothing to do."""
-
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
-        """Solve in the driver's own thread."""
-        return guarded(self._solver, theta, instances)
-
-    def stop(self) -> None:
-        """Nothing to end: a thread finishes its chunk."""
-
-    def abandon(self) -> None:
-        """Nothing to forget."""
-
-
-__all__ = ["Pooled", "ThreadWorker", "Worker"]

@@ -1,30 +1,22 @@
 """A worker that is a process of its own, and speaks over its standard input and output.
 
 It is started as a plain interpreter: the caller's main module is imported there only where the solver was defined in
-it, so that a training script does not load torch once a worker. A message is its length and a pickle.
+it, so that a training script does not load torch once a worker. A message is its length and its bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from multiprocessing import spawn
 from typing import IO, Any
 
-from jaxtyping import Float64
-from numpy import ndarray
-
-from combdiff_solvers.chunks import ContractError
-from combdiff_solvers.pools.crew import WorkerBrokenError, WorkerDiedError
-from combdiff_solvers.protocol import Solutions
+from combdiff_solvers.pools.messages import pack, unpack
+from combdiff_solvers.pools.worker_pool import RemoteWorker, WorkerDiedError
 
 LENGTH = 8  # bytes of a message's length, little endian
-READY = "ready"
 END_SECONDS = 5.0  # how long a process that has closed its output is waited for
 
 _abandoned: list[ProcessWorker] = []
@@ -51,12 +43,14 @@ def receive(stream: IO[bytes]) -> bytes:
     return body
 
 
-class ProcessWorker:
+class ProcessWorker(RemoteWorker):
     """One process with a warm solver.
 
     Args:
         solver: the pickled solver.
     """
+
+    starts_refused = False  # while a worker imports the caller's main module
 
     def __init__(self, solver: bytes) -> None:
         self._solver = solver
@@ -70,10 +64,20 @@ class ProcessWorker:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Begin the process, and wait until it has its solver."""
+        """Begin the process, and wait until it has its solver.
+
+        Raises:
+            RuntimeError: in a worker that imports a main module which solves while it is imported.
+            LoadError: when the solver cannot be unpickled there.
+        """
+        if self.starts_refused:
+            raise RuntimeError(
+                "the main module solves as soon as a worker imports it: put that under if __name__ == '__main__'"
+            )
         path = [entry for entry in sys.path if isinstance(entry, str)]
         begin = f"import sys; sys.path[:] = {path!r}; from combdiff_solvers.pools.worker_process import main; main()"
-        flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        letters = "O" * sys.flags.optimize + "I" * sys.flags.isolated
+        flags = [f"-{letters}"] * bool(letters) + [f"-W{option}" for option in sys.warnoptions]
         with self._lock:
             if self._stopped:
                 raise WorkerDiedError("it was stopped before it began")
@@ -84,29 +88,17 @@ class ProcessWorker:
                 env={"OMP_NUM_THREADS": "1", **os.environ},
                 start_new_session=True,  # Ctrl-C is the caller's, who ends it
             )
-        answer = self._ask((_surroundings(self._solver), self._solver))
-        if answer != READY:
-            raise WorkerBrokenError(answer)
+        unpack(self.ask(pack((sys.argv, main_module() if b"__main__" in self._solver else None, self._solver))))
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
-        """Send a chunk and wait for its answer."""
-        answer = self._ask((theta, instances))
-        if isinstance(answer, ContractError):
-            raise answer
-        if isinstance(answer, str):
-            raise RuntimeError(answer)
-        found: tuple[Solutions, float] = answer
-        return found
-
-    def _ask(self, question: object) -> Any:
-        message = pickle.dumps(question, protocol=pickle.HIGHEST_PROTOCOL)
+    def ask(self, message: bytes) -> bytes:
+        """Send a message and wait for its answer."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             send(process.stdin, message)
-            answer = receive(process.stdout)
+            return receive(process.stdout)
         except (OSError, EOFError, ValueError):  # ValueError: the pipe was closed by stop()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(END_SECONDS)  # else stop() could kill it first, and the reason would be lost
@@ -115,7 +107,6 @@ class ProcessWorker:
             raise WorkerDiedError(
                 f"the process ended {f'by signal {-code}' if code < 0 else f'with exit code {code}'}"
             ) from None
-        return pickle.loads(answer)
 
     def stop(self) -> None:
         """Kill the process."""
@@ -138,10 +129,7 @@ class ProcessWorker:
             self._process.returncode = 0  # whoever asks must not wait for it
 
 
-def _surroundings(solver: bytes) -> dict[str, Any]:
-    """What the interpreter of a worker has to know; the main module only where the solver needs it."""
-    known: dict[str, Any] = spawn.get_preparation_data("combdiff-worker")
-    kept = ["sys_argv", "dir"]
-    if b"__main__" in solver:
-        kept += ["init_main_from_name", "init_main_from_path"]
-    return {name: known[name] for name in kept if name in known}
+def main_module() -> tuple[str | None, str | None]:
+    """The name by which `python -m` found the main module, else its path; neither in an interactive session."""
+    main: Any = sys.modules["__main__"]
+    return (None, getattr(main, "__file__", None)) if main.__spec__ is None else (main.__spec__.name, None)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 import threading
-from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Float64
-from numpy import ndarray
-
-from combdiff_solvers.chunks import guarded
-from combdiff_solvers.pools.crew import Crew, WorkerBrokenError, WorkerDiedError
+from combdiff_solvers.pools.messages import LoadError, load_solver, pack, pickle_solver, reply, unpack
 from combdiff_solvers.pools.pooled import Pooled
-from combdiff_solvers.protocol import Solutions, Solver
+from combdiff_solvers.pools.schedule import ChunkExecutor
+from combdiff_solvers.pools.worker_pool import RemoteWorker, WorkerDiedError, WorkerPool
+from combdiff_solvers.protocol import Solver
 
 __all__ = ["OnRay"]
 
@@ -37,7 +34,7 @@ class OnRay(Pooled):
         adaptive: whether cheap batches are solved in the calling thread.
 
     Attributes:
-        replaced: how many actors died and were replaced.
+        replaced: how many actors died in the middle of a chunk.
 
     Raises:
         ImportError: when Ray is not installed.
@@ -68,27 +65,24 @@ class OnRay(Pooled):
         self._options: dict[str, Any] = {
             "workers": workers, "address": address, "cpus": cpus, "runtime_env": runtime_env
         }  # fmt: skip
-        try:
-            self._pickled = pickle.dumps(solver, protocol=pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            raise TypeError(
-                f"the {type(solver).__name__} cannot be sent to an actor ({error}): define its function at the top "
-                "of a module (a lambda cannot be pickled)"
-            ) from error
+        self._pickled = pickle_solver(solver)
 
-    def _hire(self) -> Crew:
-        ray, options, pickled = _ray(), self._options, self._pickled
+    def _count_workers(self) -> int:
+        ray, options = _ray(), self._options
         if not ray.is_initialized():
             local = {"include_dashboard": False} if options["address"] is None else {}
             ray.init(address=options["address"], log_to_driver=False, logging_level="warning", **local)
-        workers = options["workers"] or max(1, int(ray.cluster_resources().get("CPU", 1.0) / options["cpus"]))
-        return Crew(lambda: ActorWorker(pickled, options["cpus"], options["runtime_env"]), workers)
+        return options["workers"] or max(1, int(ray.cluster_resources().get("CPU", 1.0) / options["cpus"]))
+
+    def _start_workers(self) -> ChunkExecutor:
+        pickled, cpus, runtime_env = self._pickled, self._options["cpus"], self._options["runtime_env"]
+        return WorkerPool(lambda: ActorWorker(pickled, cpus, runtime_env), self.policy.workers)
 
     def _describe(self) -> dict[str, Any]:
         return {"solver": self.solver, "adaptive": self.adaptive, **self._options}
 
 
-class ActorWorker:
+class ActorWorker(RemoteWorker):
     """One actor with a warm solver."""
 
     def __init__(self, solver: bytes, cpus: float, runtime_env: dict[str, Any] | None) -> None:
@@ -97,35 +91,28 @@ class ActorWorker:
         self._actor: Any = None
         self._stopped = False
         self._lock = threading.Lock()
+        self.pid = 0
 
     def start(self) -> None:
         """Have the actor made, and wait until it has its solver."""
-        kind = _ray().remote(Actor).options(**self._options)
         with self._lock:
             if self._stopped:
                 raise WorkerDiedError("it was stopped before it began")
-            self._actor = kind.remote(self._solver)
-        trouble = self._ask("load")
-        if trouble is not None:
-            raise WorkerBrokenError(trouble)
+            self._actor = _ray().remote(Actor).options(**self._options).remote()
+        self.pid = self._ask("pid")
+        unpack(self._ask("load", self._solver))
 
-    @property
-    def pid(self) -> int:
-        """Of the actor's process, on its node."""
-        number: int = self._ask("pid")
-        return number
-
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
-        """Send a chunk and wait for its answer."""
-        found: tuple[Solutions, float] = self._ask("solve", theta, instances)
-        return found
+    def ask(self, message: bytes) -> bytes:
+        """Send a message and wait for its answer."""
+        answer: bytes = self._ask("reply", message)
+        return answer
 
     def _ask(self, method: str, *arguments: object) -> Any:
         ray = _ray()
         try:
             return ray.get(getattr(self._actor, method).remote(*arguments))
-        except ray.exceptions.RayActorError as death:
-            raise WorkerDiedError(str(death).splitlines()[0]) from None
+        except ray.exceptions.RayActorError as crash:
+            raise WorkerDiedError(str(crash).splitlines()[0]) from None
 
     def stop(self) -> None:
         """Kill the actor."""
@@ -143,26 +130,21 @@ class ActorWorker:
 class Actor:
     """What runs on a node of the cluster."""
 
-    def __init__(self, solver: bytes) -> None:
-        self._pickled = solver
-
-    def load(self) -> str | None:
-        """Unpickle the solver; what went wrong, or None."""
-        try:
-            self._solver: Solver = pickle.loads(self._pickled)
-        except BaseException as error:
-            return f"the solver cannot be loaded on a node: {type(error).__name__}: {error}"
-        return None
-
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
-        """A chunk."""
-        return guarded(self._solver, theta, instances, caught=BaseException)
-
     def pid(self) -> int:
         """Of this process."""
-        import os
-
         return os.getpid()
+
+    def load(self, pickled: bytes) -> bytes:
+        """Unpickle the solver."""
+        try:
+            self._solver = load_solver(pickled)
+        except LoadError as error:
+            return pack(error)
+        return pack("ready")
+
+    def reply(self, message: bytes) -> bytes:
+        """The answers to the rows of a message."""
+        return reply(self._solver, message)
 
 
 def _ray() -> Any:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import queue
+import runpy
 import sys
 import threading
-from multiprocessing import spawn
+from types import ModuleType
 from typing import IO
 
-from combdiff_solvers.chunks import ContractError, guarded
-from combdiff_solvers.pools.process_worker import READY, receive, send
+from combdiff_solvers.pools.messages import LoadError, load_solver, pack, reply
+from combdiff_solvers.pools.process_worker import ProcessWorker, receive, send
 
 
 def main() -> None:
@@ -23,37 +23,35 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(source, waiting), daemon=True).start()
+    sys.argv, main_module, pickled = pickle.loads(waiting.get())
     try:
-        surroundings, pickled = pickle.loads(waiting.get())
-        this = multiprocessing.current_process()
-        this._inheriting = True  # type: ignore[attr-defined]  # a main module that starts workers now is stopped
-        spawn.prepare(surroundings)
-        del this._inheriting  # type: ignore[attr-defined]
-        solver = pickle.loads(pickled)
+        if main_module is not None:
+            import_main(*main_module)
+        solver = load_solver(pickled)
     except BaseException as error:
-        _answer(output, f"the solver cannot be loaded in another process: {type(error).__name__}: {error}")
+        send(output, pack(error if isinstance(error, LoadError) else LoadError(f"{type(error).__name__}: {error}")))
         sys.exit(1)
-    _answer(output, READY)
+    send(output, pack("ready"))
     while True:
-        message = waiting.get()
-        try:
-            theta, instances = pickle.loads(message)
-        except Exception as error:
-            _answer(output, f"the rows cannot be loaded in another process: {type(error).__name__}: {error}")
-            continue
-        try:
-            _answer(output, guarded(solver, theta, instances, caught=BaseException))
-        except ContractError as error:
-            _answer(output, error)
+        send(output, reply(solver, waiting.get()))
 
 
-def _answer(output: IO[bytes], answer: object) -> None:
-    try:
-        message = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
-        reason = f"the answer cannot be sent to the caller's process: {type(error).__name__}: {error}"
-        message = pickle.dumps(reason, protocol=pickle.HIGHEST_PROTOCOL)
-    send(output, message)
+def import_main(name: str | None, path: str | None) -> None:
+    """Import the caller's main module as `__main__`, but under the name `__mp_main__`, as `multiprocessing` does.
+
+    Not a package's `__main__.py`, which has no guard and defines nothing.
+    """
+    ProcessWorker.starts_refused = True
+    if name is not None and not f".{name}".endswith(".__main__"):
+        contents = runpy.run_module(name, run_name="__mp_main__", alter_sys=True)
+    elif path is not None:
+        contents = runpy.run_path(path, run_name="__mp_main__")
+    else:
+        contents = {}
+    module = ModuleType("__mp_main__")
+    vars(module).update(contents)
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    ProcessWorker.starts_refused = False
 
 
 def _read(source: IO[bytes], waiting: queue.SimpleQueue[bytes]) -> None:

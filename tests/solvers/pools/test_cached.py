@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from combdiff.testing import HYPERSIMPLEX, Enumerated, SolverContract
 from combdiff_solvers import Cached, KSubset, KSubsetInstances, Parallel, Solutions, Solver, Status, TopK
-from combdiff_solvers.pools.cached import fingerprint
+from combdiff_solvers.instances import instance_key
 from combdiff_solvers.protocol import value
 from tests.solvers.probes import DropsRows, Probe, WithTerm
 
@@ -162,10 +162,10 @@ def test_composes() -> None:
         assert cached.solve(theta).cached == 30
 
 
-def test_fingerprints_differ_where_instances_do() -> None:
+def test_keys_differ_where_instances_do() -> None:
     ones = [np.ones(4), np.ones((2, 2)), np.ones(4, dtype=np.float32), {"a": np.ones(4)}, {"b": np.ones(4)}, 1, "1"]
-    assert len({fingerprint(one) for one in ones}) == len(ones)
-    assert fingerprint(np.arange(6).reshape(2, 3).T) == fingerprint(np.arange(6).reshape(2, 3).T.copy())
+    assert len({instance_key(one) for one in ones}) == len(ones)
+    assert instance_key(np.arange(6).reshape(2, 3).T) == instance_key(np.arange(6).reshape(2, 3).T.copy())
 
 
 @pytest.mark.parametrize(

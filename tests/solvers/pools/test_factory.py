@@ -12,7 +12,7 @@ import pytest
 
 from combdiff.solvers import Factory, MixedInteger, Parallel, Solver, Status, TopK
 from combdiff.testing import SolverContract
-from combdiff_solvers.pools.factory import instance_key
+from combdiff_solvers.instances import instance_key
 from combdiff_solvers.protocol import value
 from tests.solvers.probes import DropsRows, Probe, Raises
 

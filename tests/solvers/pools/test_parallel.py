@@ -1,8 +1,7 @@
-"""Parallel: the contract, dying workers, Ctrl-C, forks, and when it is worth it."""
+"""Parallel: the contract, dying workers, Ctrl-C and forks."""
 
 import gc
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -18,8 +17,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff.testing import HYPERSIMPLEX, SolverContract
-from combdiff_solvers import FunctionSolver, KSubset, KSubsetInstances, Parallel, ShortestPath, Solver, Status, TopK
-from combdiff_solvers.pools.pace import LONGEST_PAUSE, Pace
+from combdiff_solvers import KSubset, KSubsetInstances, Parallel, ShortestPath, Solver, Status, TopK
 from tests.solvers.probes import Dies, Probe, Raises, Reports
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +48,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 def pids(pool: Parallel) -> list[int]:
     """The worker processes."""
-    return [worker.pid for worker in list(pool.crew._workers) if worker.pid]  # type: ignore[attr-defined]
+    workers: Any = pool.executor
+    return [worker.pid for worker in list(workers._workers) if worker.pid]
 
 
 class TestThreads(SolverContract):
@@ -218,9 +217,9 @@ from combdiff_solvers import Parallel
 from tests.solvers.probes import Probe
 pool = Parallel(Probe(seconds=SECONDS), 2, "BACKEND", adaptive=False)
 def tell():
-    while len(pool.crew._workers) < 2 or pool.crew.ready < 2:
+    while not pool.executor.warm:
         time.sleep(0.01)
-    print(*[worker.pid for worker in pool.crew._workers if hasattr(worker, "pid")], flush=True)
+    print(*[worker.pid for worker in pool.executor._workers if hasattr(worker, "pid")], flush=True)
 threading.Thread(target=tell, daemon=True).start()
 try:
     pool.solve(np.zeros((8, 4)))
@@ -278,39 +277,6 @@ def test_a_forked_child_has_workers_of_its_own(backend: Any, theta: ndarray) -> 
         assert pool.replaced == 0
 
 
-def test_a_function_of_the_main_module(tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import numpy as np\n"
-        "from combdiff_solvers import Parallel, wrap\n"
-        "def least(theta):\n"
-        "    return np.eye(len(theta))[theta.argmin()]\n"
-        "if __name__ == '__main__':\n"
-        "    with Parallel(wrap(least, shape=(3,)), 2, 'processes', adaptive=False) as pool:\n"
-        "        print(pool.solve(np.array([[3.0, 1, 2], [0, 1, 2]])).y.tolist())\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "solvers")}
-    said = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60, check=False
-    )
-    assert said.stdout == "[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]\n", said.stderr
-
-
-def test_what_cannot_be_pickled(theta: ndarray) -> None:
-    solver = FunctionSolver(lambda row: np.eye(4)[row.argmin()], shape=(4,))
-    with pytest.raises(TypeError, match="top of a module"):
-        Parallel(solver, 2, "processes")
-    with Parallel(solver, 2, adaptive=False) as pool:
-        np.testing.assert_array_equal(pool.solve(theta).y, Probe().solve(theta).y)
-
-
-def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Parallel(Probe(), 2, "processes", adaptive=False)
-    pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
-    with pytest.raises(RuntimeError, match="No module named"):
-        pool.solve(theta)
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
@@ -324,18 +290,6 @@ def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], match:
         Parallel(**{"solver": TopK(4), **arguments})
 
 
-def pace(row: float, rows: int = 1000) -> Pace:
-    """What is known after some rows were solved here."""
-    known = Pace(workers=2, overhead=1e-4)
-    assert known.rows_to_solve_here(rows, first=True) == 1
-    known.solved_here(1, row)
-    for _ in range(10):
-        here = known.rows_to_solve_here(rows, first=False)
-        if here:
-            known.solved_here(here, row * here)
-    return known
-
-
 @pytest.mark.parametrize("rows", [1, 7])
 def test_bad_theta_is_an_error_as_without_the_pool(rows: int) -> None:
     theta = np.zeros((rows, 4))
@@ -344,47 +298,4 @@ def test_bad_theta_is_an_error_as_without_the_pool(rows: int) -> None:
         for _ in range(2):
             with pytest.raises(ValueError, match=rf"theta\[{rows - 1}, 2\] is nan"):
                 pool.solve(theta)
-            pool.solve(np.zeros((rows, 4)))  # then the pace is known
-
-
-def test_a_moment_is_not_believed() -> None:
-    known = Pace(workers=2, overhead=1e-4)
-    known.solved_here(1, 1e-7)
-    assert known.few == 1
-    known.solved_here(100_000, 1e-2)
-    assert known.few > 1000
-    assert not known.is_news(known.few, 1e-5)
-    assert known.is_news(known.few, 1e-2)
-
-
-def test_cheap_batches_stay_here() -> None:
-    assert pace(1e-7).rows_to_solve_here(1000, first=True) == 1000
-    assert pace(1e-2).rows_to_solve_here(1, first=True) == 1
-
-
-def test_dear_batches_are_sent() -> None:
-    assert pace(1e-2).rows_to_solve_here(1000, first=True) == 0
-    most, least = pace(1e-2).chunk_sizes(1000)
-    assert least <= most <= 30
-
-
-def test_workers_that_gain_nothing_are_left_alone_longer_and_longer() -> None:
-    known = pace(1e-2)
-    waits = []
-    for _ in range(9):
-        assert known.rows_to_solve_here(100, first=True) == 0
-        known.solved_there(100, seconds=1.0, pace=[1e-2], warm=True)
-        wait = 0
-        while known.rows_to_solve_here(100, first=True):
-            known.solved_here(100, 1.0)
-            wait += 1
-        waits.append(wait)
-    assert waits == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
-    known.solved_there(100, seconds=0.5, pace=[1e-2], warm=True)
-    assert known.rows_to_solve_here(100, first=True) == 0
-
-
-def test_a_slow_first_row_is_not_believed_for_long() -> None:
-    known = pace(5.0)  # a compilation
-    known.solved_there(1000, seconds=1e-3, pace=[1e-6, 1e-6], warm=False)
-    assert known.rows_to_solve_here(50, first=True) == 50
+            pool.solve(np.zeros((rows, 4)))  # then the speed is known

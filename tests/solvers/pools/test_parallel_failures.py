@@ -86,7 +86,7 @@ with Parallel({solver}(), 2, "threads", adaptive={adaptive}) as pool:
         ("Exits", True, "SystemExit 3", 3),
         ("Interrupted", False, "KeyboardInterrupt ", 0),
         ("Interrupted", True, "KeyboardInterrupt ", 0),
-        ("ExitsWhenLoaded", False, "RuntimeError a worker could not start: 5", 0),
+        ("ExitsWhenLoaded", False, "PoolError a worker could not start: 5", 0),
     ],
 )
 def test_what_ends_a_program_reaches_the_caller_of_threads(solver: str, adaptive: bool, said: str, code: int) -> None:

@@ -43,8 +43,8 @@ def test_answers_are_those_of_the_solver_in_order(theta: ndarray) -> None:
     instances = ["nothing" if row % 7 == 3 else "any" for row in range(60)]
     expected = Probe().solve(theta, instances)
     with OnRay(Raises(), adaptive=False) as pool:
-        assert pool.crew.size == 2
         found = pool.solve(theta, instances)
+        assert pool.policy.workers == 2
     good = found.status != Status.ERROR
     assert np.flatnonzero(~good).tolist() == [5, 40]
     np.testing.assert_array_equal(found.y[good], expected.y[good])
@@ -57,8 +57,8 @@ def test_answers_are_those_of_the_solver_in_order(theta: ndarray) -> None:
 def test_a_killed_actor_is_replaced_and_its_chunk_solved_again(theta: ndarray) -> None:
     with OnRay(Probe(seconds=0.02), workers=2, adaptive=False) as pool:
         pool.solve(theta[:8])
-        victim: Any = next(iter(pool.crew._workers))
-        pid = victim.pid
+        workers: Any = pool.executor
+        pid = next(iter(workers._workers)).pid
 
         def kill() -> None:
             time.sleep(0.1)
@@ -132,10 +132,12 @@ def test_value_is_the_solvers(theta: ndarray) -> None:
 SCRIPT = """
 import numpy as np
 from combdiff_solvers import OnRay
+from combdiff_solvers.pools.ray import ActorWorker
 from tests.solvers.probes import Probe
 pool = OnRay(Probe(seconds=600.0), workers=1, adaptive=False)
-worker = pool.crew._make()
-worker.start()  # Ray runs, and an actor can be made
+assert pool.policy.workers == 1  # Ray runs
+worker = ActorWorker(pool._pickled, 1.0, None)
+worker.start()  # an actor can be made
 print(worker.pid, flush=True)
 worker.stop()
 try:

@@ -10,7 +10,7 @@ SURE = 1e-3  # seconds of work after which a mean over rows is trusted
 LONGEST_PAUSE = 64  # calls to leave the workers alone for, at most
 
 
-class Pace:
+class OffloadPolicy:
     """Keeps a pool from being slower than the plain solver.
 
     The first rows are solved by the caller and timed. Workers get the others where the time that they are going to
@@ -22,13 +22,14 @@ class Pace:
         overhead: seconds that a batch costs more when it is sent.
 
     Attributes:
-        few: so many rows stay with the caller whatever else is known, as long as they take the time they took.
+        min_offload_rows: up to so many rows stay with the caller whatever else is known.
+        row: seconds that a row takes; 0 until it is known.
     """
 
     def __init__(self, workers: int, overhead: float) -> None:
+        self.workers = workers
         self.row = 0.0
-        self.few = 1
-        self._workers = workers
+        self.min_offload_rows = 1
         self._overhead = overhead
         self._rows = 0.0
         self._seconds = 0.0
@@ -40,6 +41,8 @@ class Pace:
 
         `first` says whether these are the first rows of a call.
         """
+        if rows <= self.min_offload_rows:
+            return rows
         if not self._rows:
             return 1
         if self._seconds < SURE:
@@ -47,37 +50,36 @@ class Pace:
         if first and self._calls_to_wait:
             self._calls_to_wait -= 1
             return rows
-        return rows if rows <= self.few else 0
+        return 0
 
     def chunk_sizes(self, rows: int) -> tuple[int, int]:
         """The most rows of a chunk (about 0.3 s, so that it can be called off), and the least worth sending."""
+        share = rows // (4 * self.workers)
+        if not self.row:
+            return max(1, share), 1
         row = max(self.row, 1e-9)
-        return max(1, int(0.3 / row)), max(1, min(rows // (4 * self._workers), ceil(4 * self._overhead / row)))
-
-    def is_news(self, rows: int, seconds: float) -> bool:
-        """Whether it is worth knowing that the caller took so long."""
-        return rows > self.few or seconds > 3 * self._overhead
+        return max(1, int(0.3 / row)), max(1, min(share, ceil(4 * self._overhead / row)))
 
     def solved_here(self, rows: int, seconds: float) -> None:
-        """The caller solved some rows."""
+        """The caller solved some rows. Where they are few and took little time, nothing is to be learned of it."""
+        if self._rows and rows <= self.min_offload_rows and seconds <= 3 * self._overhead:
+            return
         self._rows = self._rows / 2 + rows
         self._seconds = self._seconds / 2 + seconds
         self._learn(self._seconds / self._rows)
 
     def _learn(self, row: float) -> None:
         self.row = row
-        saved = max(row, 1e-9) * (1 - 1 / self._workers)  # by the workers, on each row
+        saved = max(row, 1e-9) * (1 - 1 / self.workers)  # by the workers, on each row
         if self._seconds >= SURE:
-            self.few = max(1, int(3 * self._overhead / saved)) if saved else sys.maxsize
+            self.min_offload_rows = max(1, int(3 * self._overhead / saved)) if saved else sys.maxsize
 
-    def solved_there(self, rows: int, seconds: float, pace: list[float], warm: bool) -> None:
-        """The workers solved some rows; `pace` is the seconds a row of each chunk, `warm` if none had to start."""
-        if not self._rows:
-            self._rows, self._seconds = rows, SURE + rows * median(pace)
-            self._learn(median(pace))
-        if median(pace) < self.row:  # the first rows, which a solver may need to warm up on, took longer
-            self._rows, self._seconds = rows, max(SURE, rows * median(pace))
-            self._learn(median(pace))
+    def solved_there(self, rows: int, seconds: float, row_seconds: list[float], warm: bool) -> None:
+        """The workers solved some rows; `row_seconds` are those of a row in each chunk, `warm` if none had to start."""
+        row = median(row_seconds)
+        if not self._rows or row < self.row:  # the first rows, which a solver may need to warm up on, take longer
+            self._rows, self._seconds = rows, SURE + rows * row
+            self._learn(row)
         if not warm:
             return
         if seconds > 0.95 * rows * self.row:

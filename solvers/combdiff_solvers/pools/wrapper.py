@@ -1,0 +1,52 @@
+"""The base of solvers that wrap a solver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from combdiff_solvers.protocol import BatchSolver, Instances, Sense, Solutions, Solver, as_instances, value
+
+
+class Wrapper(BatchSolver):
+    """Has the sense and shape of its solver, and takes the instances that it takes.
+
+    Raises:
+        TypeError: for what is no solver.
+    """
+
+    takes_instances = True
+
+    def __init__(self, solver: Solver) -> None:
+        if not isinstance(solver, Solver):
+            raise TypeError(
+                f"a {type(solver).__name__} is not a Solver (it needs sense, shape and solve): make one with wrap"
+            )
+        self.solver = solver
+        self.sense: Sense = solver.sense
+        self.shape: tuple[int, ...] = solver.shape
+
+    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+        """Solve every row of θ, (b, n).
+
+        Raises:
+            ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
+                answer each row.
+        """
+        if instances is None:
+            return super().solve(theta)
+        given = as_instances(instances)
+        assert given is not None
+        self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
+        return super().solve(theta, given)
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, by the solver itself."""
+        return value(self.solver, y, theta, instances)
