@@ -22,12 +22,13 @@ SPENT = "the batch_time_limit was spent before this row began: raise it, or solv
 
 
 class Answer(NamedTuple):
-    """One solved row: y and its objective where the status has a solution, and what the solver said."""
+    """One solved row: y and its objective where the status has a solution, what the solver said, and a proven bound."""
 
     status: Status
     y: Float64[ndarray, " n"] | None = None
     objective: float = float("nan")
     message: str | None = None
+    bound: float = float("nan")  # in the user's sense and units; NaN where nothing is proven
 
 
 class End(NamedTuple):
@@ -60,20 +61,29 @@ def visit_rows(
 
 
 def solve_rows(
-    theta: Float64[ndarray, "b n"], clock: Clock, solve_row: Callable[[int, float | None], Answer]
+    theta: Float64[ndarray, "b n"],
+    clock: Clock,
+    solve_row: Callable[[int, float | None], Answer],
+    sense: Sense | None = None,
 ) -> Solutions:
-    """The answers of `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR."""
+    """The answers of `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR.
+
+    With a `sense` they have bounds, which are infinite where an answer has none.
+    """
     y = np.full_like(theta, np.nan)
     objective = np.full(len(theta), np.nan)
+    bound = None if sense is None else np.full(len(theta), -sense.sign * np.inf)
 
     def visit(row: int, seconds: float | None) -> Answer:
         answer = solve_row(row, seconds)
+        if bound is not None and not np.isnan(answer.bound):
+            bound[row] = answer.bound
         if answer.status.has_solution:
             y[row], objective[row] = answer.y, answer.objective
         return answer
 
     status, messages = visit_rows(len(theta), clock, visit)
-    return Solutions(y, objective, status, messages)
+    return Solutions(y, objective, status=status, messages=messages, bound=bound)
 
 
 def value_rows(

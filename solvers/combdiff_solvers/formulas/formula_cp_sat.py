@@ -38,6 +38,7 @@ class CpSatFormula(CpSatModel):
     """
 
     backend = "cp_sat"
+    takes_instances = True
 
     def __init__(
         self,
@@ -55,9 +56,8 @@ class CpSatFormula(CpSatModel):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, sense={self.sense.value!r}, backend={self.backend!r})"
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: SatInstances | Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n); instances as for `SatModel`."""
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve every row of θ; instances as for `SatModel`."""
         units = SatInstances.units(instances, len(theta), self.formula.variables)
         return self._solve(theta, lambda row: {} if units is None else _fixed(units(row)))
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.models.priced import priced
+from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
 from combdiff_solvers.wrap import wrap
 
@@ -79,7 +79,9 @@ def wrap_formula(
     elif variables is None:
         literals, shape = list(range(1, formula.variables + 1)), (formula.variables,)
     else:
-        indices, shape = priced(variables, lambda one: _variable(one, formula.variables), "variables of the formula")
+        indices, shape = resolve_variables(
+            variables, lambda one: _variable(one, formula.variables), "variables of the formula"
+        )
         literals = indices.tolist()
     chosen = Sense(sense) if sense is not None else (Sense.MAX if price == "clauses" else Sense.MIN)
     from combdiff_solvers.formulas.sat import SatModel

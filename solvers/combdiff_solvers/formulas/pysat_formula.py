@@ -12,7 +12,7 @@ from pysat.formula import Formula as PySatFormula
 
 from combdiff_solvers.formulas.formula import AtMost, Formula, Soft
 from combdiff_solvers.formulas.formula_model import wrap_formula
-from combdiff_solvers.models.priced import priced
+from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import wrap
 
@@ -111,7 +111,7 @@ def wrap_pysat_formula(formula: PySatFormula, /, variables: Any = None, **option
         return int(number)
 
     given = sorted(atoms) if variables is None else variables
-    indices, shape = priced(given, number_of, "atoms of the formula")
+    indices, shape = resolve_variables(given, number_of, "atoms of the formula")
     return wrap_formula(clauses, indices.reshape(shape), **options)
 
 

@@ -15,15 +15,15 @@ from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
-from combdiff_solvers.models.priced import priced, settle_sense
-from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.models.variables import resolve_sense, resolve_variables
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_rows, refuse_instances
 from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["CpSatModel", "wrap_cp_sat"]
 
 
-class CpSatModel(Described):
+class CpSatModel(BatchSolver):
     """A CP-SAT model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's integers and booleans x.
 
     θ is *added* to what the model's objective already holds (h). Any constraint of CP-SAT may stand in the model. Users
@@ -37,6 +37,8 @@ class CpSatModel(Described):
 
     - OPTIMAL: no solution is better by more than 1e-10 · Σ |aᵢ xᵢ| (most often, by nothing at all);
     - FEASIBLE: y is a solution, and the row's message says what a better one could gain at most.
+
+    `bound` is proven to the same error, rounded outwards.
 
     The objective is recomputed in float64. One worker and a fixed seed, so the answer is the same everywhere, and each
     row is solved from scratch, or from the solution of `warm_start`'s costs. Presolve's inclusion detection is off: in
@@ -85,7 +87,7 @@ class CpSatModel(Described):
         problem = helper.CpSatHelper.validate_model(model)
         if problem:
             raise ValueError(f"CP-SAT finds the model invalid: {problem}")
-        self.sense = settle_sense(sense, maximize, has_objective)
+        self.sense = resolve_sense(sense, maximize, has_objective)
         self.shape = tuple(shape)
         self.limits = limits or Limits()
         self.parameters = dict(parameters or {})
@@ -101,15 +103,17 @@ class CpSatModel(Described):
         exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)
         self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n); n is the product of `shape`."""
-        refuse_instances(self, instances)
-        return self._solve(as_rows(theta, self.shape), lambda row: {})
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve every row of θ."""
+        return self._solve(theta, lambda row: {})
 
     def _solve(self, theta: Float64[ndarray, "b n"], fixed: Callable[[int], Mapping[int, int] | None]) -> Solutions:
         """Solve every row with some variables `fixed(row)` at their values; None for a row that nothing satisfies."""
         return solve_rows(
-            theta, self.limits.start(), lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds)
+            theta,
+            self.limits.start(),
+            lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds),
+            self.sense,
         )
 
     def _solve_one(
@@ -136,7 +140,7 @@ class CpSatModel(Described):
         array([ 6. , 12.5])
         """
         refuse_instances(self, instances)
-        return self._value(y, as_rows(theta, self.shape), lambda row: {})
+        return self._value(y, theta, lambda row: {})
 
     def _value(
         self,
@@ -202,6 +206,6 @@ def wrap_cp_sat(
             "price a variable, and tie it to the expression by a constraint"
         )
 
-    indices, shape = priced(variables, index_of, "CP-SAT variables")
+    indices, shape = resolve_variables(variables, index_of, "CP-SAT variables")
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
     return CpSatModel(model.proto, indices, shape, sense, limits, warm_start, parameters)

@@ -173,12 +173,12 @@ class CpSatEngine:
         slack = scaled.slack(end.x, self._box)
         if status is Status.OPTIMAL and open_ == 0 and self._limits.exact:
             end, slack = self._refine(scaled, end, slack, sizes, clock)
+        left = float(np.ldexp(open_ + slack, -scaled.exponent))
         if status is Status.OPTIMAL and open_ + slack > PROVEN * float(sizes @ np.abs(end.x)):
             status = Status.FEASIBLE
         if status is Status.FEASIBLE:
-            gain = np.ldexp(open_ + slack, -scaled.exponent)
-            message = f"another solution could be better by {gain:.3g} at most: that much is not proven"
-        return self._answer(theta, end, status, message)
+            message = f"another solution could be better by {left:.3g} at most: that much is not proven"
+        return self._answer(theta, end, status, message, left)
 
     def _costs(self, theta: Float64[ndarray, " n"]) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
         """Costs to be minimised, θ + h, and what float64 lost in that sum."""
@@ -236,10 +236,17 @@ class CpSatEngine:
         bound = int(response.inner_objective_lower_bound)
         return _End(status, x, bound, everything, None, response.deterministic_time)
 
-    def _answer(self, theta: Float64[ndarray, " n"], end: _End, status: Status, message: str | None) -> Answer:
+    def _answer(
+        self, theta: Float64[ndarray, " n"], end: _End, status: Status, message: str | None, left: float
+    ) -> Answer:
+        """The answer, where no point is better than x by more than `left`; sums in float64 widen the bound."""
         y = end.x[self._objective.places]
         h = float(self._objective.costs @ end.x) + self._objective.offset
-        return Answer(status, y, float(theta @ y) + h, message)
+        objective = float(theta @ y) + h
+        sizes = np.abs(theta) @ np.abs(y) + np.abs(self._objective.costs) @ np.abs(end.x) + abs(self._objective.offset)
+        rounding = (len(end.x) + 4) * 2.0**-51 * (sizes + left)
+        bound = float(np.nextafter(objective - self._sign * (left + rounding), -self._sign * np.inf))
+        return Answer(status, y, objective, message, bound)
 
 
 def _among_the_level(

@@ -14,7 +14,7 @@ from combdiff_solvers.models.integer_rows import cp_model_text
 from combdiff_solvers.models.math_opt_model import MathOptModel
 from combdiff_solvers.models.mip_backends import BACKENDS
 from combdiff_solvers.models.model_proto import Columns, Terms, rows_of, terms_of
-from combdiff_solvers.models.priced import settle_sense
+from combdiff_solvers.models.variables import resolve_sense
 from combdiff_solvers.protocol import Sense
 
 __all__ = ["linear_solver"]
@@ -43,7 +43,7 @@ def linear_solver(
         columns = Columns(proto)
         text = _as_cp_model(proto, columns)
         objective = proto.objective
-        settled = settle_sense(sense, objective.maximize, bool(len(objective.linear_coefficients.ids)))
+        settled = resolve_sense(sense, objective.maximize, bool(len(objective.linear_coefficients.ids)))
         return CpSatModel(text, columns.positions(ids), shape, settled, limits, warm_start, parameters)
     if backend is not None and backend not in BACKENDS:
         known = ", ".join(map(repr, [*BACKENDS, "cp_sat"]))

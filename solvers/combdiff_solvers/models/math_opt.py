@@ -9,7 +9,7 @@ from ortools.math_opt.python import mathopt
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.linear_solver import linear_solver
-from combdiff_solvers.models.priced import priced
+from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
 from combdiff_solvers.wrap import wrap
 
@@ -48,6 +48,6 @@ def wrap_math_opt(
             raise ValueError(f"variable {variable} is not of this model")
         return int(variable.id)
 
-    ids, shape = priced(variables, id_of, "MathOpt variables")
+    ids, shape = resolve_variables(variables, id_of, "MathOpt variables")
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
     return linear_solver(model.export_model(), ids, shape, sense, backend, limits, warm_start, parameters)

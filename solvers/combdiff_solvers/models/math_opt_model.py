@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,12 @@ from ortools.math_opt.python import mathopt
 from combdiff_solvers.chunks import together
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.completion import CompletionEngine
+from combdiff_solvers.models.dual_bounds import DualBounds
 from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
 from combdiff_solvers.models.mip_engines import Costs, make_engine, scale
-from combdiff_solvers.models.model_proto import Columns, crossed_bounds, terms_of
-from combdiff_solvers.models.priced import settle_sense
-from combdiff_solvers.protocol import Described, Sense, Solutions, Status, as_rows, refuse_instances
+from combdiff_solvers.models.model_proto import Columns, Terms, crossed_bounds, rows_of, terms_of
+from combdiff_solvers.models.variables import resolve_sense
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, as_rows, refuse_instances, row_products
 from combdiff_solvers.rows import Answer, End, PerThread, h_of, solve_rows, value_rows, visit_rows
 
 __all__ = ["MathOptModel"]
@@ -29,7 +31,7 @@ PROVEN = 1e-9  # a gap below this share of the objective's terms, and of the lar
 FIRST_ORDER = "a first-order LP solver: y is within its tolerance of an optimum, and no vertex"
 
 
-class MathOptModel(Described):
+class MathOptModel(BatchSolver):
     """A linear or mixed-integer model of OR-Tools: min (or max) ⟨θ, y⟩ + h(x) over the model's x, where y ⊂ x.
 
     θ is *added* to what the model's objective already holds (h), the priced variables' own coefficients included.
@@ -57,6 +59,10 @@ class MathOptModel(Described):
     A row whose search a gap ended is FEASIBLE, whoever allowed the gap. A row whose costs span more than seven orders
     of magnitude, and whose solution avoids the large ones, could hide all that it is worth in these tolerances: it is
     FEASIBLE and says so. The objective is recomputed in float64; integer variables are rounded to integers.
+
+    `bound` is that of the dual solution for an LP, with the errors of floating point (`DualBounds`); it is infinite
+    where a variable without bounds leaves it none. For other models it is the back end's own, widened by the
+    tolerances above.
 
     The answer never depends on what was solved before: every row begins at the same point, from scratch or, with
     `warm_start`, at the solution (LP: the optimal basis) of those typical costs.
@@ -107,13 +113,14 @@ class MathOptModel(Described):
         self._priced = self._columns.positions(np.array(ids))
         objective = model.objective
         used = bool(len(objective.linear_coefficients.ids) or len(objective.quadratic_coefficients.row_ids))
-        self.sense = settle_sense(sense, objective.maximize, used)
+        self.sense = resolve_sense(sense, objective.maximize, used)
         model.objective.maximize = self.sense is Sense.MAX
         self.shape = tuple(shape)
         self.limits = limits or Limits()
         self.backend = choose_backend(model, backend)
         self._terms = terms_of(model)
         self._crossed = crossed_bounds(model)
+        self._dual_bounds = None if self._terms else DualBounds(self._columns, *rows_of(model))
         if isinstance(parameters, mathopt.SolveParameters):
             parameters = parameters.to_proto().SerializeToString()
         typical = None
@@ -131,25 +138,31 @@ class MathOptModel(Described):
         costs[:, self._priced] += theta
         return scale(costs, self._terms)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n); n is the product of `shape`."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve every row of θ."""
         clock = self.limits.start()
         if self._crossed is not None:
-            return solve_rows(theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=self._crossed))
+            return solve_rows(
+                theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=self._crossed), self.sense
+            )
         rows = max(1, BLOCK // len(self._columns.coefficients))
         firsts = range(0, len(theta), rows)
-        return together(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
+        pieces = [(first, self._solve(theta[first : first + rows], clock)) for first in firsts]
+        bounds = [piece.bound for _, piece in pieces if piece.bound is not None]
+        return replace(together(pieces, *theta.shape), bound=np.concatenate([np.zeros(0), *bounds]))
 
     def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
         engine, (costs, exponents) = self._engines.get(), self._costs(theta)
         x, gap = np.full((len(theta), len(self._columns.ids)), np.nan), np.zeros(len(theta))
+        told, duals = np.full(len(theta), np.nan), dict[int, ndarray]()
 
         def visit(row: int, seconds: float | None) -> End:
             found = engine.solve(Costs(costs[row], int(exponents[row])), seconds)
             if found.x is not None:
                 x[row], gap[row] = found.x, found.gap
+            told[row] = found.bound
+            if found.duals is not None and self._dual_bounds is not None:
+                duals[row] = found.duals
             return End(found.status, found.message)
 
         status, messages = visit_rows(len(theta), clock, visit)
@@ -161,7 +174,42 @@ class MathOptModel(Described):
             np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents
         ):
             status[row], messages[row] = Status.FEASIBLE, reason
-        return Solutions(y, np.einsum("bn,bn->b", theta, y) + self._columns.h(x), status, messages)
+        objective = row_products(theta, y) + self._columns.h(x)
+        bound = self._bounds(costs, exponents, x, told, duals)
+        better = np.fmin if self.sense is Sense.MIN else np.fmax
+        bound = np.where(np.isnan(objective), bound, better(bound, objective))
+        return Solutions(y, objective, status=status, messages=messages, bound=bound)
+
+    def _bounds(
+        self,
+        costs: Float64[ndarray, "b t"],
+        exponents: Int[ndarray, " b"],
+        x: Float64[ndarray, "b v"],
+        told: Float64[ndarray, " b"],
+        duals: dict[int, ndarray],
+    ) -> Float64[ndarray, " b"]:
+        """Proven bounds: of the dual solution for an LP, else what the back end told, widened by its tolerance.
+
+        That is 1e-9 (1e-8 in quadratic models) of the bound, or of the largest cost times Σ |xᵢ − x'ᵢ|, for which the
+        width of the variables stands, or twice the size of x where they have no bounds.
+        """
+        sign = self.sense.sign
+        found = np.full(len(costs), -np.inf)
+        if self._dual_bounds is not None:
+            rows = np.array(list(duals), dtype=np.int64)
+            if len(rows):
+                found[rows] = self._dual_bounds.bounds(sign * costs[rows], sign * np.array(list(duals.values())))
+        elif BACKENDS[self.backend].exact:
+            width = self._columns.upper - self._columns.lower
+            widths = np.where(np.isfinite(width), width, 2 * np.abs(np.nan_to_num(x)) + 1)
+            widths = np.maximum(1.0, widths.sum(axis=1))
+            share = 1e-8 if self._terms & Terms.QUADRATIC else 1e-9
+            found = sign * told - share * np.maximum(np.abs(told), np.abs(costs).max(axis=1) * widths)
+            found = np.where(np.abs(told) < 1e18, found, -np.inf)
+        with np.errstate(over="ignore"):
+            found = sign * np.ldexp(found, -exponents)
+        error = 2.0**-51 * (np.abs(self._columns.offset) + np.abs(np.where(np.isfinite(found), found, 0.0)))
+        return np.nextafter(found + self._columns.offset - sign * error, -sign * np.inf)
 
     def _downgrade_reasons(
         self,
@@ -208,7 +256,6 @@ class MathOptModel(Described):
         array([ 6. , 12.5])
         """
         refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
         if not self._columns.open_coefficients(self._priced).any():
             x = np.zeros((1, len(self._columns.ids)))
 

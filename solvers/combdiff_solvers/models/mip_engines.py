@@ -42,13 +42,16 @@ class Costs(NamedTuple):
 class Found(NamedTuple):
     """How the solve of one row ended; `x` holds every variable of the model.
 
-    `gap` is what the back end left open between its solution and its bound, in units of the scaled costs.
+    `gap` is what the back end left open between its solution and its bound, in units of the scaled costs. So is
+    `bound`, the back end's own, without the offset; `duals` are those of a linear program's rows.
     """
 
     status: Status
     x: Float64[ndarray, " v"] | None = None
     gap: float = 0.0
     message: str | None = None
+    bound: float = float("nan")
+    duals: Float64[ndarray, " r"] | None = None
 
 
 _OBJECTIVE_LIMITS = ("absolute_gap_tolerance", "cutoff_limit", "objective_limit", "best_bound_limit")
@@ -74,6 +77,7 @@ class MathOptEngine:
         self._offset = proto.objective.offset
         self._start = model_parameters_pb2.ModelSolveParametersProto()
         self._ids = np.array(proto.variables.ids, dtype=np.int64)
+        self._rows = np.array(proto.linear_constraints.ids, dtype=np.int64)
 
     def hint(self, x: Float64[ndarray, " v"]) -> None:
         """Begin every search at the point x."""
@@ -154,16 +158,18 @@ class MathOptEngine:
         detail = end.detail or None
         gap = abs(end.objective_bounds.primal_bound - end.objective_bounds.dual_bound)
         x = _first_solution(result, self._ids)
+        bound = end.objective_bounds.dual_bound - self._proto.objective.offset
+        duals = _first_duals(result, self._rows)
         if end.reason == result_pb2.TERMINATION_REASON_INFEASIBLE:
             return Found(Status.INFEASIBLE)
         if end.reason == result_pb2.TERMINATION_REASON_UNBOUNDED:
             return Found(Status.UNBOUNDED)
         if end.reason == result_pb2.TERMINATION_REASON_OPTIMAL and x is not None:
-            return Found(Status.OPTIMAL, x, gap)
+            return Found(Status.OPTIMAL, x, gap, None, bound, duals)
         if x is not None:
-            return Found(Status.FEASIBLE, x, gap, detail)
+            return Found(Status.FEASIBLE, x, gap, detail, bound, duals)
         if end.reason == result_pb2.TERMINATION_REASON_NO_SOLUTION_FOUND:
-            return Found(Status.LIMIT, message=detail)
+            return Found(Status.LIMIT, message=detail, bound=bound)
         name = result_pb2.TerminationReasonProto.Name(end.reason).removeprefix("TERMINATION_REASON_")
         return Found(Status.ERROR, message=f"the solver ended with {name}" + (f": {detail}" if detail else ""))
 
@@ -229,7 +235,7 @@ class GlopEngine:
         self._solver.solve(self._model)
         status = self._solver.status()
         if status == builder.OPTIMAL:
-            return Found(Status.OPTIMAL, self._solver.variable_values())
+            return Found(Status.OPTIMAL, self._solver.variable_values(), duals=self._solver.dual_values())
         if status == builder.FEASIBLE:
             return Found(Status.FEASIBLE, self._solver.variable_values())
         return self._otherwise.solve(costs, seconds)
@@ -265,6 +271,15 @@ def make_engine(
         if expected.x is not None:
             engine.hint(expected.x)
     return engine
+
+
+def _first_duals(result: result_pb2.SolveResultProto, ids: ndarray) -> Any:
+    for solution in result.solutions:
+        if solution.HasField("dual_solution"):
+            values, duals = solution.dual_solution.dual_values, np.zeros(len(ids))
+            duals[np.searchsorted(ids, np.array(values.ids))] = np.array(values.values)
+            return duals
+    return None
 
 
 def _first_solution(result: result_pb2.SolveResultProto, ids: ndarray) -> Any:

@@ -10,14 +10,14 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, value
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
 __all__ = ["MixedInteger"]
 
 BACKENDS = ("glop", "pdlp", "scip", "highs", "cp_sat")
 
 
-class MixedInteger(Described):
+class MixedInteger(BatchSolver):
     """min (or max) ⟨θ, y⟩ + ⟨h, x⟩ over lower ≤ A x ≤ b, bounds[0] ≤ x ≤ bounds[1], some x integer; y ⊂ x.
 
     In the manner of `scipy.optimize.milp`, whose c is θ here (plus `h`) and arrives with every call of `solve`.
@@ -74,7 +74,7 @@ class MixedInteger(Described):
             import scipy.sparse
 
             from combdiff_solvers.models import linear_solver, model_proto
-            from combdiff_solvers.models.priced import priced as resolve
+            from combdiff_solvers.models.variables import resolve_variables
         except ImportError as error:
             raise ImportError(f"MixedInteger needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
         columns = _count(A, integrality, *bounds, h)
@@ -97,19 +97,21 @@ class MixedInteger(Described):
                 raise ValueError(f"priced has index {index}, but the variables are 0..{columns - 1}")
             return int(index)
 
-        indices, shape = resolve(np.arange(columns) if priced is None else np.array(priced), index_of, "indices")
+        indices, shape = resolve_variables(
+            np.arange(columns) if priced is None else np.array(priced), index_of, "indices"
+        )
         limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
         maximize = Sense(sense) is Sense.MAX
         proto = model_proto.from_arrays(least, most, whole > 0, costs, matrix, row_lower, row_upper, maximize=maximize)
-        self._solver: Solver = linear_solver.linear_solver(
+        self._solver = linear_solver.linear_solver(
             proto, indices, shape, sense, backend, limits, warm_start, parameters
         )
         self.sense = self._solver.sense
         self.shape = self._solver.shape
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n); n is the product of `shape`."""
-        return self._solver.solve(theta, instances)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve every row of θ."""
+        return self._solver.solve_checked(theta, instances)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
@@ -120,7 +122,7 @@ class MixedInteger(Described):
         >>> opening.value(np.array([[1.0], [0.0]]), np.array([[-7.0], [-7.0]]))
         array([-2.,  0.])
         """
-        return value(self._solver, y, theta, instances)
+        return self._solver.value(y, theta, instances)
 
 
 def _count(A: Any, *others: Any) -> int:

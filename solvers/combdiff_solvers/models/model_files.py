@@ -17,7 +17,7 @@ from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.lp_format import read_lp
-from combdiff_solvers.models.priced import priced
+from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
 
 __all__ = ["read_model", "wrap_model_file"]
@@ -97,7 +97,9 @@ def wrap_model_file(
     indices: ndarray = np.arange(len(proto.variables.ids))
     shape: tuple[int, ...] = indices.shape
     if variables is not None:
-        indices, shape = priced([variables] if isinstance(variables, str) else variables, index_of, "variable names")
+        indices, shape = resolve_variables(
+            [variables] if isinstance(variables, str) else variables, index_of, "variable names"
+        )
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
     ids = np.array(proto.variables.ids)[indices]
     return linear_solver(proto, ids, shape, sense, backend, limits, warm_start)

@@ -11,7 +11,7 @@ from ortools.linear_solver.python import model_builder
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.model_proto import from_mp_model
-from combdiff_solvers.models.priced import priced
+from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
 from combdiff_solvers.wrap import wrap
 
@@ -53,7 +53,7 @@ def wrap_pywraplp(
             raise ValueError(f"variable {variable.name()!r} is not of this model")
         return index
 
-    ids, shape = priced(variables, index_of, "pywraplp variables")
+    ids, shape = resolve_variables(variables, index_of, "pywraplp variables")
     proto = linear_solver_pb2.MPModelProto()
     model.ExportModelToProto(proto)
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
@@ -83,6 +83,6 @@ def wrap_model_builder(
             raise ValueError(f"variable {variable.name!r} is not of this model")
         return int(variable.index)
 
-    ids, shape = priced(variables, index_of, "ModelBuilder variables")
+    ids, shape = resolve_variables(variables, index_of, "ModelBuilder variables")
     limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
     return linear_solver(from_mp_model(model.export_to_proto()), ids, shape, sense, backend, limits, warm_start)

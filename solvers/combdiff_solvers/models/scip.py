@@ -12,16 +12,16 @@ from numpy import ndarray
 from pyscipopt import Model, Variable
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.models.priced import priced, settle_sense
 from combdiff_solvers.models.scip_engine import ScipEngine, ScipProblem
-from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, as_rows, refuse_instances
+from combdiff_solvers.models.variables import resolve_sense, resolve_variables
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, refuse_instances
 from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["ScipModel", "wrap_scip"]
 
 
-class ScipModel(Described):
+class ScipModel(BatchSolver):
     """A SCIP model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's variables.
 
     θ is *added* to the model's own linear objective (h). Constraints may be linear or nonlinear, variables binary,
@@ -40,7 +40,8 @@ class ScipModel(Described):
     objective is recomputed in float64.
 
     Statuses: INFEASIBLE and UNBOUNDED are told apart by a second solve with no objective; time, gap, node and other
-    limits leave FEASIBLE (with the bound that is proven in the row's message) or LIMIT.
+    limits leave FEASIBLE (with the bound that is proven in the row's message) or LIMIT. `bound` is
+    SCIP's dual bound, widened by those tolerances.
 
     Args:
         problem: the model, by `ScipProblem.of`.
@@ -72,7 +73,7 @@ class ScipModel(Described):
             raise ValueError("the model is empty: it has no variables")
         self.shape = tuple(shape)
         self.limits = limits or Limits()
-        self.sense = settle_sense(sense, problem.maximize, bool(problem.costs.any()))
+        self.sense = resolve_sense(sense, problem.maximize, bool(problem.costs.any()))
         self._problem = problem
         self._indices = np.array(indices, dtype=np.int64)
         build = partial(ScipEngine, problem, self._indices, self.sense, self.limits)  # without self: that is a cycle
@@ -86,17 +87,15 @@ class ScipModel(Described):
         """
         self._engines.get()
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n); n is the product of `shape`."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        """Solve every row of θ."""
         engine = self._engines.get() if len(theta) else None
 
         def solve_row(row: int, seconds: float | None) -> Answer:
             assert engine is not None
             return engine.solve(theta[row], seconds)
 
-        return solve_rows(theta, self.limits.start(), solve_row)
+        return solve_rows(theta, self.limits.start(), solve_row, self.sense)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
@@ -115,7 +114,6 @@ class ScipModel(Described):
         array([ 6. , 12.5])
         """
         refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
         costs = self._problem.costs
         if not np.delete(costs, self._indices).any():
             return value_rows(theta, y, lambda row: float(y[row] @ costs[self._indices]) + self._problem.offset)
@@ -161,7 +159,7 @@ def wrap_scip(
         return place
 
     problem = ScipProblem.of(model)
-    indices, shape = priced(variables, index_of, "SCIP variables")
+    indices, shape = resolve_variables(variables, index_of, "SCIP variables")
     solver = ScipModel(problem, indices, shape, sense, limits)
     solver.check()
     return solver

@@ -11,7 +11,7 @@ from numpy import ndarray
 from combdiff_solvers.protocol import Sense
 
 
-def priced(variables: Any, index_of: Callable[[Any], int], kind: str) -> tuple[ndarray, tuple[int, ...]]:
+def resolve_variables(variables: Any, index_of: Callable[[Any], int], kind: str) -> tuple[ndarray, tuple[int, ...]]:
     """The indices of the priced variables in the user's order, and their shape.
 
     Args:
@@ -42,7 +42,7 @@ def priced(variables: Any, index_of: Callable[[Any], int], kind: str) -> tuple[n
     return indices, shape
 
 
-def settle_sense(given: Sense | str | None, maximize: bool, has_objective: bool) -> Sense:
+def resolve_sense(given: Sense | str | None, maximize: bool, has_objective: bool) -> Sense:
     """The sense of the model, or the one that is given.
 
     Raises:
