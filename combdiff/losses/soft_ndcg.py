@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import HasStrength, Strength, computing
-from combdiff.soft._transforms import concrete
-from combdiff.soft.permutation import MATRICES, soft_permutation
-from combdiff.soft.rank import soft_rank
-from combdiff.soft.topk import soft_topk_mask
+from combdiff.soft.arguments import HasStrength, Strength, computing
+from combdiff.soft.operators.permutation import MATRICES, soft_permutation
+from combdiff.soft.operators.rank import soft_rank
+from combdiff.soft.operators.topk import soft_topk_mask
+from combdiff.soft.transforms import concrete
 
 Gain = Literal["exponential", "linear"]
 Reduction = Literal["mean", "mean_relevant", "sum", "none"]

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import HasStrength, Strength, computing
-from combdiff.soft.rank import soft_rank
+from combdiff.soft.arguments import HasStrength, Strength, computing
+from combdiff.soft.operators.rank import soft_rank
 
 Reduction = Literal["mean", "sum", "none"]
 

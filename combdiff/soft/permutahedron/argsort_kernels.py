@@ -179,7 +179,7 @@ def _count_smaller(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
     Of a row with a NaN it writes only some indices, a NaN's first.
     """
     n = x.shape[1]
-    spoilt = -1
+    nan_at = -1
     for i in range(n):
         value = x[r, i]
         at = 0
@@ -189,9 +189,9 @@ def _count_smaller(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
             at += x[r, j] > value if flip else x[r, j] < value
         order[o, at] = i
         if value != value:
-            spoilt = i
-    if spoilt >= 0:
-        order[o, 0] = spoilt
+            nan_at = i
+    if nan_at >= 0:
+        order[o, 0] = nan_at
 
 
 @kernel()

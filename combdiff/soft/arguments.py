@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 import torch
 from torch import Tensor, nn
 
-from combdiff.soft._transforms import concrete
+from combdiff.soft.transforms import concrete
 
 Strength = SupportsFloat | Tensor
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
+from combdiff.soft.arguments import (
     Strength,
     check_choice,
     check_mask,
@@ -19,11 +19,11 @@ from combdiff.soft._arguments import (
     strength_rows,
     to_rows,
 )
-from combdiff.soft._kinds import RANK_KL, RANK_L2
-from combdiff.soft._peer import by_torchsort
-from combdiff.soft._project import projected
-from combdiff.soft.lapsum import lapsum_ranks
-from combdiff.soft.permutation import matrix_ranks
+from combdiff.soft.operators.permutation import matrix_ranks
+from combdiff.soft.operators.torchsort_backend import torchsort_backend
+from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2
+from combdiff.soft.permutahedron.project import projected
+from combdiff.soft.relaxations.lapsum import lapsum_ranks
 
 METHODS = ("pav", "torchsort", "lapsum", "neuralsort", "softsort", "sinkhorn", "network")
 
@@ -89,7 +89,7 @@ def soft_rank(
         kind = RANK_L2 if regularization == "l2" else RANK_KL
         ranks = projected(rows, strength, valid, kind, -1 if descending else 1)
     elif method == "torchsort":
-        ranks = by_torchsort("soft_rank", rows, regularization, strength, valid, descending)
+        ranks = torchsort_backend("soft_rank", rows, regularization, strength, valid, descending)
     else:
         check_choice("method", method, METHODS)
         ranks = (

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
+from combdiff.soft.arguments import (
     Strength,
     check_choice,
     check_mask,
@@ -18,11 +18,11 @@ from combdiff.soft._arguments import (
     strength_rows,
     to_rows,
 )
-from combdiff.soft._kinds import SORT_KL, SORT_L2, TOP_KL, TOP_L2, TOP_LAPLACE
-from combdiff.soft._project import projected
-from combdiff.soft._top import top_shares
-from combdiff.soft.lapsum import lapsum_sorted
-from combdiff.soft.permutation import MATRICES, matrix_and_sorted, matrix_of
+from combdiff.soft.operators.permutation import MATRICES, matrix_and_sorted, matrix_of
+from combdiff.soft.operators.top_shares import top_shares
+from combdiff.soft.permutahedron.kinds import SORT_KL, SORT_L2, TOP_KL, TOP_L2, TOP_LAPLACE
+from combdiff.soft.permutahedron.project import projected
+from combdiff.soft.relaxations.lapsum import lapsum_sorted
 
 TOPK_METHODS = ("pav", "lapsum", *MATRICES)
 

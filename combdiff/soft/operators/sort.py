@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
+from combdiff.soft.arguments import (
     Strength,
     check_choice,
     check_mask,
@@ -16,12 +16,12 @@ from combdiff.soft._arguments import (
     strength_rows,
     to_rows,
 )
-from combdiff.soft._kinds import SORT_KL, SORT_L2
-from combdiff.soft._peer import by_torchsort
-from combdiff.soft._project import projected
-from combdiff.soft.lapsum import lapsum_sorted
-from combdiff.soft.permutation import matrix_and_sorted
-from combdiff.soft.rank import METHODS
+from combdiff.soft.operators.permutation import matrix_and_sorted
+from combdiff.soft.operators.rank import METHODS
+from combdiff.soft.operators.torchsort_backend import torchsort_backend
+from combdiff.soft.permutahedron.kinds import SORT_KL, SORT_L2
+from combdiff.soft.permutahedron.project import projected
+from combdiff.soft.relaxations.lapsum import lapsum_sorted
 
 
 def soft_sort(
@@ -86,7 +86,7 @@ def soft_sort(
         kind = SORT_L2 if regularization == "l2" else SORT_KL
         ordered = projected(rows, strength, valid, kind, 1 if descending else -1)
     elif method == "torchsort":
-        ordered = by_torchsort("soft_sort", rows, regularization, strength, valid, descending)
+        ordered = torchsort_backend("soft_sort", rows, regularization, strength, valid, descending)
     else:
         check_choice("method", method, METHODS)
         ordered = (

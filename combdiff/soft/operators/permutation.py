@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
+from combdiff.soft.arguments import (
     Strength,
     check_choice,
     check_mask,
@@ -19,11 +19,11 @@ from combdiff.soft._arguments import (
     strength_tensor,
     to_rows,
 )
-from combdiff.soft._ends import Ends, without_ends
-from combdiff.soft.network import network_matrix
-from combdiff.soft.neuralsort import neuralsort_matrix
-from combdiff.soft.sinkhorn import sinkhorn_matrix
-from combdiff.soft.softsort import softsort_matrix
+from combdiff.soft.ends import Ends, without_ends
+from combdiff.soft.relaxations.network import network_matrix
+from combdiff.soft.relaxations.neuralsort import neuralsort_matrix
+from combdiff.soft.relaxations.sinkhorn import sinkhorn_matrix
+from combdiff.soft.relaxations.softsort import softsort_matrix
 
 MATRICES: dict[str, Callable[..., Tensor]] = {
     "neuralsort": neuralsort_matrix,

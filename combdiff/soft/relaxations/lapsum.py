@@ -8,7 +8,7 @@ and b_c is the level with N(b_c) = c. Then rank_i = N(x_i) + ½; entry j has the
 F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, never formed), and F((x_i − b_{n−k})/ε) of a place
 among the k largest. Between two neighbouring values N is a sum of two exponentials, so levels have a closed form once
 the values are sorted. Torch operations throughout, in float64: smooth in x and ε, all transforms and derivatives; masks
-and their first gradients have a compiled kernel beside them (see `_top_kernels`).
+and their first gradients have a compiled kernel beside them (see `top_kernels`).
 
 The sort is not the one of the paper's own package: that one returns the levels b_{i−½} themselves, which leave the
 range of the values as ε grows, and do not sum to what the values sum to. Here position i is the mean of the values
@@ -26,9 +26,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from combdiff.soft._arguments import strength_tensor
-from combdiff.soft._ends import without_ends
-from combdiff.soft._formula import exponent
+from combdiff.soft.arguments import strength_tensor
+from combdiff.soft.ends import without_ends
+from combdiff.soft.permutahedron.formula import exponent
 
 _FAR = 800.0  # exp(-_FAR) is 0 in float64
 _NONE = -1e4  # logarithm of an empty sum; a number, so that derivatives stay finite
