@@ -105,9 +105,9 @@ def project_top(
     ordered = fixed.gather(-1, order)
     kth = ordered.gather(-1, (torch.minimum(left, size) - 1).clamp(min=0))
     away = torch.nan_to_num((ordered - kth) / eps.detach())  # from the k-th, in descending order
-    ones, some = _split_kl(away, left) if kl else _split_l2(away, left)
+    ones, positive = _split_kl(away, left) if kl else _split_l2(away, left)
     at_one = valid & ((rank < ones) | (left >= size)) & (left > 0)
-    inside = valid & ~at_one & (rank < some) & (left > 0)
+    inside = valid & ~at_one & (rank < positive) & (left > 0)
 
     missing = left - at_one.sum(-1, keepdim=True)
     peak = torch.where(inside, fixed, -torch.inf).amax(-1, keepdim=True)
@@ -140,10 +140,10 @@ def _split_l2(away: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
     mass = full + totals.gather(-1, part) - totals.gather(-1, full) - bends * (part - full)
     reached = (mass < k - 1e-12).sum(-1, keepdim=True).clamp(1, bends.shape[-1] - 1)
     middle = 0.5 * (bends.gather(-1, reached) + bends.gather(-1, reached - 1))
-    ones, some = (d >= middle + 1.0).sum(-1, keepdim=True), (d > middle).sum(-1, keepdim=True)
+    ones, positive = (d >= middle + 1.0).sum(-1, keepdim=True), (d > middle).sum(-1, keepdim=True)
     # where the next value is ε away, all k are 1 and stay so, also where some of them are equal
     exact = (k < n) & (d.gather(-1, k.clamp(max=n - 1)) <= -1.0)
-    return torch.where(exact, k, ones), torch.where(exact, k, some)
+    return torch.where(exact, k, ones), torch.where(exact, k, positive)
 
 
 def _split_kl(away: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 Three routes with one meaning:
 
-- eager CPU tensors: an `autograd.Function` around the compiled kernels (the leanest there is);
+- CPU tensors, not compiled: an `autograd.Function` around the compiled kernels (the leanest there is);
 - inside `torch.compile`, `make_fx` and on other devices: the operator `torch.ops.combdiff.soft_project`, with fake,
   autograd and vmap rules;
 - inside `torch.func` transforms, forward mode, and for derivatives of order two or with respect to ε: the formula of
@@ -58,7 +58,7 @@ def _mapped(grad_out: Tensor) -> bool:
 
 
 class _Projection(torch.autograd.Function):
-    """The eager route: CPU rows, compiled forward, compiled first gradient."""
+    """The route that is not compiled: CPU rows, compiled forward, compiled first gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> Tensor:
