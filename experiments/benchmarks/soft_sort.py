@@ -99,7 +99,8 @@ def bars(strengths: list[float], seconds: float) -> None:
                     line = f"eps={strength:<6g} {name} {regularization} {shape!s:>12}"
                     line += f"  {found['forward'] / unit:.2f} / {found['both'] / unit:.2f}  [{bar[0]} / {bar[1]}]"
                     if "torchsort both" in found:
-                        line += f"  torchsort {found['torchsort forward'] / unit:.2f} / {found['torchsort both'] / unit:.2f}"
+                        pair = (found[f"torchsort {part}"] / unit for part in ("forward", "both"))
+                        line += "  torchsort " + " / ".join(f"{ratio:.2f}" for ratio in pair)
                     missed = found["forward"] > bar[0] * unit or found["both"] > bar[1] * unit
                     print(line + ("  MISSED" if missed else ""), flush=True)
 

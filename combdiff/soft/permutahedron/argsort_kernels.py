@@ -26,7 +26,7 @@ Array = Any
 _SIGN32, _REST32 = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
 _SIGN64, _REST64 = np.uint64(0x8000000000000000), np.uint64(0xFFFFFFFFFFFFFFFF)
 _LAST32, _LAST64 = np.uint32(0xFFFFFFFE), np.uint64(0xFFFFFFFFFFFFFFFE)
-_HALF, _INDEX = np.uint64(32), np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
 
 
 @kernel(counted=False, inline="always")
@@ -233,7 +233,7 @@ def argsort_rows(first: int, last: int, x: Array, bits: Array, mask: Array, flip
     if x.dtype == np.float32:
         _pack32(first, last, bits, mask, flip, keys)
         keys.sort(axis=-1)
-        order[first:last] = keys & _INDEX
+        order[first:last] = keys  # their lower halves
     else:
         _pack64(first, last, bits, mask, flip, keys)
         order[first:last] = keys.argsort(axis=-1)
