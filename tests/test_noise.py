@@ -8,7 +8,7 @@ from torch import Tensor
 
 from combdiff import Perturbed
 from combdiff.noise import Additive, Gaussian, Gumbel, Noise, Perturbation
-from combdiff.soft.stochastic import gumbel_perturbed
+from combdiff.soft import gumbel_perturbed
 from combdiff.solvers import Ranking, TopK
 
 

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import HasStrength, Strength, computing
-from combdiff.soft._transforms import concrete
-from combdiff.soft.permutation import MATRICES, soft_permutation
-from combdiff.soft.rank import soft_rank
-from combdiff.soft.topk import soft_topk_mask
+from combdiff.soft.arguments import HasStrength, Strength, check_choice, computing, reduced
+from combdiff.soft.operators.permutation import MATRICES, soft_permutation
+from combdiff.soft.operators.rank import soft_rank
+from combdiff.soft.operators.topk import soft_topk_mask
+from combdiff.soft.transforms import concrete
 
 Gain = Literal["exponential", "linear"]
 Reduction = Literal["mean", "mean_relevant", "sum", "none"]
@@ -65,10 +65,8 @@ class SoftNDCGLoss(HasStrength):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        if gain not in get_args(Gain):
-            raise ValueError(f"gain={gain!r} is none of {', '.join(map(repr, get_args(Gain)))}")
-        if reduction not in get_args(Reduction):
-            raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
+        check_choice("gain", gain, get_args(Gain))
+        check_choice("reduction", reduction, get_args(Reduction))
         if k is not None and k < 1:
             raise ValueError(f"k={k} must be at least 1, or None for the whole list")
         self.regularization = regularization
@@ -123,7 +121,7 @@ class SoftNDCGLoss(HasStrength):
         loss = torch.where(ideal > 0, 1.0 - found / torch.where(ideal > 0, ideal, 1.0), 0.0)
         if self.reduction == "mean_relevant":
             return loss.sum() / (ideal > 0).sum().clamp(min=1)
-        return loss if self.reduction == "none" else loss.mean() if self.reduction == "mean" else loss.sum()
+        return reduced(loss, self.reduction)
 
 
 def _scaled(matrix: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:

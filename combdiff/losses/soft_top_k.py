@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from combdiff.soft._arguments import HasStrength, Strength, computing
-from combdiff.soft.topk import soft_topk_mask
+from combdiff.soft.arguments import HasStrength, Strength, computing
+from combdiff.soft.operators.topk import soft_topk_mask
 
 
 class SoftTopKLoss(HasStrength):

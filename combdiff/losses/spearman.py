@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import HasStrength, Strength, computing
-from combdiff.soft.rank import soft_rank
+from combdiff.soft.arguments import HasStrength, Strength, check_choice, computing, reduced
+from combdiff.soft.operators.rank import soft_rank
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -49,8 +49,7 @@ class SpearmanLoss(HasStrength):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        if reduction not in get_args(Reduction):
-            raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
+        check_choice("reduction", reduction, get_args(Reduction))
         self.regularization = regularization
         self.regularization_strength = regularization_strength
         self.dim = dim
@@ -95,4 +94,4 @@ class SpearmanLoss(HasStrength):
         # a rank moves by at least ½ where anything differs, so that 1e-6 tells a tie from rounding
         scale = (soft.square().sum(self.dim) * hard.square().sum(self.dim)).clamp(min=1e-12).sqrt()
         loss = (1.0 - (soft * hard).sum(self.dim) / scale).to(predictions.dtype)
-        return loss if self.reduction == "none" else loss.mean() if self.reduction == "mean" else loss.sum()
+        return reduced(loss, self.reduction)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import HasStrength, Strength, computing
-from combdiff.soft.sort import soft_sort
+from combdiff.soft.arguments import HasStrength, Strength, computing
+from combdiff.soft.operators.sort import soft_sort
 
 
 class TrimmedLoss(HasStrength):

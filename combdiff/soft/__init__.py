@@ -3,7 +3,6 @@
 By default all are O(n log n), but for permutation matrices, which are O(n²).
 """
 
-from combdiff.soft.argmax import soft_argmax
 from combdiff.soft.modules import (
     SoftArgmax,
     SoftMedian,
@@ -13,12 +12,13 @@ from combdiff.soft.modules import (
     SoftSort,
     SoftTopK,
 )
-from combdiff.soft.permutation import soft_permutation
-from combdiff.soft.quantile import soft_median, soft_quantile
-from combdiff.soft.rank import soft_rank
-from combdiff.soft.sort import soft_sort
-from combdiff.soft.stochastic import gumbel_perturbed, stochastic
-from combdiff.soft.topk import soft_topk, soft_topk_mask
+from combdiff.soft.operators.argmax import soft_argmax
+from combdiff.soft.operators.permutation import soft_permutation
+from combdiff.soft.operators.quantile import soft_median, soft_quantile
+from combdiff.soft.operators.rank import soft_rank
+from combdiff.soft.operators.sort import soft_sort
+from combdiff.soft.operators.stochastic import gumbel_perturbed, stochastic
+from combdiff.soft.operators.topk import soft_topk, soft_topk_mask
 
 __all__ = [
     "SoftArgmax",

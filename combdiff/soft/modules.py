@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import HasStrength, Strength
-from combdiff.soft.argmax import soft_argmax
-from combdiff.soft.permutation import soft_permutation
-from combdiff.soft.quantile import soft_median, soft_quantile
-from combdiff.soft.rank import soft_rank
-from combdiff.soft.sort import soft_sort
-from combdiff.soft.topk import soft_topk
+from combdiff.soft.arguments import HasStrength
+from combdiff.soft.operators.argmax import soft_argmax
+from combdiff.soft.operators.permutation import soft_permutation
+from combdiff.soft.operators.quantile import soft_median, soft_quantile
+from combdiff.soft.operators.rank import soft_rank
+from combdiff.soft.operators.sort import soft_sort
+from combdiff.soft.operators.topk import soft_topk
 
 
 class _Operator(HasStrength):
-    """A soft operator with its arguments.
+    """A soft operator with its arguments, in the same order as in the function.
 
     `regularization_strength`, also called `temperature`, may be changed between steps: a number, a schedule of
     `combdiff.temperature`, or an `nn.Parameter` to be learnt.
+
+    Raises:
+        TypeError: for an argument that the function does not have, or lacks.
     """
 
     operator: Callable[..., Any]
 
-    def __init__(self, *args: Any, regularization_strength: Strength = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        self.args = args
-        self.kwargs = kwargs
-        self.regularization_strength = regularization_strength
+        try:
+            bound = inspect.signature(type(self).operator).bind(None, *args, **kwargs).arguments
+            if "mask" in bound:
+                raise TypeError("give the mask at the call")
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
+        self.regularization_strength = bound.pop("regularization_strength", 1.0)
+        self.kwargs = dict(list(bound.items())[1:])
 
     def forward(self, values: Float[Tensor, "*dims"], mask: Bool[Tensor, "*#dims"] | None = None) -> Any:
         """The operator of the values; see the function of the same name."""
         strength = self.regularization_strength
-        return type(self).operator(values, *self.args, regularization_strength=strength, mask=mask, **self.kwargs)
+        return type(self).operator(values, regularization_strength=strength, mask=mask, **self.kwargs)
 
     def extra_repr(self) -> str:
-        words = [repr(arg) for arg in self.args]
-        words.append(f"regularization_strength={self.regularization_strength}")
-        return ", ".join(words + [f"{name}={value!r}" for name, value in self.kwargs.items()])
+        words = {**self.kwargs, "regularization_strength": self.regularization_strength}
+        return ", ".join(f"{name}={value!r}" for name, value in words.items())
 
 
 class SoftRank(_Operator):

@@ -30,7 +30,7 @@ Operator = Callable[..., Tensor]
 
 
 def torchsort() -> ModuleType | None:
-    """The peer, where it is installed."""
+    """torchsort, where it is installed."""
     try:
         return importlib.import_module("torchsort")
     except ImportError:
@@ -72,18 +72,18 @@ def both(operator: Operator, regularization: str, strength: float) -> Callable[[
 
 
 def jobs_of(name: str, regularization: str, strength: float) -> dict[str, Callable[[Tensor], object]]:
-    """torch.sort, ours and the peer's, forward and with the gradient."""
+    """torch.sort, ours and torchsort's, forward and with the gradient."""
     ours = {"rank": soft_rank, "sort": soft_sort}[name]
     jobs: dict[str, Callable[[Tensor], object]] = {
         "torch.sort": torch.sort,
         "forward": forward(ours, regularization, strength),
         "both": both(ours, regularization, strength),
     }
-    peer = torchsort()
-    if peer is not None:
-        theirs = getattr(peer, f"soft_{name}")
-        jobs["peer forward"] = forward(theirs, regularization, strength)
-        jobs["peer both"] = both(theirs, regularization, strength)
+    library = torchsort()
+    if library is not None:
+        theirs = getattr(library, f"soft_{name}")
+        jobs["torchsort forward"] = forward(theirs, regularization, strength)
+        jobs["torchsort both"] = both(theirs, regularization, strength)
     return jobs
 
 
@@ -98,8 +98,9 @@ def bars(strengths: list[float], seconds: float) -> None:
                     unit = found["torch.sort"]
                     line = f"eps={strength:<6g} {name} {regularization} {shape!s:>12}"
                     line += f"  {found['forward'] / unit:.2f} / {found['both'] / unit:.2f}  [{bar[0]} / {bar[1]}]"
-                    if "peer both" in found:
-                        line += f"  torchsort {found['peer forward'] / unit:.2f} / {found['peer both'] / unit:.2f}"
+                    if "torchsort both" in found:
+                        pair = (found[f"torchsort {part}"] / unit for part in ("forward", "both"))
+                        line += "  torchsort " + " / ".join(f"{ratio:.2f}" for ratio in pair)
                     missed = found["forward"] > bar[0] * unit or found["both"] > bar[1] * unit
                     print(line + ("  MISSED" if missed else ""), flush=True)
 
@@ -159,7 +160,9 @@ def grid(seconds: float) -> None:
                 ratio = 0.0
                 for name in ("rank", "sort"):
                     found = medians(jobs_of(name, regularization, 1.0), (batch, n), seconds)
-                    ratio = max(ratio, found["forward"] / found["peer forward"], found["both"] / found["peer both"])
+                    ratio = max(
+                        ratio, found["forward"] / found["torchsort forward"], found["both"] / found["torchsort both"]
+                    )
                 worst = max(worst, ratio)
                 cells.append(f"{batch}: {ratio:.2f}")
             print(f"{regularization} n={n:<8} batch " + "  ".join(cells), flush=True)

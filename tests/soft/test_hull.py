@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from combdiff import soft_rank, soft_sort
-from combdiff.soft import _compiled
-from combdiff.soft._hull import project_anywhere
-from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
+from combdiff.soft.permutahedron import compiled
+from combdiff.soft.permutahedron.hull import project_anywhere
+from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
 
 OPERATORS = [(soft_rank, "l2"), (soft_sort, "l2"), (soft_rank, "kl"), (soft_sort, "kl")]
 
@@ -27,7 +27,7 @@ def test_any_device_formulation_agrees_with_the_compiled_one(kind: int, n: int) 
         strength = torch.full((8, 1), eps, dtype=torch.float64)
         for valid in (None, mask):
             for sign in (1, -1):
-                expected, blocks = _compiled.project(x, strength, valid, kind, sign)
+                expected, blocks = compiled.project(x, strength, valid, kind, sign)
                 found, found_blocks = project_anywhere(x, strength, valid, kind, sign)
                 torch.testing.assert_close(found, expected, equal_nan=True, rtol=1e-9, atol=1e-9)
                 if kind in (RANK_L2, RANK_KL):  # equal values may be told apart either way by a sort
@@ -44,7 +44,7 @@ def test_gaps_of_every_size(kind: int, eps: float) -> None:
     gaps *= size[torch.randint(5, gaps.shape, generator=generator)]
     x = gaps.cumsum(-1)[:, torch.randperm(150, generator=generator)].contiguous()
     strength = torch.full((40, 1), eps, dtype=torch.float64)
-    expected, blocks = _compiled.project(x, strength, None, kind, 1)
+    expected, blocks = compiled.project(x, strength, None, kind, 1)
     found, found_blocks = project_anywhere(x, strength, None, kind, 1)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9 * max(1.0, 1 / eps))
     assert torch.equal(found_blocks, blocks)
@@ -71,8 +71,8 @@ def test_derivatives_without_the_kernels(operator, reg, n, monkeypatch):  # type
         for descending in (False, True):
             monkeypatch.undo()
             expected = derivatives(valid, descending)
-            monkeypatch.setattr(_compiled, "serves", lambda x: False)
-            monkeypatch.setattr(_compiled, "run_kernel", None)  # nothing may call a kernel
+            monkeypatch.setattr(compiled, "serves", lambda x: False)
+            monkeypatch.setattr(compiled, "run_kernel", None)  # nothing may call a kernel
             found = derivatives(valid, descending)
             torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
     if n == 5:

@@ -1,15 +1,37 @@
 """Soft top-k, quantiles, argmax, permutation matrices, the other methods, arguments and modules."""
 
 # mypy: disable-error-code="no-untyped-call"
+import inspect
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from combdiff import soft_argmax, soft_median, soft_permutation, soft_quantile, soft_rank, soft_sort, soft_topk
-from combdiff.soft import SoftQuantile, SoftRank, SoftTopK, gumbel_perturbed, stochastic
+from combdiff import (
+    soft_argmax,
+    soft_median,
+    soft_permutation,
+    soft_quantile,
+    soft_rank,
+    soft_sort,
+    soft_topk,
+    soft_topk_mask,
+)
+from combdiff.soft import (
+    SoftArgmax,
+    SoftMedian,
+    SoftPermutation,
+    SoftQuantile,
+    SoftRank,
+    SoftSort,
+    SoftTopK,
+    gumbel_perturbed,
+    stochastic,
+)
 from combdiff.temperature import Geometric
 
 OTHERS = ["lapsum", "neuralsort", "softsort", "sinkhorn", "network"]
@@ -234,6 +256,42 @@ def test_modules_and_gumbel() -> None:
     assert ((first - torch.softmax(logits / 0.5, -1)).abs() < 5 * 0.5 / 200).all(), "five standard errors"
     again = stochastic(soft_permutation, x, 0.3, samples=4, generator=generator, method="sinkhorn")
     assert again.shape == (4, 2, 6, 6)
+
+
+MODULES: dict[type, Callable[..., Any]] = {
+    SoftRank: soft_rank,
+    SoftSort: soft_sort,
+    SoftTopK: soft_topk,
+    SoftQuantile: soft_quantile,
+    SoftMedian: soft_median,
+    SoftArgmax: soft_argmax,
+    SoftPermutation: soft_permutation,
+}
+ORDER = ["values", "k", "q", "regularization", "regularization_strength"]
+KEYWORDS = ["dim", "descending", "largest", "keepdim", "mask", "method"]
+
+
+@pytest.mark.parametrize("operator", [*MODULES.values(), soft_topk_mask])
+def test_operators_have_one_order_of_arguments(operator) -> None:  # type: ignore[no-untyped-def]
+    parameters = inspect.signature(operator).parameters
+    assert list(parameters) == [name for name in ORDER + KEYWORDS if name in parameters]
+    assert all((it.kind is it.KEYWORD_ONLY) == (name in KEYWORDS) for name, it in parameters.items())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_take_the_arguments_of_the_function_and_no_others(module: type) -> None:
+    operator, x = MODULES[module], sample(3, 5)
+    own = [{"k": 2, "q": 0.3}[name] for name in ("k", "q") if name in inspect.signature(operator).parameters]
+    arguments = [*own, 0.3] if operator is soft_permutation else [*own, "kl", 0.3]
+    made = module(*arguments, dim=0)
+    torch.testing.assert_close(made(x), operator(x, *arguments, dim=0))
+    assert made.temperature == 0.3
+    for wrong in ({"regularization_strengh": 0.1}, {"mask": x > 0}, {"values": x}):
+        with pytest.raises(TypeError, match=module.__name__):
+            module(*arguments, **wrong)
+    if own:
+        with pytest.raises(TypeError, match="missing"):
+            module()
 
 
 def test_bad_arguments_say_what_to_do() -> None:

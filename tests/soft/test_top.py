@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from combdiff import soft_rank, soft_sort, soft_topk, soft_topk_mask
-from combdiff.soft._kinds import TOP_KL, TOP_L2, TOP_LAPLACE
-from combdiff.soft._top import _by_torch, top_shares
+from combdiff.soft.operators.top_shares import _by_torch, top_shares
+from combdiff.soft.permutahedron.kinds import TOP_KL, TOP_L2, TOP_LAPLACE
 
 KINDS = [TOP_L2, TOP_KL, TOP_LAPLACE]
 

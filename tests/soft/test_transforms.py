@@ -8,7 +8,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk
-from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
+from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
 
 EPS = 0.6
 OPERATORS = {

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._formula import exponent
-from combdiff.soft._transforms import concrete
+from combdiff.soft.permutahedron.formula import exponent
+from combdiff.soft.transforms import concrete
 
 STEPS = 40  # Newton converges in about ten
 RIDGE = 1e-10

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import Strength, check_values
-from combdiff.soft.topk import soft_topk_mask
+from combdiff.soft.arguments import Strength, check_values
+from combdiff.soft.operators.topk import soft_topk_mask
 
 
 def soft_argmax(

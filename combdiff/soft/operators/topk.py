@@ -7,22 +7,12 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
-    Strength,
-    check_choice,
-    check_mask,
-    check_values,
-    computing,
-    from_rows,
-    mask_rows,
-    strength_rows,
-    to_rows,
-)
-from combdiff.soft._kinds import SORT_KL, SORT_L2, TOP_KL, TOP_L2, TOP_LAPLACE
-from combdiff.soft._project import projected
-from combdiff.soft._top import top_shares
-from combdiff.soft.lapsum import lapsum_sorted
-from combdiff.soft.permutation import MATRICES, matrix_and_sorted, matrix_of
+from combdiff.soft.arguments import Rows, Strength, as_rows, as_values, check_choice
+from combdiff.soft.operators.permutation import MATRICES, matrix_and_sorted, matrix_of
+from combdiff.soft.operators.top_shares import top_shares
+from combdiff.soft.permutahedron.kinds import SORT_KL, SORT_L2, TOP_KL, TOP_L2, TOP_LAPLACE
+from combdiff.soft.permutahedron.project import projected
+from combdiff.soft.relaxations.lapsum import lapsum_sorted
 
 TOPK_METHODS = ("pav", "lapsum", *MATRICES)
 
@@ -96,7 +86,7 @@ def soft_topk(
             kind = SORT_L2 if regularization == "l2" else SORT_KL
             ordered = projected(rows, strength, valid, kind, 1 if largest else -1)
     top = ordered[..., :k]
-    return TopK(from_rows(top.to(values.dtype), values, axis), from_rows(shares.to(values.dtype), values, axis))
+    return TopK(as_values(top, values, axis), as_values(shares, values, axis))
 
 
 def soft_topk_mask(
@@ -120,7 +110,7 @@ def soft_topk_mask(
     """
     axis, rows, strength, valid = _checked(values, k, regularization, regularization_strength, dim, mask, method)
     shares = _shares(rows, k, regularization, strength, valid, largest, method)
-    return from_rows(shares.to(values.dtype), values, axis)
+    return as_values(shares, values, axis)
 
 
 def _checked(
@@ -131,17 +121,13 @@ def _checked(
     dim: int,
     mask: Tensor | None,
     method: str,
-) -> tuple[int, Tensor, float | Tensor, Tensor | None]:
-    """The dimension as a number from 0; values, strength and mask as rows."""
-    axis = check_values(values, dim)
-    check_mask(mask, values)
-    check_choice("regularization", regularization, ("l2", "kl"))
+) -> Rows:
     check_choice("method", method, TOPK_METHODS)
-    n = values.shape[axis]
+    found = as_rows(values, dim, regularization_strength, mask, regularization)
+    n = found.x.shape[-1]
     if not 0 <= k <= n:
         raise ValueError(f"k={k} is not between 0 and the {n} values along dim={dim}")
-    strength = strength_rows(regularization_strength, values, axis)
-    return axis, computing(to_rows(values, axis)), strength, mask_rows(mask, values, axis)
+    return found
 
 
 def _shares(

@@ -8,7 +8,7 @@ and b_c is the level with N(b_c) = c. Then rank_i = N(x_i) + ½; entry j has the
 F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, never formed), and F((x_i − b_{n−k})/ε) of a place
 among the k largest. Between two neighbouring values N is a sum of two exponentials, so levels have a closed form once
 the values are sorted. Torch operations throughout, in float64: smooth in x and ε, all transforms and derivatives; masks
-and their first gradients have a compiled kernel beside them (see `_top_kernels`).
+and their first gradients have a compiled kernel beside them (see `top_kernels`).
 
 The sort is not the one of the paper's own package: that one returns the levels b_{i−½} themselves, which leave the
 range of the values as ε grows, and do not sum to what the values sum to. Here position i is the mean of the values
@@ -26,9 +26,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from combdiff.soft._arguments import strength_tensor
-from combdiff.soft._ends import without_ends
-from combdiff.soft._formula import exponent
+from combdiff.soft.arguments import strength_tensor
+from combdiff.soft.ends import without_ends
+from combdiff.soft.permutahedron.formula import exponent
 
 _FAR = 800.0  # exp(-_FAR) is 0 in float64
 _NONE = -1e4  # logarithm of an empty sum; a number, so that derivatives stay finite
@@ -160,12 +160,12 @@ def lapsum_top(
     left: Tensor | int = k if ends is None else ends.left(k)
     walk = _walk(x, strength, mask)
     size = walk.counts.sum(-1, keepdim=True).double()
-    some = (size > left) & (left > 0)
-    j, delta = _levels(walk, torch.where(some, size - left, 0.5))
+    is_soft = (size > left) & (left > 0)
+    j, delta = _levels(walk, torch.where(is_soft, size - left, 0.5))
     v = walk.u - walk.u.gather(-1, (j - 1).clamp(min=0)) - delta
     low = 0.5 * torch.exp(torch.where(v > 0, 0.0, v).clamp(min=-_FAR))
     high = 1.0 - 0.5 * torch.exp(-torch.where(v > 0, v, 0.0).clamp(max=_FAR))
-    share = torch.where(some, torch.where(v > 0, high, low), (size <= left).to(v.dtype))
+    share = torch.where(is_soft, torch.where(v > 0, high, low), (size <= left).to(v.dtype))
     share = torch.where(walk.counts, share, 0.0)
     share = torch.zeros_like(share).scatter(-1, walk.order, share).to(x.dtype)
     return share if ends is None else ends.place_shares(share, k)

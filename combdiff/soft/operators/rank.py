@@ -8,22 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
-    Strength,
-    check_choice,
-    check_mask,
-    check_values,
-    computing,
-    from_rows,
-    mask_rows,
-    strength_rows,
-    to_rows,
-)
-from combdiff.soft._kinds import RANK_KL, RANK_L2
-from combdiff.soft._peer import by_torchsort
-from combdiff.soft._project import projected
-from combdiff.soft.lapsum import lapsum_ranks
-from combdiff.soft.permutation import matrix_ranks
+from combdiff.soft.arguments import Strength, as_rows, as_values, check_choice
+from combdiff.soft.operators.permutation import matrix_ranks
+from combdiff.soft.operators.torchsort_backend import torchsort_backend
+from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2
+from combdiff.soft.permutahedron.project import projected
+from combdiff.soft.relaxations.lapsum import lapsum_ranks
 
 METHODS = ("pav", "torchsort", "lapsum", "neuralsort", "softsort", "sinkhorn", "network")
 
@@ -79,17 +69,12 @@ def soft_rank(
     >>> soft_rank(x, descending=True, mask=torch.tensor([True, True, False]))
     tensor([2., 1., 0.])
     """
-    axis = check_values(values, dim)
-    check_mask(mask, values)
-    check_choice("regularization", regularization, ("l2", "kl"))
-    rows = computing(to_rows(values, axis))
-    strength = strength_rows(regularization_strength, values, axis)
-    valid = mask_rows(mask, values, axis)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask, regularization)
     if method == "pav":
         kind = RANK_L2 if regularization == "l2" else RANK_KL
         ranks = projected(rows, strength, valid, kind, -1 if descending else 1)
     elif method == "torchsort":
-        ranks = by_torchsort("soft_rank", rows, regularization, strength, valid, descending)
+        ranks = torchsort_backend("soft_rank", rows, regularization, strength, valid, descending)
     else:
         check_choice("method", method, METHODS)
         ranks = (
@@ -105,4 +90,4 @@ def soft_rank(
             stacklevel=2,
         )
         ranks = ranks - (ranks - 65504.0).clamp(min=0.0).detach()
-    return from_rows(ranks.to(values.dtype) if ranks.dtype != values.dtype else ranks, values, axis)
+    return as_values(ranks, values, axis)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import Strength, check_mask, check_values, from_rows, mask_rows, to_rows
-from combdiff.soft.sort import soft_sort
+from combdiff.soft.arguments import Strength, check_mask, check_values, from_rows, mask_rows, to_rows
+from combdiff.soft.operators.sort import soft_sort
 
 
 def soft_quantile(

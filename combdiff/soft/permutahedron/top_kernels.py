@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft._argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft._kinds import POISONED, TOP_KL, TOP_L2
-from combdiff.soft._walk_kernels import walk
+from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
+from combdiff.soft.permutahedron.kinds import HAS_NAN, TOP_KL, TOP_L2
+from combdiff.soft.permutahedron.walk_kernels import walk
 from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
@@ -141,7 +141,7 @@ def top_rows(
             o = 0
             sort_row(r, x, bits, mask, True, o, sorting)
         low, high, end = walk(r, 1, x, mask, o, order, 0, t)
-        if end == POISONED:
+        if end == HAS_NAN:
             for i in range(n):
                 out[r, i], weight[r, i] = np.nan, 0.0
             continue

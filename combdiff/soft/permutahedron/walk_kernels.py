@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft._kinds import HARD, POISONED
+from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN
 from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
@@ -24,7 +24,7 @@ def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: i
 
     Returns:
         low, high, end: indices into t; the k entries that count end at `end`, the finite ones are t[low:high].
-        Where a NaN counts, `end` is POISONED.
+        Where a NaN counts, `end` is HAS_NAN.
     """
     n = x.shape[1]
     k = n
@@ -32,14 +32,14 @@ def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: i
         k = 0
         for i in range(n):
             k += mask[r, i]
-    poisoned = False
+    has_nan = False
     for p in range(k):
         value = sign * x[r, order[o, p]]
         t[base + p] = value
-        poisoned |= value != value
+        has_nan |= value != value
     low, high = base, base + k
-    if poisoned:
-        return low, low, POISONED
+    if has_nan:
+        return low, low, HAS_NAN
     while low < high and t[low] == np.inf:
         low += 1
     while high > low and t[high - 1] == -np.inf:
@@ -64,10 +64,10 @@ def finish(
 ) -> None:
     """Write the results of row r that are not soft, if there are any; arguments as of `walk`."""
     n = order.shape[1]
-    if end == POISONED:
+    if end == HAS_NAN:
         for i in range(n):
             out[r, i] = np.nan
-            block[r, i] = POISONED
+            block[r, i] = HAS_NAN
         return
     for p in range(base, low):
         i = order[o, p - base]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import torch
 from torch import Tensor, nn
 
-from combdiff.soft._transforms import concrete
+from combdiff.soft.transforms import concrete
 
 Strength = SupportsFloat | Tensor
 
@@ -59,6 +59,34 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """One of a few words."""
     if value not in choices:
         raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, choices))}")
+
+
+class Rows(NamedTuple):
+    """The arguments that all operators share, checked, as rows."""
+
+    axis: int
+    x: Tensor  # shape: (rows, n); float32 or float64
+    strength: float | Tensor
+    mask: Tensor | None
+
+
+def as_rows(values: Tensor, dim: int, strength: Strength, mask: Tensor | None, regularization: str = "l2") -> Rows:
+    """Check the arguments of an operator, and turn them into rows."""
+    axis = check_values(values, dim)
+    check_mask(mask, values)
+    check_choice("regularization", regularization, ("l2", "kl"))
+    eps = strength_rows(strength, values, axis)
+    return Rows(axis, computing(to_rows(values, axis)), eps, mask_rows(mask, values, axis))
+
+
+def as_values(rows: Tensor, values: Tensor, axis: int) -> Tensor:
+    """A result in rows, in the dtype of the values and along their dimension."""
+    return from_rows(rows if rows.dtype == values.dtype else rows.to(values.dtype), values, axis)
+
+
+def reduced(losses: Tensor, reduction: str) -> Tensor:
+    """The "mean" or "sum" of losses, or "none": the losses."""
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
 def to_rows(values: Tensor, dim: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The l2 projection onto the permutahedron in one compiled pass: sort, gather, pool, evaluate, scatter.
 
-Two neighbouring blocks of the walk (see `_walk_kernels`) of sizes c and means t̄ are pooled where
+Two neighbouring blocks of the walk (see `walk_kernels`) of sizes c and means t̄ are pooled where
 
     l2 rank   t̄₁ − t̄₂ ≤ ε (c₁ + c₂) / 2
     l2 sort   t̄₁ − t̄₂ ≥ (c₁ + c₂) / 2ε
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft._argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft._kinds import RANK_L2
-from combdiff.soft._walk_kernels import finish, walk
+from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
+from combdiff.soft.permutahedron.kinds import RANK_L2
+from combdiff.soft.permutahedron.walk_kernels import finish, walk
 from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft import _compiled
-from combdiff.soft._arguments import strength_tensor
-from combdiff.soft._ends import without_ends
-from combdiff.soft._formula import exponent, inverse, working
-from combdiff.soft._kinds import TOP_KL, TOP_LAPLACE
-from combdiff.soft._transforms import concrete
-from combdiff.soft.lapsum import lapsum_top
+from combdiff.soft.arguments import strength_tensor
+from combdiff.soft.ends import without_ends
+from combdiff.soft.permutahedron import compiled
+from combdiff.soft.permutahedron.formula import exponent, inverse, working
+from combdiff.soft.permutahedron.kinds import TOP_KL, TOP_LAPLACE
+from combdiff.soft.relaxations.lapsum import lapsum_top
+from combdiff.soft.transforms import concrete
 
 
 def top_shares(
@@ -31,23 +31,23 @@ def top_shares(
         k: number of places.
         strength: ε, a number or a tensor (rows, 1) or (1, 1).
         mask: which entries count.
-        kind: TOP_L2, TOP_KL or TOP_LAPLACE of `_kinds`.
+        kind: TOP_L2, TOP_KL or TOP_LAPLACE of `kinds`.
     """
     if k == 0 or x.numel() == 0:
         return torch.where(torch.zeros_like(x, dtype=torch.bool), x, 0.0)
-    if not (concrete(x) and _compiled.serves(x)):
+    if not (concrete(x) and compiled.serves(x)):
         return _by_torch(x, k, strength, mask, kind)
     x = x.contiguous()
     if torch.is_grad_enabled() and (x.requires_grad or (isinstance(strength, Tensor) and strength.requires_grad)):
         found: Tensor = _Top.apply(x, k, strength, mask, kind)  # type: ignore[no-untyped-call]
         return found
-    return _compiled.share_top(x, k, strength, mask, kind)[0]
+    return compiled.share_top(x, k, strength, mask, kind)[0]
 
 
 class _Top(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, k: int, strength: Tensor | float, mask: Tensor | None, kind: int) -> Tensor:
-        out, weight = _compiled.share_top(x, k, strength, mask, kind)
+        out, weight = compiled.share_top(x, k, strength, mask, kind)
         of_tensor = isinstance(strength, Tensor)
         ctx.save_for_backward(x, strength if of_tensor else None, mask, weight)
         ctx.rest = k, None if of_tensor else strength, kind
@@ -96,7 +96,7 @@ def project_top(
     valid = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
     z = working(x)
     eps = strength_tensor(strength, z)
-    soft, spoilt, eps = eps > 0, eps.isnan(), eps.clamp(min=1e-100)
+    soft, has_nan, eps = eps > 0, eps.isnan(), eps.clamp(min=1e-100)
     size = valid.sum(-1, keepdim=True)
 
     fixed = torch.where(valid, z, -torch.inf).detach()
@@ -105,9 +105,9 @@ def project_top(
     ordered = fixed.gather(-1, order)
     kth = ordered.gather(-1, (torch.minimum(left, size) - 1).clamp(min=0))
     away = torch.nan_to_num((ordered - kth) / eps.detach())  # from the k-th, in descending order
-    ones, some = _split_kl(away, left) if kl else _split_l2(away, left)
+    ones, positive = _split_kl(away, left) if kl else _split_l2(away, left)
     at_one = valid & ((rank < ones) | (left >= size)) & (left > 0)
-    inside = valid & ~at_one & (rank < some) & (left > 0)
+    inside = valid & ~at_one & (rank < positive) & (left > 0)
 
     missing = left - at_one.sum(-1, keepdim=True)
     peak = torch.where(inside, fixed, -torch.inf).amax(-1, keepdim=True)
@@ -120,7 +120,7 @@ def project_top(
     else:
         share = gap - (gap.sum(-1, keepdim=True) - missing) / inside.sum(-1, keepdim=True).clamp(min=1)
     share = torch.where(at_one, 1.0, torch.where(inside, share, 0.0))
-    share = torch.where(spoilt, torch.nan, share).to(x.dtype)
+    share = torch.where(has_nan, torch.nan, share).to(x.dtype)
     return share if ends is None else ends.place_shares(share, k)
 
 
@@ -140,10 +140,10 @@ def _split_l2(away: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
     mass = full + totals.gather(-1, part) - totals.gather(-1, full) - bends * (part - full)
     reached = (mass < k - 1e-12).sum(-1, keepdim=True).clamp(1, bends.shape[-1] - 1)
     middle = 0.5 * (bends.gather(-1, reached) + bends.gather(-1, reached - 1))
-    ones, some = (d >= middle + 1.0).sum(-1, keepdim=True), (d > middle).sum(-1, keepdim=True)
+    ones, positive = (d >= middle + 1.0).sum(-1, keepdim=True), (d > middle).sum(-1, keepdim=True)
     # where the next value is ε away, all k are 1 and stay so, also where some of them are equal
     exact = (k < n) & (d.gather(-1, k.clamp(max=n - 1)) <= -1.0)
-    return torch.where(exact, k, ones), torch.where(exact, k, some)
+    return torch.where(exact, k, ones), torch.where(exact, k, positive)
 
 
 def _split_kl(away: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ def _torchsort() -> ModuleType:
         ) from None
 
 
-def by_torchsort(
+def torchsort_backend(
     operator: str,
     x: Float[Tensor, "rows n"],
     regularization: str,

@@ -8,22 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
-    Strength,
-    check_choice,
-    check_mask,
-    check_values,
-    computing,
-    mask_rows,
-    strength_rows,
-    strength_tensor,
-    to_rows,
-)
-from combdiff.soft._ends import Ends, without_ends
-from combdiff.soft.network import network_matrix
-from combdiff.soft.neuralsort import neuralsort_matrix
-from combdiff.soft.sinkhorn import sinkhorn_matrix
-from combdiff.soft.softsort import softsort_matrix
+from combdiff.soft.arguments import Strength, as_rows, check_choice, strength_tensor
+from combdiff.soft.ends import Ends, without_ends
+from combdiff.soft.relaxations.network import network_matrix
+from combdiff.soft.relaxations.neuralsort import neuralsort_matrix
+from combdiff.soft.relaxations.sinkhorn import sinkhorn_matrix
+from combdiff.soft.relaxations.softsort import softsort_matrix
 
 MATRICES: dict[str, Callable[..., Tensor]] = {
     "neuralsort": neuralsort_matrix,
@@ -73,12 +63,8 @@ def soft_permutation(
     tensor([[0.0180, 0.9820],
             [0.9820, 0.0180]])
     """
-    axis = check_values(values, dim)
-    check_mask(mask, values)
     check_choice("method", method, tuple(MATRICES))
-    rows = computing(to_rows(values, axis))
-    strength = strength_rows(regularization_strength, values, axis)
-    valid = mask_rows(mask, values, axis)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     matrix = matrix_of(method, rows, strength, valid, descending).to(values.dtype)
     batch = [size for at, size in enumerate(values.shape) if at != axis]
     return matrix.reshape(*batch, *matrix.shape[-2:])

@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from combdiff.soft._formula import evaluate, inverse, working
-from combdiff.soft._kinds import HARD, POISONED, RANK_KL, RANK_L2, SORT_KL
+from combdiff.soft.permutahedron.formula import evaluate, inverse, working
+from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN, RANK_KL, RANK_L2, SORT_KL
 
 L2_STEPS, KL_STEPS = 200, 30  # a bridge takes three or four; blocks of kl are corrected afterwards
 DIGITS = 1e-13  # heights that differ by less, relatively, are equal
@@ -53,8 +53,8 @@ def project_anywhere(
     corner = _corners(torch.where(soft, walk, 0.0), k, low, high, working(strength), kind)
     begin = torch.where(corner, position, -1).cummax(-1).values
     begin = torch.where(soft, begin, HARD)
-    poisoned = (t.isnan() & valid).any(-1, keepdim=True)
-    begin = torch.where(poisoned, POISONED, begin)
+    has_nan = (t.isnan() & valid).any(-1, keepdim=True)
+    begin = torch.where(has_nan, HAS_NAN, begin)
     block = torch.empty_like(begin).scatter(-1, order, begin).to(torch.int32)
 
     if kind in (RANK_L2, RANK_KL):
@@ -62,7 +62,7 @@ def project_anywhere(
         hard = torch.empty_like(t).scatter(-1, order, torch.where(position < k, ends, 0.0).to(t.dtype))
     else:
         hard = torch.where(position < k, sign * walk, 0.0)
-    hard = torch.where(poisoned, torch.nan, hard).to(x.dtype)
+    hard = torch.where(has_nan, torch.nan, hard).to(x.dtype)
     out = evaluate(x, strength, mask, kind, sign, hard, block)
     return torch.where(strength >= 0, out, torch.nan), block
 
@@ -130,13 +130,13 @@ def _corrected(corner: Tensor, t: Tensor, k: Tensor, low: Tensor, high: Tensor, 
         head, level = t.gather(-1, begin), (sums[0] - sums[1]).gather(-1, begin)
         drop, fall = head[:, :-1] - head[:, 1:], level[:, :-1] - level[:, 1:]
         if kind == RANK_KL:
-            together = drop * inv + fall <= 0
+            pooled = drop * inv + fall <= 0
         else:
-            together = drop + fall + (begin[:, :-1] - begin[:, 1:]).to(t.dtype) * inv >= 0
-        together &= corner[:, 1:] & soft[:, 1:] & soft[:, :-1]
-        if not bool(together.any()):
+            pooled = drop + fall + (begin[:, :-1] - begin[:, 1:]).to(t.dtype) * inv >= 0
+        pooled &= corner[:, 1:] & soft[:, 1:] & soft[:, :-1]
+        if not bool(pooled.any()):
             break
-        corner = torch.cat([corner[:, :1], corner[:, 1:] & ~together], -1)
+        corner = torch.cat([corner[:, :1], corner[:, 1:] & ~pooled], -1)
     return corner & soft
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from combdiff.soft._transforms import concrete
+from combdiff.soft.transforms import concrete
 
 
 class Ends(NamedTuple):
@@ -21,7 +21,7 @@ class Ends(NamedTuple):
     first: Bool[Tensor, "rows n"]  # −inf, or +inf where the largest comes first
     last: Bool[Tensor, "rows n"]
     middle: Int[Tensor, "rows 1"]  # number of finite entries that count
-    spoilt: Bool[Tensor, "rows 1"]  # a NaN counts
+    has_nan: Bool[Tensor, "rows 1"]  # a NaN counts
 
     @property
     def before(self) -> Int[Tensor, "rows 1"]:
@@ -39,7 +39,7 @@ class Ends(NamedTuple):
         ranks = torch.where(ranks > 0, ranks + self.before, ranks)
         ranks = torch.where(self.first, 0.5 * (self.before + 1), ranks)
         ranks = torch.where(self.last, behind + 0.5 * (self.after + 1), ranks)
-        return torch.where(self.spoilt, torch.nan, ranks)
+        return torch.where(self.has_nan, torch.nan, ranks)
 
     def place_values(self, ordered: Float[Tensor, "rows n"], descending: bool) -> Float[Tensor, "rows n"]:
         """The sorted values of all, given those of the finite entries in the first positions."""
@@ -53,7 +53,7 @@ class Ends(NamedTuple):
         end = -torch.inf if descending else torch.inf
         ordered = torch.where(place < self.before, -end, ordered)
         ordered = torch.where(place >= behind, torch.where(place < behind + self.after, end, 0.0), ordered)
-        return torch.where(self.spoilt, torch.nan, ordered)
+        return torch.where(self.has_nan, torch.nan, ordered)
 
     def place_matrix(self, matrix: Float[Tensor, "rows n n"]) -> Float[Tensor, "rows n n"]:
         """The permutation matrix of all, given that of the finite entries in the first rows."""
@@ -66,14 +66,14 @@ class Ends(NamedTuple):
         for at, entries, count in ((front, self.first, self.before), (back, self.last, self.after)):
             share = (1.0 / count.clamp(min=1).to(matrix.dtype))[..., None]
             whole = torch.where(at[..., :, None] & entries[..., None, :], share, whole)
-        return torch.where(self.spoilt[..., None], torch.nan, whole)
+        return torch.where(self.has_nan[..., None], torch.nan, whole)
 
     def place_shares(self, shares: Float[Tensor, "rows n"], k: int) -> Float[Tensor, "rows n"]:
         """The shares of a place among the first k of all, given those of the finite entries (see `left`)."""
         before, after = self.before.clamp(min=1).to(shares.dtype), self.after.clamp(min=1).to(shares.dtype)
         shares = torch.where(self.first, (k / before).clamp(max=1.0), shares)
         shares = torch.where(self.last, ((k - self.before - self.middle) / after).clamp(0.0, 1.0), shares)
-        return torch.where(self.spoilt, torch.nan, shares)
+        return torch.where(self.has_nan, torch.nan, shares)
 
     def left(self, k: int) -> Int[Tensor, "rows 1"]:
         """The places among the first k that the first ones leave."""
@@ -94,5 +94,5 @@ def without_ends(
     inside = counts & finite
     low, high = counts & (x == -torch.inf), counts & (x == torch.inf)
     first, last = (high, low) if descending else (low, high)
-    spoilt = (counts & x.isnan()).any(-1, keepdim=True)
-    return torch.where(inside, x, 0.0), inside, Ends(first, last, inside.sum(-1, keepdim=True), spoilt)
+    has_nan = (counts & x.isnan()).any(-1, keepdim=True)
+    return torch.where(inside, x, 0.0), inside, Ends(first, last, inside.sum(-1, keepdim=True), has_nan)

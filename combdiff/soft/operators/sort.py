@@ -5,23 +5,13 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._arguments import (
-    Strength,
-    check_choice,
-    check_mask,
-    check_values,
-    computing,
-    from_rows,
-    mask_rows,
-    strength_rows,
-    to_rows,
-)
-from combdiff.soft._kinds import SORT_KL, SORT_L2
-from combdiff.soft._peer import by_torchsort
-from combdiff.soft._project import projected
-from combdiff.soft.lapsum import lapsum_sorted
-from combdiff.soft.permutation import matrix_and_sorted
-from combdiff.soft.rank import METHODS
+from combdiff.soft.arguments import Strength, as_rows, as_values, check_choice
+from combdiff.soft.operators.permutation import matrix_and_sorted
+from combdiff.soft.operators.rank import METHODS
+from combdiff.soft.operators.torchsort_backend import torchsort_backend
+from combdiff.soft.permutahedron.kinds import SORT_KL, SORT_L2
+from combdiff.soft.permutahedron.project import projected
+from combdiff.soft.relaxations.lapsum import lapsum_sorted
 
 
 def soft_sort(
@@ -76,17 +66,12 @@ def soft_sort(
     >>> soft_sort(x, mask=torch.tensor([True, False, True]))
     tensor([0.1000, 0.3000, 0.0000])
     """
-    axis = check_values(values, dim)
-    check_mask(mask, values)
-    check_choice("regularization", regularization, ("l2", "kl"))
-    rows = computing(to_rows(values, axis))
-    strength = strength_rows(regularization_strength, values, axis)
-    valid = mask_rows(mask, values, axis)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask, regularization)
     if method == "pav":
         kind = SORT_L2 if regularization == "l2" else SORT_KL
         ordered = projected(rows, strength, valid, kind, 1 if descending else -1)
     elif method == "torchsort":
-        ordered = by_torchsort("soft_sort", rows, regularization, strength, valid, descending)
+        ordered = torchsort_backend("soft_sort", rows, regularization, strength, valid, descending)
     else:
         check_choice("method", method, METHODS)
         ordered = (
@@ -94,4 +79,4 @@ def soft_sort(
             if method == "lapsum"
             else matrix_and_sorted(method, rows, strength, valid, descending)[1]
         )
-    return from_rows(ordered.to(values.dtype) if ordered.dtype != values.dtype else ordered, values, axis)
+    return as_values(ordered, values, axis)

@@ -2,11 +2,11 @@
 
 Three routes with one meaning:
 
-- eager CPU tensors: an `autograd.Function` around the compiled kernels (the leanest there is);
+- CPU tensors, not compiled: an `autograd.Function` around the compiled kernels (the leanest there is);
 - inside `torch.compile`, `make_fx` and on other devices: the operator `torch.ops.combdiff.soft_project`, with fake,
   autograd and vmap rules;
 - inside `torch.func` transforms, forward mode, and for derivatives of order two or with respect to ε: the formula of
-  `_formula`, with the operator's blocks as constants.
+  `formula`, with the operator's blocks as constants.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft import _compiled
-from combdiff.soft._formula import evaluate, working
-from combdiff.soft._hull import project_anywhere
-from combdiff.soft._transforms import transformed
+from combdiff.soft.permutahedron import compiled
+from combdiff.soft.permutahedron.formula import evaluate, working
+from combdiff.soft.permutahedron.hull import project_anywhere
+from combdiff.soft.transforms import transformed
 
 
 def _gradients(
@@ -36,9 +36,9 @@ def _gradients(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients with respect to x and ε: by a kernel if only the first one of x is asked for, else by the formula."""
     again = torch.is_grad_enabled()
-    if not again and not wanted[1] and _compiled.serves(x):
+    if not again and not wanted[1] and compiled.serves(x):
         if type(grad_out) is Tensor and not _mapped(grad_out):
-            return _compiled.pull_back(x, strength, kind, sign, out, block, grad_out), None
+            return compiled.pull_back(x, strength, kind, sign, out, block, grad_out), None
         eps = _strength_tensor(strength, x)
         return torch.ops.combdiff.soft_pull_back(x, eps, mask, kind, sign, out, block, grad_out), None
     with torch.enable_grad():
@@ -58,11 +58,11 @@ def _mapped(grad_out: Tensor) -> bool:
 
 
 class _Projection(torch.autograd.Function):
-    """The eager route: CPU rows, compiled forward, compiled first gradient."""
+    """The route that is not compiled: CPU rows, compiled forward, compiled first gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> Tensor:
-        out, block = _compiled.project(x, strength, mask, kind, sign)
+        out, block = compiled.project(x, strength, mask, kind, sign)
         of_tensor = isinstance(strength, Tensor)
         ctx.save_for_backward(x, strength if of_tensor else None, mask, out, block)
         ctx.rest = None if of_tensor else strength, kind, sign
@@ -84,8 +84,8 @@ class _Projection(torch.autograd.Function):
 )
 def soft_project(x: Tensor, strength: Tensor, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
     """The projection of each row of x (rows, n), and the block of each entry (int32)."""
-    if _compiled.serves(x):
-        return _compiled.project(x.contiguous(), strength, None if mask is None else mask.contiguous(), kind, sign)
+    if compiled.serves(x):
+        return compiled.project(x.contiguous(), strength, None if mask is None else mask.contiguous(), kind, sign)
     return project_anywhere(x, strength.to(x.device), mask, kind, sign)
 
 
@@ -112,7 +112,7 @@ def soft_pull_back(
     grad_out: Tensor,
 ) -> Tensor:
     """The product of `grad_out` with the Jacobian of the projection with respect to x; by kernels, so on CPUs only."""
-    return _compiled.pull_back(x.contiguous(), strength, kind, sign, out.contiguous(), block.contiguous(), grad_out)
+    return compiled.pull_back(x.contiguous(), strength, kind, sign, out.contiguous(), block.contiguous(), grad_out)
 
 
 @soft_pull_back.register_fake
@@ -187,7 +187,7 @@ def projected(
         x: float32 or float64.
         strength: ε, a number or a tensor (rows, 1) or (1, 1).
         mask: which entries count.
-        kind: RANK_L2, SORT_L2, RANK_KL or SORT_KL of `_kinds`.
+        kind: RANK_L2, SORT_L2, RANK_KL or SORT_KL of `kinds`.
         sign: +1 or −1: t = sign · x is walked downwards.
     """
     if torch.compiler.is_compiling():
@@ -196,13 +196,13 @@ def projected(
         eps = _strength_tensor(strength, x)
         out, block = torch.ops.combdiff.soft_project(x.detach(), eps.detach(), mask, kind, sign)
         return evaluate(x, eps, mask, kind, sign, out, block)
-    if not _compiled.serves(x) or type(x) not in (Tensor, torch.nn.Parameter):
+    if not compiled.serves(x) or type(x) not in (Tensor, torch.nn.Parameter):
         return _by_operator(x, strength, mask, kind, sign)
     x = x.contiguous()
     if torch.is_grad_enabled() and (x.requires_grad or (isinstance(strength, Tensor) and strength.requires_grad)):
         found: Tensor = _Projection.apply(x, strength, mask, kind, sign)  # type: ignore[no-untyped-call]
         return found
-    return _compiled.project(x, strength, mask, kind, sign)[0]
+    return compiled.project(x, strength, mask, kind, sign)[0]
 
 
 def _strength_tensor(strength: Tensor | float, x: Tensor) -> Tensor:

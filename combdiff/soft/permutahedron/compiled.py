@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from combdiff._bridge import run_kernel
-from combdiff.soft import _top_kernels
-from combdiff.soft._argsort_kernels import SHORT, argsort_rows
-from combdiff.soft._arguments import check_strength
-from combdiff.soft._kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
-from combdiff.soft._l2_kernels import project_l2
-from combdiff.soft._pull_back_kernels import pull_back_rank, pull_back_sort
-from combdiff.soft._rank_kl_kernels import project_rank_kl
-from combdiff.soft._sort_kl_kernels import project_sort_kl
+from combdiff.soft.arguments import check_strength
+from combdiff.soft.permutahedron import top_kernels
+from combdiff.soft.permutahedron.argsort_kernels import SHORT, argsort_rows
+from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
+from combdiff.soft.permutahedron.kl_kernels import project_kl
+from combdiff.soft.permutahedron.l2_kernels import project_l2
+from combdiff.soft.permutahedron.pull_back_kernels import pull_back_rank, pull_back_sort
 
-PROJECT = {RANK_L2: project_l2, SORT_L2: project_l2, RANK_KL: project_rank_kl, SORT_KL: project_sort_kl}
+PROJECT = {RANK_L2: project_l2, SORT_L2: project_l2, RANK_KL: project_kl, SORT_KL: project_kl}
 PULL_BACK = {RANK_L2: pull_back_rank, SORT_L2: pull_back_sort, RANK_KL: pull_back_rank, SORT_KL: pull_back_sort}
 GRAIN = 8192  # entries below which a chunk of rows is not worth a thread
 TINY = 7  # rows up to this length are sorted by counting, if nothing is masked
@@ -29,7 +28,7 @@ NO_MASK, NO_ORDER = np.empty((1, 0), np.bool_), np.empty((1, 0), np.int32)
 
 
 def serves(x: Tensor) -> bool:
-    """Whether the kernels can read x; other devices have the plain torch path of `_hull` and `_formula`."""
+    """Whether the kernels can read x; other devices have the plain torch path of `hull` and `formula`."""
     return x.device.type == "cpu"
 
 
@@ -94,7 +93,7 @@ def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int,
 
 
 def share_top(x: Tensor, k: int, strength: Tensor | float, mask: Tensor | None, kind: int) -> tuple[Tensor, Tensor]:
-    """The top-k mask of each row of x, and the slope w of each entry (float64); see `_top_kernels`.
+    """The top-k mask of each row of x, and the slope w of each entry (float64); see `top_kernels`.
 
     Args:
         x, strength, mask: as of `project`.
@@ -105,7 +104,7 @@ def share_top(x: Tensor, k: int, strength: Tensor | float, mask: Tensor | None, 
         ValueError: for a negative strength, or NaN.
     """
     out, weight = torch.empty_like(x), torch.empty(x.shape, dtype=torch.float64)
-    _run(_top_kernels.share_top, kind, k, True, x, mask, strength, out, weight)
+    _run(top_kernels.share_top, kind, k, True, x, mask, strength, out, weight)
     return out, weight
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft._exp_kernels import exp_inplace
-from combdiff.soft._kinds import POISONED, RANK_KL, SORT_KL
-from combdiff.soft._windows_kernels import rows_of_tile
+from combdiff.soft.permutahedron.exp_kernels import exp_inplace
+from combdiff.soft.permutahedron.kinds import HAS_NAN, RANK_KL, SORT_KL
+from combdiff.soft.permutahedron.windows_kernels import rows_of_tile
 from combdiff_solvers.compute.kernels import kernel
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
@@ -27,10 +27,10 @@ Array = Any
 
 
 @kernel(counted=False, inline="always")
-def _is_poisoned(r: int, block: Array, grad: Array) -> bool:
+def _fill_nan(r: int, block: Array, grad: Array) -> bool:
     """Whether row r holds a NaN; if so, its gradient is written."""
     n = block.shape[1]
-    if n == 0 or block[r, 0] != POISONED:
+    if n == 0 or block[r, 0] != HAS_NAN:
         return False
     for i in range(n):
         grad[r, i] = np.nan
@@ -53,7 +53,7 @@ def _rank_rows(
 ) -> None:
     n = out.shape[1]
     for r in range(first, last):
-        if _is_poisoned(r, block, grad):
+        if _fill_nan(r, block, grad):
             continue
         eps = strength[r] if strength.size > 1 else strength[0]
         slope = sign / eps if eps > 0 else 0.0
@@ -91,7 +91,7 @@ def pull_back_rank(
 
     Args:
         kind, sign, x, strength: as in `project_l2`.
-        out, block: what it, or `project_rank_kl`, wrote.
+        out, block: what it, or `project_kl`, wrote.
         grad: (rows, n), written.
     """
     n = x.shape[1]
@@ -138,7 +138,7 @@ def _sort_rows(
             exp_inplace(share, 0, rows * n, powers)
         for j in range(rows):
             r, base = top + j, j * n
-            if _is_poisoned(r, block, grad):
+            if _fill_nan(r, block, grad):
                 continue
             for p in range(n):
                 total[p] = count[p] = 0.0
@@ -173,7 +173,7 @@ def pull_back_sort(
     grad_out: Array,
     grad: Array,
 ) -> None:
-    """As `pull_back_rank`, for the sorted values of `project_l2` or `project_sort_kl`."""
+    """As `pull_back_rank`, for the sorted values of `project_l2` or `project_kl`."""
     n, kl = x.shape[1], kind == SORT_KL
     tile = rows_of_tile(last - first, n)
     powers = np.empty(tile * n if kl else 0, np.int64)

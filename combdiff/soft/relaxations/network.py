@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft._formula import exponent
+from combdiff.soft.permutahedron.formula import exponent
 
 Layout = Literal["odd_even", "bitonic"]
 

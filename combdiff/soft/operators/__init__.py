@@ -1,0 +1,1 @@
+"""The soft operators: functions of tensors of any dimension, with masks."""

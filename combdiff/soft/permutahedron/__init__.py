@@ -1,0 +1,1 @@
+"""The projection onto the permutahedron: compiled kernels, and the same in plain torch operations."""
