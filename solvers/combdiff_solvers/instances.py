@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -182,6 +183,33 @@ def select(instances: Sequence[Any], rows: Int[ndarray, " k"]) -> Sequence[Any]:
     if isinstance(instances, ColumnInstances):
         return instances.take(rows)
     return [instances[row] for row in rows.tolist()]
+
+
+def fingerprint(instance: Any) -> bytes:
+    """Bytes that are equal for equal instances, and for no others; b"" for None.
+
+    Mappings, sequences, and arrays are taken by their content, whatever their order or layout; anything else by its
+    pickle, so that an equal instance may at worst be taken for another one.
+
+    >>> fingerprint({"a": 1, "b": np.arange(3)}) == fingerprint({"b": np.arange(3), "a": 1})
+    True
+    """
+    if instance is None:
+        return b""
+    if isinstance(instance, Mapping):
+        return b"{" + _joined(
+            sorted(_joined([fingerprint(name), fingerprint(item)]) for name, item in instance.items())
+        )
+    if isinstance(instance, list | tuple):
+        return type(instance).__name__.encode() + _joined([fingerprint(item) for item in instance])
+    if isinstance(instance, ndarray | np.generic) and instance.dtype != object:
+        array = np.asarray(instance)
+        return f"[{array.dtype.str}{array.shape}".encode() + array.tobytes()
+    return b"." + pickle.dumps(instance)
+
+
+def _joined(parts: Sequence[bytes]) -> bytes:
+    return b"".join(b"%d:%b" % (len(part), part) for part in parts)
 
 
 def _stack(entries: list[ndarray], name: str) -> ndarray:

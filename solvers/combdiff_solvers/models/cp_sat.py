@@ -16,14 +16,14 @@ from ortools.sat.python import cp_model_helper as helper
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
 from combdiff_solvers.models.priced import priced, settle_sense
-from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_rows
 from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["CpSatModel", "wrap_cp_sat"]
 
 
-class CpSatModel(Described):
+class CpSatModel(BatchSolver):
     """A CP-SAT model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's integers and booleans x.
 
     θ is *added* to what the model's objective already holds (h). Any constraint of CP-SAT may stand in the model. Users
@@ -101,15 +101,16 @@ class CpSatModel(Described):
         exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)
         self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n); n is the product of `shape`."""
-        refuse_instances(self, instances)
-        return self._solve(as_rows(theta, self.shape), lambda row: {})
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        return self._solve(theta, lambda row: {})
 
     def _solve(self, theta: Float64[ndarray, "b n"], fixed: Callable[[int], Mapping[int, int] | None]) -> Solutions:
         """Solve every row with some variables `fixed(row)` at their values; None for a row that nothing satisfies."""
         return solve_rows(
-            theta, self.limits.start(), lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds)
+            theta,
+            self.limits.start(),
+            lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds),
+            self.sense,
         )
 
     def _solve_one(
@@ -119,8 +120,8 @@ class CpSatModel(Described):
             return Answer(Status.INFEASIBLE, message=self._crossed)
         return self._engines.get().solve(theta, seconds, fixed)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
 
@@ -135,8 +136,7 @@ class CpSatModel(Described):
         >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
         array([ 6. , 12.5])
         """
-        refuse_instances(self, instances)
-        return self._value(y, as_rows(theta, self.shape), lambda row: {})
+        return self._value(y, theta, lambda row: {})
 
     def _value(
         self,

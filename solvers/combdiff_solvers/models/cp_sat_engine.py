@@ -13,7 +13,7 @@ from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.integer_scaling import Box, Scaled, add_exactly, scale
-from combdiff_solvers.protocol import Sense, Status
+from combdiff_solvers.protocol import Sense, Status, rounding
 from combdiff_solvers.rows import Answer
 
 PROVEN = 1e-10
@@ -175,10 +175,10 @@ class CpSatEngine:
             end, slack = self._refine(scaled, end, slack, sizes, clock)
         if status is Status.OPTIMAL and open_ + slack > PROVEN * float(sizes @ np.abs(end.x)):
             status = Status.FEASIBLE
+        gain = float(np.ldexp(open_ + slack, -scaled.exponent))
         if status is Status.FEASIBLE:
-            gain = np.ldexp(open_ + slack, -scaled.exponent)
             message = f"another solution could be better by {gain:.3g} at most: that much is not proven"
-        return self._answer(theta, end, status, message)
+        return self._answer(theta, end, status, message, gain)
 
     def _costs(self, theta: Float64[ndarray, " n"]) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
         """Costs to be minimised, θ + h, and what float64 lost in that sum."""
@@ -236,10 +236,14 @@ class CpSatEngine:
         bound = int(response.inner_objective_lower_bound)
         return _End(status, x, bound, everything, None, response.deterministic_time)
 
-    def _answer(self, theta: Float64[ndarray, " n"], end: _End, status: Status, message: str | None) -> Answer:
+    def _answer(
+        self, theta: Float64[ndarray, " n"], end: _End, status: Status, message: str | None, gain: float
+    ) -> Answer:
+        """The answer, of which another point is better by `gain` at most, but for the sums in float64."""
         y = end.x[self._objective.places]
-        h = float(self._objective.costs @ end.x) + self._objective.offset
-        return Answer(status, y, float(theta @ y) + h, message)
+        objective = float(theta @ y) + float(self._objective.costs @ end.x) + self._objective.offset
+        terms = np.concatenate([theta * y, self._objective.costs * end.x, [self._objective.offset, gain]])
+        return Answer(status, y, objective, message, objective - self._sign * (gain + float(rounding(terms[None])[0])))
 
 
 def _among_the_level(

@@ -12,7 +12,7 @@ from numpy import ndarray
 from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
-from combdiff_solvers.chunks import together
+from combdiff_solvers.chunks import concatenate
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.completion import CompletionEngine
 from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
@@ -20,7 +20,7 @@ from combdiff_solvers.models.mip_engines import Costs, make_engine, scale
 from combdiff_solvers.models.model_proto import Columns, crossed_bounds, terms_of
 from combdiff_solvers.models.priced import settle_sense
 from combdiff_solvers.protocol import Described, Sense, Solutions, Status, as_rows, refuse_instances
-from combdiff_solvers.rows import Answer, End, PerThread, h_of, solve_rows, value_rows, visit_rows
+from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, value_rows, visit_rows
 
 __all__ = ["MathOptModel"]
 
@@ -137,22 +137,25 @@ class MathOptModel(Described):
         theta = as_rows(theta, self.shape)
         clock = self.limits.start()
         if self._crossed is not None:
-            return solve_rows(theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=self._crossed))
+            crossed = Answer(Status.INFEASIBLE, message=self._crossed)
+            return solve_rows(theta, clock, lambda row, seconds: crossed, self.sense)
         rows = max(1, BLOCK // len(self._columns.coefficients))
         firsts = range(0, len(theta), rows)
-        return together(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
+        return concatenate(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
 
     def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
         engine, (costs, exponents) = self._engines.get(), self._costs(theta)
         x, gap = np.full((len(theta), len(self._columns.ids)), np.nan), np.zeros(len(theta))
 
-        def visit(row: int, seconds: float | None) -> End:
+        def visit(row: int, seconds: float | None) -> Answer:
             found = engine.solve(Costs(costs[row], int(exponents[row])), seconds)
             if found.x is not None:
                 x[row], gap[row] = found.x, found.gap
-            return End(found.status, found.message)
+            return Answer(found.status, message=found.message)
 
-        status, messages = visit_rows(len(theta), clock, visit)
+        ends = visit_rows(len(theta), clock, visit)
+        status = np.array([end.status for end in ends], dtype=np.uint8)
+        messages = {row: end.message for row, end in enumerate(ends) if end.message}
         x[:, self._columns.integer] = np.rint(x[:, self._columns.integer])
         x += 0.0  # no -0.0
         y = np.ascontiguousarray(x[:, self._priced])
@@ -161,7 +164,9 @@ class MathOptModel(Described):
             np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents
         ):
             status[row], messages[row] = Status.FEASIBLE, reason
-        return Solutions(y, np.einsum("bn,bn->b", theta, y) + self._columns.h(x), status, messages)
+        nothing = np.full(len(theta), -self.sense.sign * np.inf)
+        objective = np.einsum("bn,bn->b", theta, y) + self._columns.h(x)
+        return Solutions(y, objective, bound=nothing, status=status, messages=messages)
 
     def _downgrade_reasons(
         self,

@@ -96,7 +96,7 @@ class ScipModel(Described):
             assert engine is not None
             return engine.solve(theta[row], seconds)
 
-        return solve_rows(theta, self.limits.start(), solve_row)
+        return solve_rows(theta, self.limits.start(), solve_row, self.sense)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None

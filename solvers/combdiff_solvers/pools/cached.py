@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import check_solutions, some
+from combdiff_solvers.chunks import check_solutions, slice_instances
 from combdiff_solvers.instances import select
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
 from combdiff_solvers.pools.solution_pool import SolutionPool
@@ -41,6 +41,7 @@ class _Row:
 
     y: Float64[ndarray, " n"]
     objective: float
+    bound: float
     status: int
     message: str | None
 
@@ -129,7 +130,7 @@ class Cached(Described):
         if instances is not None:
             check_count(instances, len(theta))
         if instances is not None or not len(theta):
-            empty = self.solver.solve(theta[:0], some(instances, 0, 0))  # raises for what it does not take
+            empty = self.solver.solve(theta[:0], slice_instances(instances, 0, 0))  # raises for what it does not take
             if not len(theta):
                 return empty
         keys = [
@@ -186,7 +187,7 @@ class Cached(Described):
         for instance, rows in by_pool.items():
             y, objective = self._pools[instance].best(theta[rows], self.sense)
             for place, number in enumerate(rows):
-                found[keys[number]] = _Row(y[place], objective[place], Status.FEASIBLE, None)
+                found[keys[number]] = _Row(y[place], objective[place], -self.sense.sign * np.inf, Status.FEASIBLE, None)
             self.pooled += len(rows)
         return to_solve
 
@@ -207,7 +208,8 @@ class Cached(Described):
             self.misses += len(missing)
             for place, number in enumerate(missing):
                 status = int(solved.status[place])
-                row = _Row(solved.y[place].copy(), float(solved.objective[place]), status, solved.messages.get(place))
+                values = solved.y[place].copy(), float(solved.objective[place]), float(solved.bound[place])
+                row = _Row(*values, status, solved.messages.get(place))
                 found[keys[number]] = row
                 if status in KEPT:
                     self._known[keys[number]] = row
@@ -226,14 +228,15 @@ class Cached(Described):
         found: dict[tuple[bytes, bytes], _Row],
         cached: int,
     ) -> Solutions:
-        y, objective, status = np.empty_like(theta), np.empty(len(theta)), np.empty(len(theta), dtype=np.uint8)
+        y, objective, bound = np.empty_like(theta), np.empty(len(theta)), np.empty(len(theta))
+        status = np.empty(len(theta), dtype=np.uint8)
         messages: dict[int, str] = {}
         for number, key in enumerate(keys):
             row = found[key]
-            y[number], objective[number], status[number] = row.y, row.objective, row.status
+            y[number], objective[number], bound[number], status[number] = row.y, row.objective, row.bound, row.status
             if row.message is not None:
                 messages[number] = row.message
-        return Solutions(y, objective, status, messages, cached)
+        return Solutions(y, objective, bound=bound, status=status, messages=messages, cached=cached)
 
 
 def fingerprint(instance: Any) -> bytes:

@@ -21,9 +21,9 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import ContractError, failed, some
+from combdiff_solvers.chunks import ContractError, failed, slice_instances
 from combdiff_solvers.pools.quiet_exit import hang_instead_of_abort
-from combdiff_solvers.protocol import Solutions
+from combdiff_solvers.protocol import Sense, Solutions
 
 DEATHS = 2  # a chunk that so many workers died on is cut into rows, and a row is given up
 CLOSED = "the workers were closed while a batch was being solved"
@@ -88,7 +88,7 @@ class Task:
 
     def rows(self) -> tuple[Float64[ndarray, "b n"], Sequence[Any] | None]:
         """What its worker needs."""
-        return self.batch.theta[self.first : self.last], some(self.batch.instances, self.first, self.last)
+        return self.batch.theta[self.first : self.last], slice_instances(self.batch.instances, self.first, self.last)
 
 
 class Crew:
@@ -97,6 +97,8 @@ class Crew:
     Attributes:
         replaced: how many workers died and were replaced.
     """
+
+    sense = Sense.MIN  # of the solver
 
     def __init__(self, make: Callable[[], Worker], size: int) -> None:
         self._make = make
@@ -264,7 +266,7 @@ class Crew:
         with self._changed:
             self._changed.notify_all()
             if task.last - task.first == 1:
-                task.batch.file(task, failed(1, task.batch.theta.shape[1], reason), 0.0)
+                task.batch.file(task, failed(1, task.batch.theta.shape[1], reason, self.sense), 0.0)
                 return
             rows = range(task.first, task.last)
             task.batch.pending += len(rows) - 1

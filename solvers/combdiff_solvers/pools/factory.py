@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import ContractError, guarded
+from combdiff_solvers.chunks import ContractError, solve_safely
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
 from combdiff_solvers.protocol import (
     Described,
@@ -23,6 +23,7 @@ from combdiff_solvers.protocol import (
     Status,
     as_instances,
     as_rows,
+    as_shape,
     check_count,
     value,
 )
@@ -73,12 +74,10 @@ class Factory(Described):
         keep: int = 256,
         **options: Any,
     ) -> None:
-        if not shape or min(shape) < 1:
-            raise ValueError(f"shape={shape!r} must have at least one axis, each of at least one entry")
         if keep < 1:
             raise ValueError(f"keep={keep} must be at least 1")
         self.build = build
-        self.shape = tuple(shape)
+        self.shape = as_shape(shape)
         self.sense = Sense(sense)
         self.keep = keep
         self.options = options
@@ -100,6 +99,7 @@ class Factory(Described):
         theta = as_rows(theta, self.shape)
         groups = self._group(instances, len(theta))
         y, objective = np.full_like(theta, np.nan), np.full(len(theta), np.nan)
+        bound = np.full(len(theta), -self.sense.sign * np.inf)
         status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
         messages: dict[int, str] = {}
         for (key, instance), rows in groups:
@@ -110,10 +110,10 @@ class Factory(Described):
             except Exception as error:
                 messages.update({row: f"{type(error).__name__}: {error}" for row in rows})
                 continue
-            found, _ = guarded(solver, theta[rows], None)
-            y[rows], objective[rows], status[rows] = found.y, found.objective, found.status
+            found, _ = solve_safely(solver, theta[rows], None)
+            y[rows], objective[rows], bound[rows], status[rows] = found.y, found.objective, found.bound, found.status
             messages.update({rows[at]: message for at, message in found.messages.items()})
-        return Solutions(y, objective, status, messages)
+        return Solutions(y, objective, bound=bound, status=status, messages=messages)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None

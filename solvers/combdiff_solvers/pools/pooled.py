@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import guarded, shrinking, some, together
+from combdiff_solvers.chunks import concatenate, shrinking, slice_instances, solve_safely
 from combdiff_solvers.pools.crew import Crew, Worker
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
 from combdiff_solvers.pools.pace import Pace
@@ -76,6 +76,7 @@ class Pooled(Described):
         with self._own:
             if self._crew is None:
                 crew = self._hire()
+                crew.sense = self.sense
                 self._pace = Pace(crew.size, self.overhead)
                 weakref.finalize(self, crew.close)
                 self._crew = crew
@@ -111,7 +112,7 @@ class Pooled(Described):
         if instances is not None:
             check_count(instances, len(theta))
         if instances is not None or not len(theta):
-            empty = self.solver.solve(theta[:0], some(instances, 0, 0))  # raises for what it does not take
+            empty = self.solver.solve(theta[:0], slice_instances(instances, 0, 0))  # raises for what it does not take
             if not len(theta):
                 return empty
         if whole is not None:
@@ -122,13 +123,13 @@ class Pooled(Described):
             rows = pace.rows_to_solve_here(len(theta) - done, first=not done)
             if not rows:
                 break
-            found, seconds = self._solve_here(theta[done : done + rows], some(instances, done, done + rows))
+            found, seconds = self._solve_here(theta[done : done + rows], slice_instances(instances, done, done + rows))
             pace.solved_here(rows, seconds)
             pieces.append((done, found))
             done += rows
         if done < len(theta):
-            pieces += self._send(crew, pace, theta[done:], some(instances, done, len(theta)), done)
-        return together(pieces, *theta.shape)
+            pieces += self._send(crew, pace, theta[done:], slice_instances(instances, done, len(theta)), done)
+        return concatenate(pieces, *theta.shape)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
@@ -154,7 +155,7 @@ class Pooled(Described):
 
     def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
         with self._own:
-            return guarded(self.solver, theta, instances)
+            return solve_safely(self.solver, theta, instances)
 
     def _send(
         self, crew: Crew, pace: Pace, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None, done: int
@@ -184,7 +185,7 @@ class ThreadWorker:
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
         """Solve in the driver's own thread."""
-        return guarded(self._solver, theta, instances)
+        return solve_safely(self._solver, theta, instances)
 
     def stop(self) -> None:
         """Nothing to end: a thread finishes its chunk."""

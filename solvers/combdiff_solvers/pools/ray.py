@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import guarded
+from combdiff_solvers.chunks import solve_safely
 from combdiff_solvers.pools.crew import Crew, WorkerBrokenError, WorkerDiedError
 from combdiff_solvers.pools.pooled import Pooled
 from combdiff_solvers.protocol import Solutions, Solver
@@ -156,7 +156,7 @@ class Actor:
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> tuple[Solutions, float]:
         """A chunk."""
-        return guarded(self._solver, theta, instances, caught=BaseException)
+        return solve_safely(self._solver, theta, instances, caught=BaseException)
 
     def pid(self) -> int:
         """Of this process."""

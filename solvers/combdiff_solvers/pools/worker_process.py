@@ -11,7 +11,7 @@ import threading
 from multiprocessing import spawn
 from typing import IO
 
-from combdiff_solvers.chunks import ContractError, guarded
+from combdiff_solvers.chunks import ContractError, solve_safely
 from combdiff_solvers.pools.process_worker import READY, receive, send
 
 
@@ -42,7 +42,7 @@ def main() -> None:
             _answer(output, f"the rows cannot be loaded in another process: {type(error).__name__}: {error}")
             continue
         try:
-            _answer(output, guarded(solver, theta, instances, caught=BaseException))
+            _answer(output, solve_safely(solver, theta, instances, caught=BaseException))
         except ContractError as error:
             _answer(output, error)
 
