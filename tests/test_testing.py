@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 class Worst(Enumerated):
     def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
         found = super().solve(-theta, instances)
-        return Solutions(found.y, -found.objective, found.status)
+        return Solutions(found.y, -found.objective, bound=found.bound, status=found.status)
 
 
 class Forgetful(Enumerated):
@@ -35,7 +35,7 @@ class Forgetful(Enumerated):
 class WrongObjective(Enumerated):
     def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
         found = super().solve(theta, instances)
-        return Solutions(found.y, found.objective + 1.0, found.status)
+        return Solutions(found.y, found.objective + 1.0, bound=found.bound, status=found.status)
 
 
 class NotChecking(Enumerated):
@@ -49,7 +49,7 @@ class LastBit(Enumerated):
     def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
         found = super().solve(theta, instances)
         objective = np.nextafter(found.objective, np.inf) if len(theta) > 1 else found.objective
-        return Solutions(found.y, objective, found.status)
+        return Solutions(found.y, objective, bound=found.bound, status=found.status)
 
 
 class ForgetsH(Enumerated):
@@ -57,7 +57,7 @@ class ForgetsH(Enumerated):
 
     def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
         found = super().solve(theta, instances)
-        return Solutions(found.y, found.objective + 1.0, found.status)
+        return Solutions(found.y, found.objective + 1.0, bound=found.bound, status=found.status)
 
     def value(self, y: np.ndarray, theta: np.ndarray, instances: Any = None) -> np.ndarray:
         return (y * theta).sum(axis=1)

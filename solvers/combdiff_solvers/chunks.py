@@ -10,14 +10,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Solutions, Solver, Status, solve_checked
+from combdiff_solvers.protocol import Sense, Solutions, Solver, solve_checked
+from combdiff_solvers.rows import as_solutions, failure
 
 
 class ContractError(ValueError):
     """A solver is not what the `Solver` contract says. It is raised in the caller; no row can be blamed for it."""
 
 
-def some(instances: Sequence[Any] | None, first: int, last: int) -> Sequence[Any] | None:
+def slice_instances(instances: Sequence[Any] | None, first: int, last: int) -> Sequence[Any] | None:
     """The instances of the rows first..last−1."""
     if instances is None or (first == 0 and last == len(instances)):
         return instances
@@ -25,40 +26,35 @@ def some(instances: Sequence[Any] | None, first: int, last: int) -> Sequence[Any
     return chosen
 
 
-def failed(rows: int, width: int, message: str) -> Solutions:
-    """Rows that all ended in an ERROR."""
-    return Solutions(
-        np.full((rows, width), np.nan),
-        np.full(rows, np.nan),
-        np.full(rows, Status.ERROR, dtype=np.uint8),
-        dict.fromkeys(range(rows), message),
-    )
+def failed(rows: int, width: int, reason: BaseException | str, sense: Sense) -> Solutions:
+    """Rows that all ended in the same ERROR."""
+    return as_solutions([failure(reason)] * rows, width, sense)
 
 
 def check_solutions(solver: Solver, found: object, rows: int, width: int) -> None:
     """Raise unless a solver answered each of `rows` rows of `width` entries.
 
     Raises:
-        ContractError: when it returned no Solutions, or y, objective or status of another shape.
+        ContractError: when it returned no Solutions, or y, objective, bound or status of another shape.
     """
     if not isinstance(found, Solutions):
         raise ContractError(f"{type(solver).__name__}.solve returned a {type(found).__name__}, and no Solutions")
-    got = found.y.shape, found.objective.shape, found.status.shape
-    if got != ((rows, width), (rows,), (rows,)):
+    got = found.y.shape, found.objective.shape, found.bound.shape, found.status.shape
+    if got != ((rows, width), (rows,), (rows,), (rows,)):
         raise ContractError(
-            f"{type(solver).__name__}.solve returned y of shape {got[0]}, objective {got[1]} and status {got[2]} for "
-            f"{rows} rows of theta, but ({rows}, {width}), ({rows},) and ({rows},) were expected: a row without a "
-            "solution keeps its place, with NaN in y and its status"
+            f"{type(solver).__name__}.solve returned y of shape {got[0]}, objective {got[1]}, bound {got[2]} and "
+            f"status {got[3]} for {rows} rows of theta, but ({rows}, {width}) and three times ({rows},) were expected: "
+            "a row without a solution keeps its place, with NaN in y and its status"
         )
 
 
-def guarded(
+def solve_safely(
     solver: Solver,
     theta: Float64[ndarray, "b n"],
     instances: Sequence[Any] | None,
     caught: type[BaseException] = Exception,
 ) -> tuple[Solutions, float]:
-    """Solve rows, and return the seconds that it took; an exception becomes an ERROR of the rows that it comes from.
+    """Solve rows that were checked, and return the seconds that it took; an exception becomes an ERROR of its rows.
 
     When a batch raises, its rows are solved one by one. `caught` is BaseException in a process of its own, where
     `sys.exit()` is a failure of the row and not the wish to end the caller.
@@ -73,28 +69,28 @@ def guarded(
         raise
     except caught as error:
         if len(theta) == 1:
-            found = failed(1, theta.shape[1], f"{type(error).__name__}: {error}")
+            found = failed(1, theta.shape[1], error, solver.sense)
         else:
-            rows = range(len(theta))
-            one_by_one = [
-                (row, guarded(solver, theta[row : row + 1], some(instances, row, row + 1), caught)[0]) for row in rows
-            ]
-            found = together(one_by_one, *theta.shape)
+            one_by_one = (
+                (row, solve_safely(solver, theta[row : row + 1], slice_instances(instances, row, row + 1), caught)[0])
+                for row in range(len(theta))
+            )
+            found = concatenate(one_by_one, *theta.shape)
     check_solutions(solver, found, *theta.shape)
     return found, time.perf_counter() - began
 
 
-def together(pieces: Iterable[tuple[int, Solutions]], rows: int, width: int) -> Solutions:
+def concatenate(pieces: Iterable[tuple[int, Solutions]], rows: int, width: int) -> Solutions:
     """One answer from those of chunks, each with the number of its first row; they cover all rows."""
-    y, objective, status = np.empty((rows, width)), np.empty(rows), np.empty(rows, dtype=np.uint8)
+    y, objective, bound, status = np.empty((rows, width)), np.empty(rows), np.empty(rows), np.empty(rows, np.uint8)
     messages: dict[int, str] = {}
     cached = 0
     for first, piece in pieces:
-        rows_here = slice(first, first + len(piece.y))
-        y[rows_here], objective[rows_here], status[rows_here] = piece.y, piece.objective, piece.status
+        here = slice(first, first + len(piece.y))
+        y[here], objective[here], bound[here], status[here] = piece.y, piece.objective, piece.bound, piece.status
         messages.update({first + row: text for row, text in piece.messages.items()})
         cached += piece.cached
-    return Solutions(y, objective, status, messages, cached)
+    return Solutions(y, objective, bound=bound, status=status, messages=messages, cached=cached)
 
 
 def shrinking(rows: int, workers: int, most: int, least: int = 1) -> list[int]:

@@ -14,7 +14,7 @@ import inspect
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, IntEnum
 from math import prod
 from typing import Any, Protocol, runtime_checkable
@@ -101,10 +101,11 @@ class Solutions:
 
     y: Float64[ndarray, "b n"]
     objective: Float64[ndarray, " b"]
+    _: KW_ONLY
+    bound: Float64[ndarray, " b"]
     status: UInt8[ndarray, " b"]
     messages: Mapping[int, str] = field(default_factory=dict)
     cached: int = 0
-    bound: Float64[ndarray, " b"] | None = None
 
     @property
     def solved(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -126,12 +127,10 @@ class Solutions:
         have none.
         """
         objective = row_products(theta, y)
-        bound = objective - sense.sign * rounding(theta)
+        bound = exact_bound(objective, theta, sense, status)
         if status is None:
             status = np.zeros(len(y), dtype=np.uint8)
-        else:
-            bound[status != Status.OPTIMAL] = -sense.sign * np.inf
-        return cls(y, objective, status, messages or {}, bound=bound)
+        return cls(y, objective, bound=bound, status=status, messages=messages or {})
 
 
 @runtime_checkable
@@ -195,9 +194,11 @@ class BatchSolver(Described, ABC):
 
     Attributes:
         takes_instances: whether the rows of a batch may have feasible sets of their own.
+        without_instances: what to do where they may not, for the error.
     """
 
     takes_instances = False
+    without_instances = "leave them out"
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row.
@@ -211,16 +212,36 @@ class BatchSolver(Described, ABC):
                 the solver does not take, or another number of them than rows.
         """
         theta = as_rows(theta, self.shape)
-        given = as_instances(instances)
-        if given is not None:
-            if not self.takes_instances:
-                refuse_instances(self, given)
-            check_count(given, len(theta))
-        return self.solve_checked(theta, given)
+        return self.solve_checked(theta, self.check_instances(instances, len(theta)))
+
+    def value(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
+    ) -> Float64[ndarray, " b"]:
+        """What the objective is worth at each y: see `combdiff_solvers.protocol.value`."""
+        return value(self, y, theta, instances)
 
     @abstractmethod
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         """`solve` for what was checked before: θ is finite, C-contiguous float64, and has one instance a row."""
+
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
+    ) -> Float64[ndarray, " b"]:
+        """`value` for what was checked before; a solver with an h of its own overrides it."""
+        return row_products(theta, y)
+
+    def check_instances(self, instances: Instances | None, rows: int) -> Sequence[Any] | None:
+        """The instances as a sequence of one a row.
+
+        Raises:
+            ValueError: for instances that the solver does not take, or another number of them than rows.
+        """
+        given = as_instances(instances)
+        if given is not None:
+            if not self.takes_instances:
+                refuse_instances(self, given, self.without_instances)
+            check_count(given, rows)
+        return given
 
 
 def _describe(value: Any) -> str:
@@ -231,8 +252,32 @@ def _describe(value: Any) -> str:
 
 def solve_checked(solver: Solver, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
     """Solve rows that were checked before, without checking them again where the solver is one of ours."""
-    found: Solutions = getattr(solver, "solve_checked", solver.solve)(theta, instances)
+    if isinstance(solver, BatchSolver) and _inherited(solver.solve, BatchSolver.solve):
+        return solver.solve_checked(theta, instances)
+    return solver.solve(theta, instances)
+
+
+def value_checked(
+    solver: Solver, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
+) -> Float64[ndarray, " b"]:
+    """`value` for what was checked before, without checking it again where the solver is one of ours."""
+    own = getattr(solver, "value", None)
+    if own is None:
+        return row_products(theta, y)
+    if isinstance(solver, BatchSolver) and _inherited(own, BatchSolver.value):
+        return solver.value_checked(y, theta, instances)
+    found = np.asarray(own(y, theta, instances), dtype=np.float64)
+    if found.shape != (len(theta),):
+        raise ValueError(
+            f"{type(solver).__name__}.value returned shape {found.shape} for theta {theta.shape}: "
+            f"it must be ({len(theta)},), one number a row"
+        )
     return found
+
+
+def _inherited(method: Any, base: Any) -> bool:
+    """Whether a bound method is the base's, and not one that a subclass put in its place."""
+    return getattr(method, "__func__", None) is base
 
 
 def value(
@@ -251,7 +296,7 @@ def value(
         solver: any `Solver`.
         y: (b, n), a point a row; `n` is the product of `solver.shape`.
         theta: (b, n), the coefficients of each row.
-        instances: the feasible set of each row, as for `solver.solve`; a solver without h does not read them.
+        instances: the feasible set of each row, as for `solver.solve`.
 
     Raises:
         ValueError: for another shape of θ or y, or an entry of θ that is NaN or infinite (named by its index).
@@ -264,16 +309,10 @@ def value(
     y = np.ascontiguousarray(y, dtype=np.float64)
     if y.shape != theta.shape:
         raise ValueError(f"y has shape {y.shape}, but theta {theta.shape}: each row of theta needs one point")
-    own = getattr(solver, "value", None)
-    if own is None:
-        return row_products(theta, y)
-    found = np.asarray(own(y, theta, instances), dtype=np.float64)
-    if found.shape != (len(theta),):
-        raise ValueError(
-            f"{type(solver).__name__}.value returned shape {found.shape} for theta {theta.shape}: "
-            f"it must be ({len(theta)},), one number a row"
-        )
-    return found
+    given: Any = instances
+    if isinstance(solver, BatchSolver) and _inherited(solver.value, BatchSolver.value):
+        given = solver.check_instances(instances, len(theta))
+    return value_checked(solver, y, theta, given)
 
 
 def as_rows(theta: ndarray, shape: tuple[int, ...]) -> Float64[ndarray, "b n"]:
@@ -306,8 +345,8 @@ def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> 
     """
     with np.errstate(over="ignore", invalid="ignore"):
         found = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
-        large = np.flatnonzero(~np.isfinite(found))
-        if len(large):
+        if not np.isfinite(found).all():
+            large = np.flatnonzero(~np.isfinite(found))
             units = np.add.reduce(np.multiply(unit_rows(theta[large]), y[large], order="C"), axis=1)
             found[large] = np.ldexp(units, exponents(theta[large]))
     products: Float64[ndarray, " b"] = found
@@ -319,9 +358,25 @@ def rounding(theta: Float64[ndarray, "b n"]) -> Float64[ndarray, " b"]:
 
     (A sum of n terms is wrong by n ε times that of their sizes at most; two sums are compared, one is printed.)
     """
-    with np.errstate(over="ignore"):
-        errors: Float64[ndarray, " b"] = np.abs(theta).sum(axis=1) * (4.0 * max(theta.shape[1], 1) * 2.0**-53)
+    share = 4.0 * theta.shape[1] * 2.0**-53  # of each entry, so that the sum of large ones is finite
+    errors: Float64[ndarray, " b"] = np.add.reduce(np.abs(theta * share), axis=1)
     return errors
+
+
+def exact_bound(
+    objective: Float64[ndarray, " b"],
+    theta: Float64[ndarray, "b n"],
+    sense: Sense,
+    status: UInt8[ndarray, " b"] | None = None,
+) -> Float64[ndarray, " b"]:
+    """The bound of rows without h whose OPTIMAL is exact but for `rounding`; nothing is proven of the others."""
+    bound: Float64[ndarray, " b"] = objective - sense.sign * rounding(theta)
+    proven = np.isfinite(bound)
+    if status is not None:
+        proven &= status == Status.OPTIMAL
+    if not proven.all():
+        bound[~proven] = -sense.sign * np.inf
+    return bound
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:
@@ -370,16 +425,14 @@ def as_instances(instances: Instances | None) -> Sequence[Any] | None:
     return found
 
 
-def refuse_instances(solver: object, instances: Instances | None) -> None:
+def refuse_instances(solver: object, instances: Instances | None, instead: str = "leave them out") -> None:
     """Raise for a solver whose rows all share one feasible set.
 
     Raises:
         ValueError: when `instances` is not None.
     """
     if instances is not None:
-        raise ValueError(
-            f"{type(solver).__name__} has one feasible set for all rows and takes no instances: leave them out"
-        )
+        raise ValueError(f"{type(solver).__name__} has one feasible set for all rows and takes no instances: {instead}")
 
 
 def check_count(instances: Instances, rows: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.limits import Clock
@@ -22,80 +22,66 @@ SPENT = "the batch_time_limit was spent before this row began: raise it, or solv
 
 
 class Answer(NamedTuple):
-    """One solved row: y and its objective where the status has a solution, what the solver said, and a proven bound."""
+    """One row's end: y and its objective where the status has a solution, what is proven, what the solver said.
+
+    `bound` is that of `Solutions`; NaN where nothing is proven.
+    """
 
     status: Status
     y: Float64[ndarray, " n"] | None = None
     objective: float = float("nan")
     message: str | None = None
-    bound: float = float("nan")  # in the user's sense and units; NaN where nothing is proven
+    bound: float = float("nan")
 
 
-class End(NamedTuple):
-    """How the solve of a row ended, and what the solver said."""
-
-    status: Status
-    message: str | None = None
+def failure(error: BaseException | str) -> Answer:
+    """The ERROR of a row whose solve raised, or failed for a reason."""
+    return Answer(Status.ERROR, message=error if isinstance(error, str) else f"{type(error).__name__}: {error}")
 
 
-def visit_rows(
-    rows: int, clock: Clock, visit: Callable[[int, float | None], End | Answer]
-) -> tuple[UInt8[ndarray, " b"], dict[int, str]]:
-    """Call `visit(row, seconds)` for every row; an exception becomes that row's ERROR."""
-    status = np.full(rows, Status.ERROR, dtype=np.uint8)
-    messages: dict[int, str] = {}
+def visit_rows(rows: int, clock: Clock, visit: Callable[[int, float | None], Answer]) -> list[Answer]:
+    """The answers of `visit(row, seconds)` for every row; an exception becomes that row's ERROR."""
+    answers = []
     for row in range(rows):
         seconds = clock.seconds()
         if seconds is not None and seconds <= 0:
-            status[row], messages[row] = Status.LIMIT, SPENT
+            answers.append(Answer(Status.LIMIT, message=SPENT))
             continue
         try:
-            end = visit(row, seconds)
+            answers.append(visit(row, seconds))
         except Exception as error:
-            messages[row] = f"{type(error).__name__}: {error}"
-            continue
-        status[row] = end.status
-        if end.message:
-            messages[row] = end.message
-    return status, messages
+            answers.append(failure(error))
+    return answers
+
+
+def as_solutions(answers: Sequence[Answer], width: int, sense: Sense) -> Solutions:
+    """The answers of the rows of a batch; a bound that is NaN becomes the one that says nothing."""
+    rows = len(answers)
+    y, objective = np.full((rows, width), np.nan), np.full(rows, np.nan)
+    for row, answer in enumerate(answers):
+        if answer.status.has_solution:
+            y[row], objective[row] = answer.y, answer.objective
+    bound = np.array([answer.bound for answer in answers], dtype=np.float64)
+    return Solutions(
+        y,
+        objective,
+        bound=np.where(np.isnan(bound), -sense.sign * np.inf, bound),
+        status=np.array([answer.status for answer in answers], dtype=np.uint8),
+        messages={row: answer.message for row, answer in enumerate(answers) if answer.message},
+    )
 
 
 def solve_rows(
-    theta: Float64[ndarray, "b n"],
-    clock: Clock,
-    solve_row: Callable[[int, float | None], Answer],
-    sense: Sense | None = None,
+    theta: Float64[ndarray, "b n"], clock: Clock, solve_row: Callable[[int, float | None], Answer], sense: Sense
 ) -> Solutions:
-    """The answers of `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR.
-
-    With a `sense` they have bounds, which are infinite where an answer has none.
-    """
-    y = np.full_like(theta, np.nan)
-    objective = np.full(len(theta), np.nan)
-    bound = None if sense is None else np.full(len(theta), -sense.sign * np.inf)
-
-    def visit(row: int, seconds: float | None) -> Answer:
-        answer = solve_row(row, seconds)
-        if bound is not None and not np.isnan(answer.bound):
-            bound[row] = answer.bound
-        if answer.status.has_solution:
-            y[row], objective[row] = answer.y, answer.objective
-        return answer
-
-    status, messages = visit_rows(len(theta), clock, visit)
-    return Solutions(y, objective, status=status, messages=messages, bound=bound)
+    """The answers of `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR."""
+    return as_solutions(visit_rows(len(theta), clock, solve_row), theta.shape[1], sense)
 
 
 def value_rows(
     theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"], h: Callable[[int], float]
 ) -> Float64[ndarray, " b"]:
-    """⟨θ, y⟩ + `h(row)` for every row; NaN, without a call, where y has an entry that is no finite number.
-
-    Raises:
-        ValueError: when y has another shape than θ.
-    """
-    if y.shape != theta.shape:
-        raise ValueError(f"y has shape {y.shape}, but theta {theta.shape}: each row of theta needs one point")
+    """⟨θ, y⟩ + `h(row)` for every row; NaN, without a call, where y has an entry that is no finite number."""
     values = np.full(len(theta), np.nan)
     for row in np.flatnonzero(np.isfinite(y).all(axis=1)).tolist():
         values[row] = theta[row] @ y[row] + h(row)

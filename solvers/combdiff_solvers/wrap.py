@@ -159,7 +159,8 @@ class FunctionSolver(Described):
                 if not np.isfinite(own):
                     messages.setdefault(row, f"h returned {own}, but must return a finite number")
                     status[row], y[row], objective[row] = Status.ERROR, np.nan, np.nan
-        return Solutions(y, objective, status, messages)
+        nothing = np.full(len(theta), -self.sense.sign * np.inf)  # the function may be wrong
+        return Solutions(y, objective, bound=nothing, status=status, messages=messages)
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None

@@ -31,7 +31,13 @@ class Scripted(Enumerated):
             if not status.has_solution:
                 y[row] = objective[row] = np.nan
         messages = {row: message for row, (_, message) in enumerate(self.ends) if message}
-        return Solutions(y, objective, np.array([status for status, _ in self.ends], dtype=np.uint8), messages)
+        return Solutions(
+            y,
+            objective,
+            bound=np.full(len(theta), -np.inf),
+            status=np.array([status for status, _ in self.ends], dtype=np.uint8),
+            messages=messages,
+        )
 
 
 def theta(rows: int) -> Tensor:

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ class Unsendable(Probe):
         """Solve every row of θ, (b, n)."""
         found = super().solve(theta, instances)
         messages = {int(row): NoPickle("nothing") for row in np.flatnonzero(theta[:, 0] > 100)}
-        return Solutions(found.y, found.objective, found.status, messages)
+        return replace(found, messages=messages)
 
 
 class DropsRows(Probe):
@@ -130,7 +131,7 @@ class DropsRows(Probe):
         """Solve every row of θ, (b, n), but for some."""
         found = super().solve(theta, instances)
         kept = theta[:, 0] <= 100
-        return Solutions(found.y[kept], found.objective[kept], found.status[kept])
+        return Solutions(found.y[kept], found.objective[kept], bound=found.bound[kept], status=found.status[kept])
 
 
 class WithTerm(Probe):

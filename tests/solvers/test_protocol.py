@@ -1,6 +1,5 @@
 """The objective at a given point, with and without a term h of the solver's own."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from combdiff_solvers.protocol import value
 class WithOwnTerm(TopK):
     """TopK with h(y) = 10 · y₀, plus the instance of the row where there is one."""
 
-    def value(self, y: Any, theta: Any, instances: Sequence[Any] | None = None) -> Any:
+    def value(self, y: Any, theta: Any, instances: Any = None) -> Any:
         own = 10.0 * y[:, 0] + (0.0 if instances is None else np.array(instances))
         return np.einsum("bn,bn->b", theta, y) + own
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, assert_type
@@ -90,9 +91,7 @@ class TestFunctionWithItsOwnObjective(TestOneRowAtATime):
         free = (
             np.zeros(len(theta)) if instances is None else np.array([float((~allowed).sum()) for allowed in instances])
         )
-        super().check(
-            solver, theta, Solutions(found.y, found.objective + free, found.status, found.messages), instances
-        )
+        super().check(solver, theta, replace(found, objective=found.objective + free), instances)
 
     def value(self, solver: Solver, theta: np.ndarray, y: np.ndarray) -> np.ndarray:
         return y @ theta + np.array([fee(point) for point in y])

@@ -15,7 +15,7 @@ from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.formulas.sat import SatInstances, own_price
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat import CpSatModel
-from combdiff_solvers.protocol import Sense, Solutions, as_rows
+from combdiff_solvers.protocol import Sense, Solutions
 from combdiff_solvers.rows import Answer, value_rows
 
 LARGEST = 2**62
@@ -38,7 +38,6 @@ class CpSatFormula(CpSatModel):
     """
 
     backend = "cp_sat"
-    takes_instances = True
 
     def __init__(
         self,
@@ -56,8 +55,9 @@ class CpSatFormula(CpSatModel):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, sense={self.sense.value!r}, backend={self.backend!r})"
 
+    takes_instances = True
+
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ; instances as for `SatModel`."""
         units = SatInstances.units(instances, len(theta), self.formula.variables)
         return self._solve(theta, lambda row: {} if units is None else _fixed(units(row)))
 
@@ -65,14 +65,9 @@ class CpSatFormula(CpSatModel):
         """Solve one row in which the units hold."""
         return self._solve_one(theta, _fixed(units), seconds)
 
-    def value(
-        self,
-        y: Float64[ndarray, "b n"],
-        theta: Float64[ndarray, "b n"],
-        instances: SatInstances | Sequence[Any] | None = None,
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
-        """⟨θ, y⟩ + h(y) of every row: see `SatModel.value`."""
-        theta = as_rows(theta, self.shape)
         units = SatInstances.units(instances, len(theta), self.formula.variables)
         known = own_price(self.formula, self._literals, self.sense)
         if known is not None:

@@ -177,7 +177,7 @@ class SatModel(Described):
         def solve_row(row: int, seconds: float | None) -> Answer:
             return self._solve_row(theta[row], None if units is None else units(row), seconds, self.limits)
 
-        return solve_rows(theta, self.limits.start(), solve_row)
+        return solve_rows(theta, self.limits.start(), solve_row, self.sense)
 
     def value(
         self,

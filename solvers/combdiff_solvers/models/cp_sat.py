@@ -16,7 +16,7 @@ from ortools.sat.python import cp_model_helper as helper
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
 from combdiff_solvers.models.variables import resolve_sense, resolve_variables
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_rows
 from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.wrap import wrap
 
@@ -123,8 +123,8 @@ class CpSatModel(BatchSolver):
             return Answer(Status.INFEASIBLE, message=self._crossed)
         return self._engines.get().solve(theta, seconds, fixed)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
 
@@ -139,7 +139,6 @@ class CpSatModel(BatchSolver):
         >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
         array([ 6. , 12.5])
         """
-        refuse_instances(self, instances)
         return self._value(y, theta, lambda row: {})
 
     def _value(

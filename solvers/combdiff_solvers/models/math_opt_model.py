@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy import ndarray
 from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
-from combdiff_solvers.chunks import together
+from combdiff_solvers.chunks import concatenate
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.completion import CompletionEngine
 from combdiff_solvers.models.dual_bounds import DualBounds
@@ -21,8 +20,8 @@ from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
 from combdiff_solvers.models.mip_engines import Costs, make_engine, scale
 from combdiff_solvers.models.model_proto import Columns, Terms, crossed_bounds, rows_of, terms_of
 from combdiff_solvers.models.variables import resolve_sense
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, as_rows, refuse_instances, row_products
-from combdiff_solvers.rows import Answer, End, PerThread, h_of, solve_rows, value_rows, visit_rows
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, as_rows, row_products
+from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, value_rows, visit_rows
 
 __all__ = ["MathOptModel"]
 
@@ -142,30 +141,29 @@ class MathOptModel(BatchSolver):
         """Solve every row of θ."""
         clock = self.limits.start()
         if self._crossed is not None:
-            return solve_rows(
-                theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=self._crossed), self.sense
-            )
+            crossed = Answer(Status.INFEASIBLE, message=self._crossed)
+            return solve_rows(theta, clock, lambda row, seconds: crossed, self.sense)
         rows = max(1, BLOCK // len(self._columns.coefficients))
         firsts = range(0, len(theta), rows)
-        pieces = [(first, self._solve(theta[first : first + rows], clock)) for first in firsts]
-        bounds = [piece.bound for _, piece in pieces if piece.bound is not None]
-        return replace(together(pieces, *theta.shape), bound=np.concatenate([np.zeros(0), *bounds]))
+        return concatenate(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
 
     def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
         engine, (costs, exponents) = self._engines.get(), self._costs(theta)
         x, gap = np.full((len(theta), len(self._columns.ids)), np.nan), np.zeros(len(theta))
         told, duals = np.full(len(theta), np.nan), dict[int, ndarray]()
 
-        def visit(row: int, seconds: float | None) -> End:
+        def visit(row: int, seconds: float | None) -> Answer:
             found = engine.solve(Costs(costs[row], int(exponents[row])), seconds)
             if found.x is not None:
                 x[row], gap[row] = found.x, found.gap
             told[row] = found.bound
             if found.duals is not None and self._dual_bounds is not None:
                 duals[row] = found.duals
-            return End(found.status, found.message)
+            return Answer(found.status, message=found.message)
 
-        status, messages = visit_rows(len(theta), clock, visit)
+        ends = visit_rows(len(theta), clock, visit)
+        status = np.array([end.status for end in ends], dtype=np.uint8)
+        messages = {row: end.message for row, end in enumerate(ends) if end.message}
         x[:, self._columns.integer] = np.rint(x[:, self._columns.integer])
         x += 0.0  # no -0.0
         y = np.ascontiguousarray(x[:, self._priced])
@@ -238,8 +236,8 @@ class MathOptModel(BatchSolver):
             gain = np.ldexp(gap[row], -exponents[row])
             yield row, f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
 
@@ -255,7 +253,6 @@ class MathOptModel(BatchSolver):
         >>> solver.value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
         array([ 6. , 12.5])
         """
-        refuse_instances(self, instances)
         if not self._columns.open_coefficients(self._priced).any():
             x = np.zeros((1, len(self._columns.ids)))
 

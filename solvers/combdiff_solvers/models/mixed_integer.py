@@ -113,8 +113,8 @@ class MixedInteger(BatchSolver):
         """Solve every row of θ."""
         return self._solver.solve_checked(theta, instances)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + ⟨h, x⟩ of every row, shape (b,), where x is the best completion of y; NaN where there is none.
 
@@ -122,7 +122,7 @@ class MixedInteger(BatchSolver):
         >>> opening.value(np.array([[1.0], [0.0]]), np.array([[-7.0], [-7.0]]))
         array([-2.,  0.])
         """
-        return self._solver.value(y, theta, instances)
+        return self._solver.value_checked(y, theta, instances)
 
 
 def _count(A: Any, *others: Any) -> int:

@@ -14,7 +14,7 @@ from pyscipopt import Model, Variable
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.scip_engine import ScipEngine, ScipProblem
 from combdiff_solvers.models.variables import resolve_sense, resolve_variables
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver
 from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.wrap import wrap
 
@@ -97,8 +97,8 @@ class ScipModel(BatchSolver):
 
         return solve_rows(theta, self.limits.start(), solve_row, self.sense)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
 
@@ -113,7 +113,6 @@ class ScipModel(BatchSolver):
         >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
         array([ 6. , 12.5])
         """
-        refuse_instances(self, instances)
         costs = self._problem.costs
         if not np.delete(costs, self._indices).any():
             return value_rows(theta, y, lambda row: float(y[row] @ costs[self._indices]) + self._problem.offset)

@@ -187,7 +187,7 @@ class Cached(Wrapper):
             self.misses += len(missing)
             for place, number in enumerate(missing):
                 status = int(solved.status[place])
-                bound = self._unproven if solved.bound is None else float(solved.bound[place])
+                bound = float(solved.bound[place])
                 message = solved.messages.get(place)
                 row = _Row(solved.y[place].copy(), float(solved.objective[place]), status, message, bound)
                 found[keys[number]] = row

@@ -11,20 +11,16 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import ContractError, guarded
+from combdiff_solvers.chunks import ContractError, solve_safely
 from combdiff_solvers.instances import instance_key
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
 from combdiff_solvers.protocol import (
     BatchSolver,
-    Instances,
     Sense,
     Solutions,
     Solver,
     Status,
-    as_instances,
     as_shape,
-    check_count,
-    value,
 )
 from combdiff_solvers.wrap import wrap
 
@@ -108,15 +104,13 @@ class Factory(BatchSolver):
             except Exception as error:
                 messages.update({row: f"{type(error).__name__}: {error}" for row in rows})
                 continue
-            found, _ = guarded(solver, theta[rows], None)
-            y[rows], objective[rows], status[rows] = found.y, found.objective, found.status
-            if found.bound is not None:
-                bound[rows] = found.bound
+            found, _ = solve_safely(solver, theta[rows], None)
+            y[rows], objective[rows], bound[rows], status[rows] = found.y, found.objective, found.bound, found.status
             messages.update({rows[at]: message for at, message in found.messages.items()})
         return Solutions(y, objective, status=status, messages=messages, bound=bound)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row by the model of its instance; NaN, and no model, where y holds NaN.
 
@@ -124,13 +118,10 @@ class Factory(BatchSolver):
             Exception: what `build` raises.
         """
         found = np.full(len(theta), np.nan)
-        given = as_instances(instances)
-        if given is not None:
-            check_count(given, len(theta))
-        for (key, instance), rows in _group(given):
+        for (key, instance), rows in _group(instances):
             known = [row for row in rows if not np.isnan(y[row]).any()]
             if known:
-                found[known] = value(self._solver(key, instance), y[known], theta[known])
+                found[known] = value_checked(self._solver(key, instance), y[known], theta[known], None)
         return found
 
     def _solver(self, key: Hashable, instance: Any) -> Solver:

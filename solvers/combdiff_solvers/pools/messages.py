@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-from combdiff_solvers.chunks import ContractError, guarded
+from combdiff_solvers.chunks import ContractError, solve_safely
 from combdiff_solvers.protocol import Solver
 
 KEPT_SOLVERS = 4  # by each thread of a worker process
@@ -82,7 +82,7 @@ def reply(solver: Solver, message: bytes) -> bytes:
         reason = f"the rows cannot be loaded in another process: {type(error).__name__}: {error}"
         return pack(TravelError(reason))
     try:
-        return pack(guarded(solver, theta, instances, caught=BaseException), "answer")
+        return pack(solve_safely(solver, theta, instances, caught=BaseException), "answer")
     except (ContractError, TravelError) as error:
         return pack(error)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import guarded, shrinking, some, together
+from combdiff_solvers.chunks import concatenate, shrinking, slice_instances, solve_safely
 from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
 from combdiff_solvers.pools.offload_policy import OffloadPolicy
 from combdiff_solvers.pools.schedule import Answer, ChunkExecutor, Schedule
@@ -102,34 +102,34 @@ class Pooled(Wrapper):
             here = policy.rows_to_solve_here(rows - done, first=not done)
             if not here:
                 break
-            found, seconds = self._solve_here(theta[done : done + here], some(instances, done, done + here))
+            found, seconds = self._solve_here(theta[done : done + here], slice_instances(instances, done, done + here))
             policy.solved_here(here, seconds)
             if here == rows:
                 return found
             pieces.append((done, found))
             done += here
         if done < rows:
-            sent = self._send(policy, theta[done:], some(instances, done, rows))
+            sent = self._send(policy, theta[done:], slice_instances(instances, done, rows))
             pieces += [(done + first, piece) for first, piece in sent]
-        return together(pieces, *theta.shape)
+        return concatenate(pieces, *theta.shape)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, by the solver in the calling thread."""
         with self._own:
-            return super().value(y, theta, instances)
+            return super().value_checked(y, theta, instances)
 
     def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Answer:
         with self._own:
-            return guarded(self.solver, theta, instances)
+            return solve_safely(self.solver, theta, instances)
 
     def _send(
         self, policy: OffloadPolicy, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> list[tuple[int, Solutions]]:
         """The answers of the workers, each with the number of its first row."""
         executor, rows = self.executor, len(theta)
-        schedule = Schedule(executor, theta, instances)
+        schedule = Schedule(executor, theta, instances, self.sense)
         warm = executor.warm
         began = time.perf_counter()
         try:

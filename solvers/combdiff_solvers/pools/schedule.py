@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import ContractError, failed, some
+from combdiff_solvers.chunks import ContractError, failed, slice_instances
 from combdiff_solvers.pools.messages import LoadError, TravelError, unpack
-from combdiff_solvers.protocol import Solutions
+from combdiff_solvers.protocol import Sense, Solutions
 
 MAX_CRASHES = 2  # a chunk that so many workers died on is cut into rows, and such a row is given up
 
@@ -77,12 +77,12 @@ class Schedule:
     """
 
     def __init__(
-        self, executor: ChunkExecutor, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
+        self, executor: ChunkExecutor, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None, sense: Sense
     ) -> None:
         self.pieces: list[tuple[int, Solutions]] = []
         self.seconds: list[float] = []
         self.crashes = 0
-        self._executor, self._theta, self._instances = executor, theta, instances
+        self._executor, self._theta, self._instances, self._sense = executor, theta, instances, sense
         self._chunks: dict[Future[Any], Chunk] = {}
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
 
@@ -110,7 +110,7 @@ class Schedule:
             raise
 
     def _rows(self, chunk: Chunk) -> tuple[Float64[ndarray, "b n"], Sequence[Any] | None]:
-        return self._theta[chunk.first : chunk.last], some(self._instances, chunk.first, chunk.last)
+        return self._theta[chunk.first : chunk.last], slice_instances(self._instances, chunk.first, chunk.last)
 
     def _submit(self, chunk: Chunk, again: bool = False) -> None:
         try:
@@ -158,7 +158,7 @@ class Schedule:
     def _split(self, chunk: Chunk, reason: str) -> None:
         """Have the rows of a chunk that failed solved one by one; a row that is alone already is an ERROR."""
         if chunk.last - chunk.first == 1:
-            self._keep(chunk, failed(1, self._theta.shape[1], reason), 0.0)
+            self._keep(chunk, failed(1, self._theta.shape[1], reason, self._sense), 0.0)
             return
         for row in range(chunk.first, chunk.last):
             self._submit(Chunk(row, row + 1), again=True)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import guarded
+from combdiff_solvers.chunks import solve_safely
 from combdiff_solvers.pools.messages import pack, unpack
 from combdiff_solvers.pools.quiet_exit import hang_instead_of_abort
 from combdiff_solvers.pools.schedule import MAX_CRASHES, Answer, PoolError
@@ -68,7 +68,7 @@ class ThreadWorker(Worker):
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Answer:
         """Solve in the driver's own thread."""
-        return guarded(self._solver, theta, instances)
+        return solve_safely(self._solver, theta, instances)
 
 
 class RemoteWorker(Worker):

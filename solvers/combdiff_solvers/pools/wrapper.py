@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import BatchSolver, Instances, Sense, Solutions, Solver, as_instances, value
+from combdiff_solvers.protocol import BatchSolver, Instances, Sense, Solutions, Solver, as_instances, value_checked
 
 
 class Wrapper(BatchSolver):
@@ -45,8 +45,8 @@ class Wrapper(BatchSolver):
         self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
         return super().solve(theta, given)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, by the solver itself."""
-        return value(self.solver, y, theta, instances)
+        return value_checked(self.solver, y, theta, instances)

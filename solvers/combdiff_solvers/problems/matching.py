@@ -13,12 +13,12 @@ from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.problems.edges import as_edges
 from combdiff_solvers.problems.matching_kernels import matchings
-from combdiff_solvers.protocol import Described, Sense, Solutions, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
 __all__ = ["Matching"]
 
 
-class Matching(Described):
+class Matching(BatchSolver):
     """The cheapest (or dearest) perfect matching of a graph, as a 0/1 vector over its edges.
 
     Solves min (or max) ⟨θ, y⟩ over the sets of edges that touch every vertex exactly once. The graph need not be
@@ -64,10 +64,7 @@ class Matching(Described):
                 "some vertices cannot all be paired"
             )
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, edges)."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         bits = 58 - int(np.ceil(np.log2(self.vertices + 1)))
         cost = np.rint(np.ldexp(self.sense.sign * unit_rows(theta), bits)).astype(np.int64)
         y, status = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8)

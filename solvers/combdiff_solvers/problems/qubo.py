@@ -13,7 +13,7 @@ from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.problems.edges import as_edges
 from combdiff_solvers.problems.qubo_kernels import best_bits
-from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, as_rows, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver
 
 __all__ = ["MaxCut", "Qubo"]
 
@@ -22,7 +22,7 @@ FEW = 16  # bits up to which "auto" enumerates: about a millisecond
 MANY = 26  # bits up to which enumeration is allowed
 
 
-class Qubo(Described):
+class Qubo(BatchSolver):
     """Quadratic unconstrained binary optimisation, as a linear problem over the products of bits.
 
     Solves min (or max) xᵀ Θ x = ⟨Θ, y⟩ over y = x xᵀ, x ∈ {0, 1}ⁿ. θ and y are (n, n); the bits are y's diagonal. θ
@@ -68,10 +68,7 @@ class Qubo(Described):
         if self.backend == "cp_sat":
             self._model = _products(bits, self._pairs, self.sense, time_limit)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n · n)."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         n = self.shape[0]
         square = theta.reshape(-1, n, n)
         if self._model is None:
@@ -88,7 +85,7 @@ class Qubo(Described):
         return Solutions.from_y(y.reshape(theta.shape), theta, self.sense, found.status, messages)
 
 
-class MaxCut(Described):
+class MaxCut(BatchSolver):
     """The heaviest (or lightest) cut of a graph, as a 0/1 vector over its edges: 1 where it is cut.
 
     Solves max (or min) ⟨θ, y⟩ over the cuts. θ may be negative; with θ ≥ 0 and sense "min" the empty cut is best. The
@@ -125,10 +122,7 @@ class MaxCut(Described):
         self.threads = check_threads(threads)
         self._model = _cuts(self.vertices, self.edges, self.sense, time_limit) if self.backend == "cp_sat" else None
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, edges)."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         if self._model is not None:
             return self._model.solve(theta)
         u, v = self.edges.T

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Described, Sense, Solutions, as_rows, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
 
-class Ranking(Described):
+class Ranking(BatchSolver):
     """Ranks the entries of θ: 1 for the smallest, n for the largest (ascending, 1-based).
 
     Solves max ⟨θ, y⟩ over all permutations y of (1, ..., n), after Blondel et al. (2020), "Fast differentiable
@@ -36,10 +36,7 @@ class Ranking(Described):
         self.shape: tuple[int, ...] = (n,)
         self.sense = Sense(sense)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n)."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         order = np.argsort(-self.sense.sign * theta, axis=1, kind="stable")
         y = np.empty_like(theta)
         np.put_along_axis(y, order, np.arange(1.0, theta.shape[1] + 1.0)[None, :], axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 import numpy as np
@@ -98,4 +98,4 @@ class Sudoku(Described):
             cell = int(bad[puzzle].argmax())
             where = divmod(cell, self.n)
             messages[puzzle] = f"the clue at {where} is {clues[puzzle, cell]}: digits are 1..{self.n}, 0 is blank"
-        return Solutions(found.y, found.objective, found.status, {**found.messages, **messages})
+        return replace(found, messages={**found.messages, **messages})

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Described, Sense, Solutions, as_rows, as_whole, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, as_whole
 
 
-class TopK(Described):
+class TopK(BatchSolver):
     """Picks the `k` entries of θ with the largest sum, as a 0/1 vector.
 
     Solves max (or min) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with Σ y = k. Among equal entries the first ones are taken.
@@ -37,10 +37,7 @@ class TopK(Described):
         self.k = k
         self.sense = Sense(sense)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n)."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         best = np.argsort(self.sense.sign * theta, axis=1, kind="stable")[:, : self.k]
         y = np.zeros_like(theta)
         np.put_along_axis(y, best, 1.0, axis=1)

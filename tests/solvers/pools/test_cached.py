@@ -27,7 +27,9 @@ class Counts:
         extra[:, 0] = 10.0
         found = self.inner.solve(theta + extra, instances)
         status = np.where(theta[:, 0] == 99.0, Status.LIMIT, found.status).astype(np.uint8)
-        return Solutions(found.y, found.objective, status, {0: "first"} if len(theta) else {})
+        return Solutions(
+            found.y, found.objective, bound=found.bound, status=status, messages={0: "first"} if len(theta) else {}
+        )
 
 
 class TestCached(SolverContract):

@@ -186,7 +186,7 @@ def test_value_is_that_of_each_instances_model() -> None:
             super().__init__(3)
             self.h = h
 
-        def value(self, y: np.ndarray, theta: np.ndarray, instances: Sequence[Any] | None = None) -> np.ndarray:
+        def value(self, y: np.ndarray, theta: np.ndarray, instances: Any = None) -> np.ndarray:
             assert instances is None
             found: np.ndarray = (theta * y).sum(axis=1) + self.h
             return found

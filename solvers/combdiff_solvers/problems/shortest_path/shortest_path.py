@@ -14,7 +14,7 @@ from combdiff_solvers.compute.unit_rows import without_overflow
 from combdiff_solvers.problems.shortest_path.graph import GraphInstances, GraphPaths
 from combdiff_solvers.problems.shortest_path.grid import GridInstances, GridPaths
 from combdiff_solvers.problems.shortest_path.heap_kernels import CLAMP, EXACT, REFUSE
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, row_products
+from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, exact_bound, row_products
 
 __all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
 
@@ -155,7 +155,8 @@ class ShortestPath(Described):
         failed = status > Status.FEASIBLE
         if failed.any():
             y[failed], objective[failed] = np.nan, np.nan
-        return Solutions(y, objective, status, messages)
+        bound = exact_bound(objective, theta, self.sense, status)
+        return Solutions(y, objective, bound=bound, status=status, messages=messages)
 
     def _refusal(self, cost: Float64[ndarray, " n"], entry: int) -> str:
         where = tuple(int(i) for i in np.unravel_index(entry, self.shape))

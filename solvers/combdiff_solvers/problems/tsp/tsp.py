@@ -12,14 +12,14 @@ from numpy import ndarray
 from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.problems.tsp.tour_kernels import tours
-from combdiff_solvers.protocol import Described, Sense, Solutions, Solver, Status, as_rows, refuse_instances
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status
 
 __all__ = ["TravelingSalesman"]
 
 Method = Literal["kernel", "cp_sat", "heuristic"]
 
 
-class TravelingSalesman(Described):
+class TravelingSalesman(BatchSolver):
     """The shortest (or longest) round trip through all cities, as a 0/1 vector over the pairs of cities.
 
     Solves min (or max) ⟨θ, y⟩ over the Hamiltonian cycles of the complete graph of `cities` vertices. θ holds the
@@ -84,10 +84,7 @@ class TravelingSalesman(Described):
         self.threads = check_threads(threads)
         self._circuit: Solver | None = self._as_circuit() if method == "cp_sat" else None
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, cities · (cities − 1) / 2)."""
-        refuse_instances(self, instances)
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         if self._circuit is not None:
             return self._circuit.solve(theta)
         batch, n = len(theta), self.cities
