@@ -16,7 +16,7 @@ from experiments.harness.errors import InputError
 from experiments.harness.run import Job, Run
 from experiments.harness.task import DataSet
 
-EVALUATE_AT_ONCE = 100  # examples
+EVALUATE_AT_ONCE = 16  # examples: more leave the caches
 
 
 class Training:
@@ -48,7 +48,9 @@ class Training:
             raise InputError(str(error)) from error
         self.network = run.task.network(data.train)
         rate = self.settings.learning_rate
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=self.settings.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=rate, weight_decay=self.settings.weight_decay, fused=True
+        )
         total = max(3, self.total)  # OneCycleLR divides by zero where either phase has no step
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, rate, total_steps=total, pct_start=max(0.1, 2 / total)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 
 def split_tiles(
@@ -57,7 +57,9 @@ def warp_tiles(
     warp[:, 0, 0], warp[:, 0, 1] = wide * angle.cos(), lean - wide * angle.sin()
     warp[:, 1, 0], warp[:, 1, 1] = high * angle.sin(), high * angle.cos()
     warp[:, :, 2] = shift * torch.randn(count, 2)
-    where = affine_grid(warp, list(tiles.shape), align_corners=False)
+    centre = (2 * torch.arange(tile) + 1) / tile - 1  # of each pixel; `affine_grid` takes 20 times as long
+    at = torch.stack([centre.repeat(tile), centre.repeat_interleave(tile), torch.ones(tile * tile)])
+    where = (warp @ at).reshape(count, 2, tile, tile).permute(0, 2, 3, 1)
     return join_tiles(grid_sample(tiles, where, align_corners=False), *images.shape[-2:])
 
 

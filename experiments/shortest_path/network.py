@@ -19,11 +19,11 @@ class TileEncoder(nn.Module):
         self.tile = tile
         self.layers = nn.Sequential(
             nn.Conv2d(channels, filters, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),  # new memory for large tensors costs as much as the function itself
             nn.Flatten(),
             nn.Linear(filters * (tile // 2) ** 2, width),
             nn.BatchNorm1d(width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(width, features),
             nn.BatchNorm1d(features),
         )
