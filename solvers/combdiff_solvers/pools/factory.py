@@ -21,6 +21,7 @@ from combdiff_solvers.protocol import (
     Solver,
     Status,
     as_shape,
+    value_checked,
 )
 from combdiff_solvers.wrap import wrap
 

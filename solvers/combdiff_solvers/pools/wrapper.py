@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import BatchSolver, Instances, Sense, Solutions, Solver, as_instances, value_checked
+from combdiff_solvers.protocol import BatchSolver, Instances, Sense, Solver, value_checked
 
 
 class Wrapper(BatchSolver):
@@ -31,19 +31,16 @@ class Wrapper(BatchSolver):
         self.sense: Sense = solver.sense
         self.shape: tuple[int, ...] = solver.shape
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n).
+    def check_instances(self, instances: Instances | None, rows: int) -> Sequence[Any] | None:
+        """The instances as a sequence of one a row.
 
         Raises:
-            ValueError: for θ of another shape, instances that the solver does not take, or a solver that does not
-                answer each row.
+            ValueError: for instances that the solver does not take, or another number of them than rows.
         """
-        if instances is None:
-            return super().solve(theta)
-        given = as_instances(instances)
-        assert given is not None
-        self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
-        return super().solve(theta, given)
+        given = super().check_instances(instances, rows)
+        if given is not None:
+            self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
+        return given
 
     def value_checked(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
