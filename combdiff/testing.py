@@ -36,19 +36,17 @@ from combdiff.errors import SolverError
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.losses import FenchelYoungLoss
 from combdiff_solvers.protocol import (
-    Described,
+    BatchSolver,
     Sense,
     Solutions,
     Solver,
     Status,
     as_instances,
-    as_rows,
-    check_count,
     row_products,
 )
 
 
-class Enumerated(Described):
+class Enumerated(BatchSolver):
     """The best of an explicit list of points, found by trying each: the reference for small problems.
 
     An instance is the sequence of the numbers of the points that are allowed; an empty one is INFEASIBLE.
@@ -67,12 +65,12 @@ class Enumerated(Described):
         self.shape: tuple[int, ...] = (points.shape[1],)
         self.sense = Sense(sense)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    takes_instances = True
+
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         """Solve every row; among equally good points the first is taken."""
-        theta = as_rows(theta, self.shape)
         cost = np.array([self.points @ row for row in self.sense.sign * theta]).reshape(len(theta), len(self.points))
         if instances is not None:
-            check_count(instances, len(theta))
             for row, allowed in enumerate(instances):
                 closed = np.setdiff1d(np.arange(len(self.points)), np.asarray(allowed, dtype=int))
                 cost[row, closed] = np.inf
@@ -133,8 +131,9 @@ class SolverContract:
         return draws if self.negative else np.abs(draws)
 
     def check(self, solver: Solver, theta: Float64[ndarray, "b n"], found: Solutions, instances: Any = None) -> None:
-        """Assert that every answer is feasible and as good as the best point of its feasible set."""
+        """Assert that every answer is feasible and as good as the best point, and that no point beats the bound."""
         common = self.feasible_set(solver) if instances is None else None
+        assert not np.isnan(found.bound).any()
         for row in range(len(theta)):
             points = common if common is not None else self.feasible_set_of(solver, instances[row])
             if not len(points):
@@ -149,6 +148,10 @@ class SolverContract:
             scale = 1.0 + np.abs(theta[row]).sum()
             assert solver.sense.sign * own <= values.min() + self.tolerance * scale, f"row {row}: a better point exists"
             assert abs(found.objective[row] - own) <= self.tolerance * scale
+            bound = solver.sense.sign * found.bound[row]
+            assert bound <= values.min() + 1e-13 * scale, f"row {row}: a point is better than the proven bound"
+            close = solver.sense.sign * own - max(self.tolerance, 1e-6) * scale
+            assert bound == -np.inf or bound >= close, f"row {row}: OPTIMAL, but the bound is {found.bound[row]}"
 
     def same(self, one: Solutions, two: Solutions) -> None:
         """Assert that two answers are equal to the last bit."""

@@ -38,6 +38,12 @@ class WrongObjective(Enumerated):
         return Solutions(found.y, found.objective + 1.0, bound=found.bound, status=found.status)
 
 
+class TooGoodABound(Enumerated):
+    def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
+        found = super().solve(theta, instances)
+        return Solutions(found.y, found.objective, bound=found.bound + 1e-9, status=found.status)
+
+
 class NotChecking(Enumerated):
     def solve(self, theta: np.ndarray, instances: Any = None) -> Solutions:
         return super().solve(np.nan_to_num(theta), instances)
@@ -71,6 +77,7 @@ class ForgetsH(Enumerated):
         (WrongObjective, lambda suite: suite.test_value_is_the_objective()),
         (Worst, lambda suite: suite.test_best_of_the_feasible_set("normal")),
         (WrongObjective, lambda suite: suite.test_best_of_the_feasible_set("ties")),
+        (TooGoodABound, lambda suite: suite.test_best_of_the_feasible_set("normal")),
         (Forgetful, lambda suite: suite.test_answer_does_not_depend_on_what_was_solved_before()),
         (NotChecking, lambda suite: suite.test_not_finite_is_refused_by_index(np.nan)),
         (Enumerated, lambda suite: suite.test_instances()),

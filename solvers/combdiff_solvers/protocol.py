@@ -120,14 +120,15 @@ class Solutions:
         sense: Sense,
         status: UInt8[ndarray, " b"] | None = None,
         messages: Mapping[int, str] | None = None,
+        tolerance: Float64[ndarray, " b"] | float = 0.0,
     ) -> Solutions:
         """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told.
 
-        OPTIMAL means here: but for the rounding of sums of θ in float64. So much is given way in `bound`; other rows
-        have none.
+        OPTIMAL means here: but for the rounding of sums of θ in float64, and for `tolerance` times Σ|θ|. So much is
+        given way in `bound`; other rows have none.
         """
         objective = row_products(theta, y)
-        bound = exact_bound(objective, theta, sense, status)
+        bound = exact_bound(objective, theta, sense, status, tolerance)
         if status is None:
             status = np.zeros(len(y), dtype=np.uint8)
         return cls(y, objective, bound=bound, status=status, messages=messages or {})
@@ -172,11 +173,20 @@ class Solver(Protocol):
         ...
 
 
-class Described:
-    """A solver that prints what it was made with: its shape, its sense, and the options that are not the default."""
+class BatchSolver(ABC):
+    """The base of our own solvers: it checks a batch, and a subclass says in `solve_checked` how it is solved.
+
+    It prints what it was made with: its shape, its sense, and the options that are not the default.
+
+    Attributes:
+        takes_instances: whether the rows of a batch may have feasible sets of their own.
+        without_instances: what to do where they may not, for the error.
+    """
 
     shape: tuple[int, ...]
     sense: Sense
+    takes_instances = False
+    without_instances = "leave them out"
 
     def __repr__(self) -> str:
         own, parts = vars(self), dict[str, str]()
@@ -187,18 +197,6 @@ class Described:
                 parts[name] = _describe(value)
         parts |= {"shape": _describe(self.shape), "sense": repr(self.sense.value)}
         return f"{type(self).__name__}({', '.join(f'{name}={text}' for name, text in parts.items())})"
-
-
-class BatchSolver(Described, ABC):
-    """The base of our own solvers: it checks a batch, and a subclass says in `solve_checked` how it is solved.
-
-    Attributes:
-        takes_instances: whether the rows of a batch may have feasible sets of their own.
-        without_instances: what to do where they may not, for the error.
-    """
-
-    takes_instances = False
-    without_instances = "leave them out"
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
         """Solve every row.
@@ -353,13 +351,13 @@ def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> 
     return products
 
 
-def rounding(theta: Float64[ndarray, "b n"]) -> Float64[ndarray, " b"]:
-    """What float64 can hide in comparisons of sums of each row's entries: 4 n ε Σ|θ|.
+def rounding(theta: Float64[ndarray, "b n"], tolerance: ndarray | float = 0.0) -> Float64[ndarray, " b"]:
+    """What float64 and a tolerance can hide in comparisons of sums of each row's entries: (4 n ε + tolerance) Σ|θ|.
 
     (A sum of n terms is wrong by n ε times that of their sizes at most; two sums are compared, one is printed.)
     """
-    share = 4.0 * theta.shape[1] * 2.0**-53  # of each entry, so that the sum of large ones is finite
-    errors: Float64[ndarray, " b"] = np.add.reduce(np.abs(theta * share), axis=1)
+    share = 4.0 * theta.shape[1] * 2.0**-53 + tolerance  # of each entry, so that the sum of large ones is finite
+    errors: Float64[ndarray, " b"] = np.add.reduce(np.abs(theta * np.reshape(share, (-1, 1))), axis=1)
     return errors
 
 
@@ -368,9 +366,10 @@ def exact_bound(
     theta: Float64[ndarray, "b n"],
     sense: Sense,
     status: UInt8[ndarray, " b"] | None = None,
+    tolerance: ndarray | float = 0.0,
 ) -> Float64[ndarray, " b"]:
     """The bound of rows without h whose OPTIMAL is exact but for `rounding`; nothing is proven of the others."""
-    bound: Float64[ndarray, " b"] = objective - sense.sign * rounding(theta)
+    bound: Float64[ndarray, " b"] = objective - sense.sign * rounding(theta, tolerance)
     proven = np.isfinite(bound)
     if status is not None:
         proven &= status == Status.OPTIMAL

@@ -13,16 +13,12 @@ from numpy import ndarray
 
 from combdiff_solvers.adapters import KNOWN_MODELS, load_adapter
 from combdiff_solvers.protocol import (
-    Described,
-    Instances,
+    BatchSolver,
     Sense,
     Solutions,
     Solver,
     Status,
-    as_instances,
-    as_rows,
     as_shape,
-    check_count,
     row_products,
 )
 
@@ -75,7 +71,7 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
     )
 
 
-class FunctionSolver(Described):
+class FunctionSolver(BatchSolver):
     """Any Python function θ ↦ y as a Solver.
 
     The function gets one row of θ as a float64 array of `shape` (and, if it takes a second argument, the row's
@@ -112,6 +108,8 @@ class FunctionSolver(Described):
     array([8.])
     """
 
+    without_instances = "leave them out, or give the function a second argument, the instance of its row"
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -128,31 +126,21 @@ class FunctionSolver(Described):
         self.sense = Sense(sense)
         self.batched = batched
         self.h = h
-        self._takes_instances = _takes_two(function)
+        self.takes_instances = _takes_two(function)
         self._h_takes_instances = h is not None and _takes_two(h)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n); n is the product of `shape`."""
-        theta = as_rows(theta, self.shape)
-        given = as_instances(instances)
-        if given is not None:
-            if not self._takes_instances:
-                raise ValueError(
-                    f"{self!r} has one feasible set for all rows and takes no instances: leave them out, or give the "
-                    "function a second argument, the instance of its row"
-                )
-            check_count(given, len(theta))
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         y = np.full_like(theta, np.nan)
         status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
         messages: dict[int, str] = {}
-        if not (self.batched and self._solve_together(theta, given, y, status)):
+        if not (self.batched and self._solve_together(theta, instances, y, status)):
             for row in range(len(theta)):
-                self._solve_one(row, theta, given, y, status, messages)
+                self._solve_one(row, theta, instances, y, status, messages)
         objective = row_products(theta, y)
         if self.h is not None:
             for row in np.flatnonzero(status == Status.OPTIMAL).tolist():
                 try:
-                    own = self._own(y[row], given, row)
+                    own = self._own(y[row], instances, row)
                 except Exception as error:
                     own, messages[row] = np.nan, f"h: {type(error).__name__}: {error}"
                 objective[row] += own
@@ -162,21 +150,14 @@ class FunctionSolver(Described):
         nothing = np.full(len(theta), -self.sense.sign * np.inf)  # the function may be wrong
         return Solutions(y, objective, bound=nothing, status=status, messages=messages)
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
-        """⟨θ, y⟩ + h(y) of each row; NaN where y holds NaN. An exception of h is raised.
-
-        Args:
-            y: solutions, (b, n).
-            theta: as for `solve`.
-            instances: as for `solve`.
-        """
-        found = row_products(as_rows(theta, self.shape), y)
-        given = as_instances(instances)
+        """⟨θ, y⟩ + h(y) of each row; NaN where y holds NaN. An exception of h is raised."""
+        found = row_products(theta, y)
         if self.h is not None:
             for row in np.flatnonzero(~np.isnan(y).any(axis=1)).tolist():
-                found[row] += self._own(y[row], given, row)
+                found[row] += self._own(y[row], instances, row)
         return found
 
     def _own(self, y: Float64[ndarray, " n"], instances: Sequence[Any] | None, row: int) -> float:

@@ -1,6 +1,5 @@
 """Rows without a solution: whose mask it is, what is said of them, and what a loss makes of them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ class Scripted(Enumerated):
         super().__init__(HYPERSIMPLEX)
         self.ends = ends
 
-    def solve(self, theta: Any, instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Any, instances: Any = None) -> Solutions:
         found = super().solve(theta)
         y, objective = found.y.copy(), found.objective.copy()
         for row, (status, _) in enumerate(self.ends):

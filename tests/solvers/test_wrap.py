@@ -28,7 +28,7 @@ from combdiff.solvers import (
     wrap,
 )
 from combdiff.testing import SolverContract
-from combdiff_solvers.protocol import Described
+from combdiff_solvers.protocol import BatchSolver
 
 
 def two_smallest(theta: np.ndarray, allowed: Any = None) -> np.ndarray | None:
@@ -275,7 +275,7 @@ def test_every_solver_class_prints_itself() -> None:
     classes = [it for it in vars(combdiff.solvers).values() if isinstance(it, type) and hasattr(it, "solve")]
     assert len(classes) > 15
     for kind in classes:
-        assert kind is Solver or issubclass(kind, Described), kind
+        assert kind is Solver or issubclass(kind, BatchSolver), kind
 
 
 def test_bad_arguments() -> None:

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula, fits
-from combdiff_solvers.formulas.sat import SatInstances, SatModel
+from combdiff_solvers.formulas.sat import SatModel
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.protocol import Sense, as_rows
 from combdiff_solvers.rows import Answer
@@ -66,14 +66,11 @@ class AutoFormula(SatModel):
         super().__init__(formula, literals, shape, sense, limits)
         self._other = CpSatFormula(formula, self._literals, self.shape, self.sense, self.limits)
 
-    def value(
-        self,
-        y: Float64[ndarray, "b n"],
-        theta: Float64[ndarray, "b n"],
-        instances: SatInstances | Sequence[Any] | None = None,
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row: see `SatModel.value`; completions are found by CP-SAT."""
-        return self._other.value(y, theta, instances)
+        return self._other.value_checked(y, theta, instances)
 
     def __repr__(self) -> str:
         rule = f"'rc2' to {MOST_PRICES} different prices a row, 'cp_sat' above"

@@ -19,7 +19,7 @@ from combdiff_solvers.formulas.exact_weights import ExactWeights
 from combdiff_solvers.formulas.formula import Formula, holds
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import BatchSolver, Instances, Sense, Solutions, Status, check_count
 from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class SatInstances(ColumnInstances):
         return of_row
 
 
-class SatModel(Described):
+class SatModel(BatchSolver):
     """min (or max) ⟨θ, y⟩ + h over the satisfying assignments of a formula, where y are some of its literals.
 
     y is 1 where its literal is true, else 0. h is the price of the formula's soft clauses: for "min" the weights of
@@ -163,15 +163,9 @@ class SatModel(Described):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["formula"], state["_literals"], state["shape"], state["sense"], state["limits"])
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n).
+    takes_instances = True
 
-        Args:
-            theta: a price for each literal.
-            instances: literals that must be true in each row: `SatInstances`, or a sequence of mappings with its field
-                as the key.
-        """
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         units = SatInstances.units(instances, len(theta), self.formula.variables)
 
         def solve_row(row: int, seconds: float | None) -> Answer:
@@ -179,11 +173,8 @@ class SatModel(Described):
 
         return solve_rows(theta, self.limits.start(), solve_row, self.sense)
 
-    def value(
-        self,
-        y: Float64[ndarray, "b n"],
-        theta: Float64[ndarray, "b n"],
-        instances: SatInstances | Sequence[Any] | None = None,
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, h from the soft clauses; shape (b,).
 
@@ -196,7 +187,6 @@ class SatModel(Described):
         >>> SatModel(formula, [1]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
         array([3. , 0.5])
         """
-        theta = as_rows(theta, self.shape)
         units = SatInstances.units(instances, len(theta), self.formula.variables)
         known = own_price(self.formula, self._literals, self.sense)
         exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -12,7 +14,7 @@ from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.assignment_kernels import assignments
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
 __all__ = ["Assignment", "AssignmentInstances"]
 
@@ -20,6 +22,8 @@ __all__ = ["Assignment", "AssignmentInstances"]
 @dataclass(frozen=True, eq=False)
 class AssignmentInstances(ColumnInstances):
     """Which pairs each row of a batch may use.
+
+    Instances: `AssignmentInstances`, or a sequence of mappings with the key `allowed`.
 
     Args:
         allowed: (b, rows, cols), true where a pair may be taken.
@@ -31,7 +35,7 @@ class AssignmentInstances(ColumnInstances):
     allowed: Shaped[ndarray, "b rows cols"] | None = None
 
 
-class Assignment(Described):
+class Assignment(BatchSolver):
     """The best assignment of rows to columns, as a 0/1 matrix.
 
     Solves min (or max) ⟨θ, y⟩ over y ∈ {0, 1}^(rows × cols) with one 1 in each line of the shorter side and at most
@@ -59,6 +63,8 @@ class Assignment(Described):
            [1., 0.]])
     """
 
+    takes_instances = True
+
     def __init__(
         self, rows: int, cols: int | None = None, sense: Sense | str = Sense.MIN, threads: int | None = None
     ) -> None:
@@ -69,24 +75,15 @@ class Assignment(Described):
         self.sense = Sense(sense)
         self.threads = check_threads(threads)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, rows · cols).
-
-        Args:
-            theta: costs (or gains), one problem a row.
-            instances: `AssignmentInstances`, or a sequence of mappings with the key `allowed`.
-        """
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         batch = len(theta)
         status, messages = np.zeros(batch, dtype=np.uint8), dict[int, str]()
         allowed = np.ones((1, *self.shape), dtype=np.uint8)
-        if instances is not None:
-            check_count(instances, batch)
-            if batch:
-                given = AssignmentInstances.of(instances).flags("allowed", self.shape, messages)
-                assert given is not None
-                allowed = given.astype(np.uint8)
-                status[list(messages)] = Status.ERROR
+        if instances is not None and batch:
+            given = AssignmentInstances.of(instances).flags("allowed", self.shape, messages)
+            assert given is not None
+            allowed = given.astype(np.uint8)
+            status[list(messages)] = Status.ERROR
         cost = self.sense.sign * unit_rows(theta).reshape(batch, *self.shape)
         wide = self.shape[0] <= self.shape[1]
         if not wide:

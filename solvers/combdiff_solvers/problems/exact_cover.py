@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
@@ -9,10 +12,10 @@ from numpy import ndarray
 from combdiff_solvers.formulas.formula import AtMost, Formula
 from combdiff_solvers.formulas.sat import SatModel
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
 
-class ExactCover(Described):
+class ExactCover(BatchSolver):
     """Choose options at the least (or largest) price ⟨θ, y⟩ so that every item is in exactly one of them.
 
     y ∈ {0, 1}^options with Mᵀy = 1 for the matrix M (options, items): D. E. Knuth's "Dancing links" (2000), here by
@@ -35,6 +38,8 @@ class ExactCover(Described):
            [0., 1., 0., 1.]])
     """
 
+    takes_instances = True
+
     def __init__(self, matrix: ndarray, sense: Sense | str = Sense.MIN, limits: Limits | None = None) -> None:
         matrix = np.asarray(matrix)
         if matrix.ndim != 2 or not matrix.size or not np.isin(matrix, (0, 1)).all():
@@ -49,6 +54,5 @@ class ExactCover(Described):
         self.shape = self._model.shape
         self.sense = self._model.sense
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, options)."""
-        return self._model.solve(theta, instances)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+        return self._model.solve_checked(theta, instances)

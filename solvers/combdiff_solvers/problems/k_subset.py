@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, as_whole, check_count
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, as_whole
 
 __all__ = ["KSubset", "KSubsetInstances"]
 
@@ -19,6 +21,8 @@ class KSubsetInstances(ColumnInstances):
     """How many entries each row of a batch picks, and among which.
 
     What is None is as the solver was told.
+
+    Instances: `KSubsetInstances`, or a sequence of mappings with its fields as keys.
 
     Args:
         least: (b,) integers.
@@ -34,7 +38,7 @@ class KSubsetInstances(ColumnInstances):
     allowed: Shaped[ndarray, "b n"] | None = None
 
 
-class KSubset(Described):
+class KSubset(BatchSolver):
     """The best subset of between `least` and `most` entries, as a 0/1 vector.
 
     Solves min (or max) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with least ≤ Σ y ≤ most. Only comparisons are made, so the answer is
@@ -57,6 +61,8 @@ class KSubset(Described):
            [0., 0., 1., 0.]])
     """
 
+    takes_instances = True
+
     def __init__(self, n: int, least: int, most: int | None = None, sense: Sense | str = Sense.MAX) -> None:
         least = as_whole("least", least)
         most = least if most is None else as_whole("most", most)
@@ -66,19 +72,10 @@ class KSubset(Described):
         self.least, self.most = least, most
         self.sense = Sense(sense)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n).
-
-        Args:
-            theta: gains (or costs), one problem a row.
-            instances: `KSubsetInstances`, or a sequence of mappings with its fields as keys.
-        """
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         batch = len(theta)
         messages: dict[int, str] = {}
         least, most, allowed = np.full(batch, self.least), np.full(batch, self.most), np.ones_like(theta, dtype=bool)
-        if instances is not None:
-            check_count(instances, batch)
         if instances is not None and batch:
             given = KSubsetInstances.of(instances)
             own_least, own_most = (given.whole(name, (), messages) for name in ("least", "most"))

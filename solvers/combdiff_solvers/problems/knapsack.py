@@ -14,7 +14,7 @@ from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.knapsack_kernels import knapsacks
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
 __all__ = ["Knapsack", "KnapsackInstances"]
 
@@ -29,6 +29,8 @@ class KnapsackInstances(ColumnInstances):
 
     What is None is as the solver was told.
 
+    Instances: `KnapsackInstances`, or a sequence of mappings with its fields as keys.
+
     Args:
         weights: (b, d, n).
         capacity: (b, d).
@@ -41,7 +43,7 @@ class KnapsackInstances(ColumnInstances):
     capacity: Shaped[ndarray, "b d"] | None = None
 
 
-class Knapsack(Described):
+class Knapsack(BatchSolver):
     """The most valuable set of items that fits, as a 0/1 vector.
 
     Solves max (or min) ⟨θ, y⟩ over y ∈ {0, 1}ⁿ with W y ≤ c: θ are the values of n items, W (d × n, not negative)
@@ -75,6 +77,8 @@ class Knapsack(Described):
            [1., 1., 0.]])
     """
 
+    takes_instances = True
+
     def __init__(
         self,
         weights: ndarray | Sequence[Any],
@@ -107,14 +111,7 @@ class Knapsack(Described):
         self.time_limit = time_limit
         self.threads = check_threads(threads)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n).
-
-        Args:
-            theta: values (or costs), one problem a row.
-            instances: `KnapsackInstances`, or a sequence of mappings with its fields as keys.
-        """
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         status = np.zeros(len(theta), dtype=np.uint8)
         weights, capacity, messages = self._sets(instances, status)
         y = np.zeros_like(theta)
@@ -132,15 +129,16 @@ class Knapsack(Described):
         for row in np.flatnonzero(status == Status.FEASIBLE):
             messages.setdefault(int(row), f"not proven optimal within {self.nodes} nodes: raise nodes, or use 'auto'")
         y[status > Status.FEASIBLE] = np.nan
-        return Solutions.from_y(y, theta, self.sense, status, messages)
+        tolerance = np.full(len(theta), 1e-13)
+        if self.backend != "kernel":
+            tolerance[open_rows] = 1e-9
+        return Solutions.from_y(y, theta, self.sense, status, messages, tolerance)
 
     def _sets(
-        self, instances: Instances | None, status: UInt8[ndarray, " b"]
+        self, instances: Sequence[Any] | None, status: UInt8[ndarray, " b"]
     ) -> tuple[Float64[ndarray, "s d n"], Float64[ndarray, "t d"], dict[int, str]]:
         """The weights and capacities of the rows (or of all at once); rows with bad ones become an ERROR."""
         weights, capacity, messages = self.weights[None], self.capacity[None], dict[int, str]()
-        if instances is not None:
-            check_count(instances, len(status))
         if instances is None or not len(status):
             return weights, capacity, messages
         given = KnapsackInstances.of(instances)

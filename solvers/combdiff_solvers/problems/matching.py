@@ -70,4 +70,4 @@ class Matching(BatchSolver):
         y, status = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8)
         for_rows(matchings, len(theta), cost, self.edges, self.vertices, y, status, threads=self.threads)
         y[status != Status.OPTIMAL] = np.nan
-        return Solutions.from_y(y, theta, self.sense, status)
+        return Solutions.from_y(y, theta, self.sense, status, tolerance=self.vertices**2 * 2.0**-57)

@@ -13,7 +13,7 @@ from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.problems.edges import as_edges
 from combdiff_solvers.problems.qubo_kernels import best_bits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, rounding, row_products, solve_checked
 
 __all__ = ["MaxCut", "Qubo"]
 
@@ -74,15 +74,20 @@ class Qubo(BatchSolver):
         if self._model is None:
             square = unit_rows(theta).reshape(-1, n, n)
             bits = _enumerate(0.5 * self.sense.sign * (square + square.swapaxes(1, 2)), self.threads)
-            return Solutions.from_y((bits[:, :, None] * bits[:, None, :]).reshape(theta.shape), theta, self.sense)
+            y = (bits[:, :, None] * bits[:, None, :]).reshape(theta.shape)
+            return Solutions.from_y(y, theta, self.sense, tolerance=1e-12)
         i, j = self._pairs.T
         huge = np.abs(theta).max(axis=1, initial=0.0) > np.finfo(np.float64).max / 4  # θᵢⱼ + θⱼᵢ could overflow
         square = np.where(huge[:, None, None], square / 4, square)
-        found = self._model.solve(np.where(i == j, square[:, i, j], square[:, i, j] + square[:, j, i]))
+        once = np.where(i == j, square[:, i, j], square[:, i, j] + square[:, j, i])
+        found = solve_checked(self._model, np.ascontiguousarray(once), None)
         y = np.empty_like(square)
         y[:, i, j] = y[:, j, i] = found.y
         messages = {row: said + " (for theta / 4)" if huge[row] else said for row, said in found.messages.items()}
-        return Solutions.from_y(y.reshape(theta.shape), theta, self.sense, found.status, messages)
+        y = y.reshape(theta.shape)
+        with np.errstate(over="ignore"):
+            bound = np.where(huge, 4.0 * found.bound, found.bound) - self.sense.sign * rounding(theta)
+        return Solutions(y, row_products(theta, y), bound=bound, status=found.status, messages=messages)
 
 
 class MaxCut(BatchSolver):
@@ -124,7 +129,7 @@ class MaxCut(BatchSolver):
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         if self._model is not None:
-            return self._model.solve(theta)
+            return solve_checked(self._model, theta, None)
         u, v = self.edges.T
         weight = np.zeros((len(theta), self.vertices, self.vertices))
         rows = np.arange(len(theta))[:, None]
@@ -135,7 +140,7 @@ class MaxCut(BatchSolver):
         side = np.zeros((len(theta), self.vertices))
         if self.vertices > 1:
             side[:, 1:] = _enumerate(np.ascontiguousarray(weight[:, 1:, 1:]), self.threads)
-        return Solutions.from_y(np.abs(side[:, u] - side[:, v]), theta, self.sense)
+        return Solutions.from_y(np.abs(side[:, u] - side[:, v]), theta, self.sense, tolerance=1e-12)
 
 
 def _choose(backend: Backend, bits: int) -> Literal["enumeration", "cp_sat"]:

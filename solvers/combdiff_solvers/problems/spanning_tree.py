@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -13,7 +14,7 @@ from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.edges import as_edges
 from combdiff_solvers.problems.tree_kernels import trees
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, check_count
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
 __all__ = ["SpanningTree", "SpanningTreeInstances"]
 
@@ -21,6 +22,8 @@ __all__ = ["SpanningTree", "SpanningTreeInstances"]
 @dataclass(frozen=True, eq=False)
 class SpanningTreeInstances(ColumnInstances):
     """Which edges each row of a batch may use.
+
+    Instances: `SpanningTreeInstances`, or a sequence of mappings with the key `allowed`.
 
     Args:
         allowed: (b, edges), true where an edge may be taken.
@@ -32,7 +35,7 @@ class SpanningTreeInstances(ColumnInstances):
     allowed: Shaped[ndarray, "b edges"] | None = None
 
 
-class SpanningTree(Described):
+class SpanningTree(BatchSolver):
     """The minimum (or maximum) spanning tree of a graph, as a 0/1 vector over its edges.
 
     Solves min (or max) ⟨θ, y⟩ over the trees that reach every vertex. θ may be negative. Only comparisons of entries
@@ -54,6 +57,8 @@ class SpanningTree(Described):
     array([[1., 0., 1.]])
     """
 
+    takes_instances = True
+
     def __init__(
         self,
         edges: ndarray | Sequence[tuple[int, int]],
@@ -68,23 +73,14 @@ class SpanningTree(Described):
         if self.solve(np.zeros((1, len(self.edges)))).status[0] != Status.OPTIMAL:
             raise ValueError(f"the {len(self.edges)} edges do not connect all {self.vertices} vertices: no tree does")
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, edges).
-
-        Args:
-            theta: costs (or gains), one problem a row.
-            instances: `SpanningTreeInstances`, or a sequence of mappings with the key `allowed`.
-        """
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         y, status, messages = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8), dict[int, str]()
         allowed = np.ones((1, *self.shape), dtype=np.uint8)
-        if instances is not None:
-            check_count(instances, len(theta))
-            if len(theta):
-                given = SpanningTreeInstances.of(instances).flags("allowed", self.shape, messages)
-                assert given is not None
-                allowed = given.astype(np.uint8)
-                status[list(messages)] = Status.ERROR
+        if instances is not None and len(theta):
+            given = SpanningTreeInstances.of(instances).flags("allowed", self.shape, messages)
+            assert given is not None
+            allowed = given.astype(np.uint8)
+            status[list(messages)] = Status.ERROR
         order = np.argsort(self.sense.sign * theta, axis=1, kind="stable")
         for_rows(
             trees, len(theta), order, self.edges, self.vertices, allowed, y, status,

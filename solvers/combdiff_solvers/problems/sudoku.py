@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -13,7 +15,7 @@ from combdiff_solvers.formulas.sat import SatInstances
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.problems.exact_cover import ExactCover
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, as_rows, check_count
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class SudokuInstances(ColumnInstances):
     clues: Shaped[ndarray, "b n n"] | None = None
 
 
-class Sudoku(Described):
+class Sudoku(BatchSolver):
     """The filled n × n Sudoku grid of the highest (or lowest) score ⟨θ, y⟩, as one-hot digits.
 
     y has shape (n, n, n): y[r, c, d] is 1 where the digit d + 1 stands in row r and column c. θ scores each digit in
@@ -59,6 +61,8 @@ class Sudoku(Described):
     (array([1, 2, 3, 4]), np.int64(3))
     """
 
+    takes_instances = True
+
     def __init__(self, n: int = 9, sense: Sense | str = Sense.MAX, limits: Limits | None = None) -> None:
         box = isqrt(max(n, 0))
         if n < 2 or box * box != n:
@@ -73,17 +77,9 @@ class Sudoku(Described):
         self._cover = ExactCover(matrix, sense, limits)
         self.sense = self._cover.sense
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
-        """Solve every row of θ, (b, n³).
-
-        Args:
-            theta: scores of the digits in the cells.
-            instances: the clues: `SudokuInstances`, or a sequence of mappings {"clues": (n, n) digits}.
-        """
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         if instances is None or not len(theta):
-            return self._cover.solve(theta)
-        check_count(instances, len(theta))
+            return self._cover.solve_checked(theta, None)
         messages: dict[int, str] = {}
         given = SudokuInstances.of(instances).whole("clues", (self.n, self.n), messages)
         assert given is not None
@@ -93,7 +89,7 @@ class Sudoku(Described):
         literals = np.where(clues > 0, cells + clues, 0)
         literals[bad] = self.n**3 + 1  # not a variable: that row is an ERROR
         literals[list(messages), 0] = self.n**3 + 1
-        found = self._cover.solve(theta, SatInstances(literals=literals))
+        found = self._cover.solve_checked(theta, SatInstances(literals=literals))
         for puzzle in np.flatnonzero(bad.any(axis=1)).tolist():
             cell = int(bad[puzzle].argmax())
             where = divmod(cell, self.n)

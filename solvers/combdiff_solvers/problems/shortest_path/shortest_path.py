@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64
@@ -14,14 +14,14 @@ from combdiff_solvers.compute.unit_rows import without_overflow
 from combdiff_solvers.problems.shortest_path.graph import GraphInstances, GraphPaths
 from combdiff_solvers.problems.shortest_path.grid import GridInstances, GridPaths
 from combdiff_solvers.problems.shortest_path.heap_kernels import CLAMP, EXACT, REFUSE
-from combdiff_solvers.protocol import Described, Instances, Sense, Solutions, Status, as_rows, exact_bound, row_products
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, exact_bound, row_products
 
 __all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
 
 Negative = Literal["raise", "clamp", "exact"]
 
 
-class ShortestPath(Described):
+class ShortestPath(BatchSolver):
     """The cheapest path from a start to a goal, as a 0/1 vector over the vertices or edges it uses.
 
     Make it by `ShortestPath.grid` (a cost a vertex, 4 or 8 neighbours; the start and the goal are paid for) or
@@ -42,11 +42,16 @@ class ShortestPath(Described):
 
     Source: E. W. Dijkstra (1959), searching from both ends on grids (Pohl 1971).
 
+    Instances: `GridInstances` or `GraphInstances` (the ends and, on a grid, the obstacles), or a sequence of mappings
+    with their fields as keys.
+
     Args:
         domain: where the paths run; `grid` and `graph` make it.
         negative: as above.
         threads: as above.
     """
+
+    takes_instances = True
 
     def __init__(self, domain: GridPaths | GraphPaths, negative: Negative, threads: int | None) -> None:
         if negative not in get_args(Negative):
@@ -131,19 +136,7 @@ class ShortestPath(Described):
         """
         return cls(GraphPaths(edges, source, target, vertices), negative, threads)
 
-    def solve(
-        self,
-        theta: Float64[ndarray, "b n"],
-        instances: Instances | None = None,
-    ) -> Solutions:
-        """Solve every row of θ, (b, n).
-
-        Args:
-            theta: costs, one row a problem.
-            instances: the ends (and, on a grid, the obstacles) of each row: `GridInstances` or
-                `GraphInstances`, or a sequence of mappings with their fields as keys.
-        """
-        theta = as_rows(theta, self.shape)
+    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         negative = {"raise": REFUSE, "clamp": CLAMP, "exact": EXACT}[self.negative]
         cost, scaled = without_overflow(theta)
         y, objective, status, messages = self._domain.search(cost, negative, instances, self.threads)

@@ -103,7 +103,12 @@ class TravelingSalesman(BatchSolver):
             else f"not proven optimal within {self.nodes} nodes: raise nodes"
         )
         return Solutions.from_y(
-            y, theta, self.sense, status, {int(row): reason for row in np.flatnonzero(status == Status.FEASIBLE)}
+            y,
+            theta,
+            self.sense,
+            status,
+            {int(row): reason for row in np.flatnonzero(status == Status.FEASIBLE)},
+            tolerance=1e-12 * self.cities,
         )
 
     def _as_circuit(self) -> Solver:
