@@ -190,6 +190,12 @@ def test_kernels_are_compiled_in_one_way() -> None:
     assert [path.name for path in paths if "import njit" in path.read_text()] == ["kernels.py"]
 
 
+def test_no_batch_goes_through_blas() -> None:
+    """Threads of BLAS spin between its calls, take the cores of ours, and hang a process that forks."""
+    paths = [path for folder in ("combdiff", "solvers") for path in (ROOT / folder).rglob("*.py")]
+    assert not [path.name for path in paths if re.search(r"np\.(dot|vdot|matmul|inner)\(", path.read_text())]
+
+
 def test_extras_promise_no_package_that_a_wheel_lacks() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     in_wheel = {Path(path).name for path in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}

@@ -26,6 +26,9 @@ from numpy import ndarray
 from combdiff_solvers.compute.unit_rows import exponents, unit_rows
 from combdiff_solvers.instances import ColumnInstances, as_array
 
+BLOCK = 2**14
+"""entries that stay in the cache while something is done with them"""
+
 
 class Sense(Enum):
     """Which end of the objective a solver seeks.
@@ -352,12 +355,17 @@ def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> 
 
 
 def rounding(theta: Float64[ndarray, "b n"], tolerance: ndarray | float = 0.0) -> Float64[ndarray, " b"]:
-    """What float64 and a tolerance can hide in comparisons of sums of each row's entries: (4 n ε + tolerance) Σ|θ|.
+    """What float64 and a tolerance can hide in comparisons of sums of a row's entries: (4 n ε + tolerance) Σ|θ|.
 
     (A sum of n terms is wrong by n ε times that of their sizes at most; two sums are compared, one is printed.)
     """
-    share = 4.0 * theta.shape[1] * 2.0**-53 + tolerance  # of each entry, so that the sum of large ones is finite
-    errors: Float64[ndarray, " b"] = np.add.reduce(np.abs(theta * np.reshape(share, (-1, 1))), axis=1)
+    rows, n = theta.shape
+    sizes, block = np.empty(rows), max(1, BLOCK // n)
+    with np.errstate(over="ignore"):
+        for first in range(0, rows, block):
+            part = slice(first, first + block)
+            np.add.reduce(np.abs(theta[part]), axis=1, out=sizes[part])
+    errors: Float64[ndarray, " b"] = sizes * (4.0 * n * 2.0**-53 + tolerance)
     return errors
 
 
@@ -370,11 +378,11 @@ def exact_bound(
 ) -> Float64[ndarray, " b"]:
     """The bound of rows without h whose OPTIMAL is exact but for `rounding`; nothing is proven of the others."""
     bound: Float64[ndarray, " b"] = objective - sense.sign * rounding(theta, tolerance)
-    proven = np.isfinite(bound)
-    if status is not None:
-        proven &= status == Status.OPTIMAL
-    if not proven.all():
-        bound[~proven] = -sense.sign * np.inf
+    if status is not None and status.any():
+        bound[status != Status.OPTIMAL] = -sense.sign * np.inf
+    finite = np.isfinite(bound)
+    if not finite.all():
+        bound[~finite] = -sense.sign * np.inf
     return bound
 
 

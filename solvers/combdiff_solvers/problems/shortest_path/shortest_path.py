@@ -148,7 +148,11 @@ class ShortestPath(BatchSolver):
         failed = status > Status.FEASIBLE
         if failed.any():
             y[failed], objective[failed] = np.nan, np.nan
-        bound = exact_bound(objective, theta, self.sense, status)
+        if self.negative == "exact":
+            bound = exact_bound(objective, theta, self.sense, status)
+        else:  # costs of OPTIMAL rows are not negative: sums of n of them are wrong by n ε of themselves at most
+            bound = objective * (1.0 - 4.0 * theta.shape[1] * 2.0**-53)
+            bound[(status != Status.OPTIMAL) | ~np.isfinite(bound)] = -np.inf
         return Solutions(y, objective, bound=bound, status=status, messages=messages)
 
     def _refusal(self, cost: Float64[ndarray, " n"], entry: int) -> str:
