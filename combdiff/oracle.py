@@ -105,8 +105,7 @@ class Answer:
     @cached_property
     def bound(self) -> Float[Tensor, "*lead b"]:
         """What is proven to be at most the least value of each row; −inf where nothing is."""
-        found = self._found
-        return self._per_row(np.full(len(found.y), -self._sign * np.inf) if found.bound is None else found.bound)
+        return self._per_row(self._found.bound)
 
     def _per_row(self, numbers: np.ndarray) -> Tensor:
         return _bridge.to_tensor(numbers if self._sign > 0 else -numbers, self._costs, self._costs.shape[:-1])

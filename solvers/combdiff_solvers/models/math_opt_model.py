@@ -173,7 +173,7 @@ class MathOptModel(BatchSolver):
         ):
             status[row], messages[row] = Status.FEASIBLE, reason
         objective = row_products(theta, y) + self._columns.h(x)
-        bound = self._bounds(costs, exponents, x, told, duals)
+        bound = self._bounds(costs, exponents, told, duals)
         better = np.fmin if self.sense is Sense.MIN else np.fmax
         bound = np.where(np.isnan(objective), bound, better(bound, objective))
         return Solutions(y, objective, status=status, messages=messages, bound=bound)
@@ -182,14 +182,13 @@ class MathOptModel(BatchSolver):
         self,
         costs: Float64[ndarray, "b t"],
         exponents: Int[ndarray, " b"],
-        x: Float64[ndarray, "b v"],
         told: Float64[ndarray, " b"],
         duals: dict[int, ndarray],
     ) -> Float64[ndarray, " b"]:
         """Proven bounds: of the dual solution for an LP, else what the back end told, widened by its tolerance.
 
         That is 1e-9 (1e-8 in quadratic models) of the bound, or of the largest cost times Σ |xᵢ − x'ᵢ|, for which the
-        width of the variables stands, or twice the size of x where they have no bounds.
+        width of the variables stands: nothing is proven where one has no bounds.
         """
         sign = self.sense.sign
         found = np.full(len(costs), -np.inf)
@@ -198,12 +197,11 @@ class MathOptModel(BatchSolver):
             if len(rows):
                 found[rows] = self._dual_bounds.bounds(sign * costs[rows], sign * np.array(list(duals.values())))
         elif BACKENDS[self.backend].exact:
-            width = self._columns.upper - self._columns.lower
-            widths = np.where(np.isfinite(width), width, 2 * np.abs(np.nan_to_num(x)) + 1)
-            widths = np.maximum(1.0, widths.sum(axis=1))
-            share = 1e-8 if self._terms & Terms.QUADRATIC else 1e-9
-            found = sign * told - share * np.maximum(np.abs(told), np.abs(costs).max(axis=1) * widths)
-            found = np.where(np.abs(told) < 1e18, found, -np.inf)
+            widths = max(1.0, float((self._columns.upper - self._columns.lower).sum()))
+            if np.isfinite(widths):
+                share = 1e-8 if self._terms & Terms.QUADRATIC else 1e-9
+                found = sign * told - share * np.maximum(np.abs(told), np.abs(costs).max(axis=1) * widths)
+                found = np.where(np.abs(told) < 1e18, found, -np.inf)
         with np.errstate(over="ignore"):
             found = sign * np.ldexp(found, -exponents)
         error = 2.0**-51 * (np.abs(self._columns.offset) + np.abs(np.where(np.isfinite(found), found, 0.0)))

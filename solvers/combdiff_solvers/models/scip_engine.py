@@ -203,13 +203,13 @@ class ScipEngine:
             return Answer(Status.UNBOUNDED)
         solution = self._model.getBestSol() if self._model.getNSols() else None
         if solution is None:
-            bound = self._bound(np.zeros(len(costs)), costs, exponent)
+            bound = self._bound(costs, exponent)
             return Answer(Status.LIMIT, message=f"SCIP stopped by {ended} without a solution", bound=bound)
         x = np.array([solution[variable] for variable in self._variables], dtype=np.float64)
         x[self._integral] = np.rint(x[self._integral])
         y = x[self._priced]
         objective = float(theta @ y + self._costs @ x) + self._offset
-        bound = self._bound(x, costs, exponent)
+        bound = self._bound(costs, exponent)
         bound = min(bound, objective) if self._sense is Sense.MIN else max(bound, objective)
         if ended == "optimal":
             return Answer(Status.OPTIMAL, y, objective, bound=bound)
@@ -217,20 +217,18 @@ class ScipEngine:
         message = f"SCIP stopped by {ended}; another solution could be better by {gain:.3g} at most"
         return Answer(Status.FEASIBLE, y, objective, message, bound)
 
-    def _bound(self, x: Float64[ndarray, " v"], costs: Float64[ndarray, " v"], exponent: int) -> float:
+    def _bound(self, costs: Float64[ndarray, " v"], exponent: int) -> float:
         """SCIP's dual bound without the scale, rounded outwards by its tolerance; NaN where it has none.
 
         The tolerance is 1e-9 of the bound or of the largest cost times Σ |xᵢ − x'ᵢ|, for which the width of the
-        variables stands, or twice the size of x where they have no bounds.
+        variables stands: nothing is proven where one has no bounds.
         """
         found = self._model.getDualbound() - self._model.getObjoffset()
-        if abs(found) >= 1e19:
+        if abs(found) >= 1e19 or (self._width >= 1e19).any():
             return float("nan")
         found = float(np.ldexp(found, -exponent))
-        width = np.where(self._width < 1e19, self._width, 2 * np.abs(x) + 1)
-        error = 1e-9 * max(abs(found), float(np.abs(costs).max()) * max(1.0, float(width.sum()))) + 2e-15 * abs(
-            self._offset
-        )
+        size = max(abs(found), float(np.abs(costs).max()) * max(1.0, float(self._width.sum())))
+        error = 1e-9 * size + 2e-15 * abs(self._offset)
         return found + self._offset - self._sense.sign * error
 
     def complete(self, y: Float64[ndarray, " n"], seconds: float | None) -> Answer:

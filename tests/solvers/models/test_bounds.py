@@ -64,3 +64,22 @@ def test_bounds_of_linear_programs_are_those_of_the_dual(backend: str, upper: fl
         if backend == "glop":
             assert (bound >= best - 1e-9).all()
         assert np.isfinite(bound).any() or backend in ("scip", "pdlp")
+
+
+@pytest.mark.parametrize("backend", ["scip", "highs", "pyscipopt"])
+def test_nothing_is_proven_where_a_variable_has_no_bound(backend: str) -> None:
+    """Tolerances count for as much as the variables may move; the same program in a box has a bound."""
+    for upper in (np.inf, 9.0):
+        if backend == "pyscipopt":
+            pyscipopt = pytest.importorskip("pyscipopt")
+            model = pyscipopt.Model()
+            x = [model.addVar(vtype="I", lb=0, ub=None if upper == np.inf else upper) for _ in range(2)]
+            model.addCons(x[0] + x[1] >= 1.5)
+            solver: Any = wrap(model, x)
+        else:
+            box = (0, upper)
+            solver = MixedInteger([[1, 1]], np.inf, lower=1.5, integrality=1, bounds=box, backend=backend)
+        found = solver.solve(np.array([[1.0, 2.0], [0.0, 0.0]]))
+        np.testing.assert_array_equal(found.objective, [2.0, 0.0])
+        expected = [-np.inf, -np.inf] if upper == np.inf else [2.0, 0.0]
+        np.testing.assert_allclose(found.bound, expected, atol=1e-7)
