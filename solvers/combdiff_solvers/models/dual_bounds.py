@@ -10,9 +10,8 @@ import scipy.sparse
 from jaxtyping import Float64
 from numpy import ndarray
 
+from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
 from combdiff_solvers.models.model_proto import Columns
-
-ULP = 2.0**-52
 
 
 class DualBounds:
@@ -25,43 +24,15 @@ class DualBounds:
         row_lower: Float64[ndarray, " r"],
         row_upper: Float64[ndarray, " r"],
     ) -> None:
-        self._lower, self._upper = columns.lower, columns.upper
-        self._row_lower, self._row_upper = row_lower, row_upper
-        self._matrix, self._sizes = matrix.T.tocsr(), abs(matrix).T.tocsr()
-        self._terms = int(np.diff(self._matrix.indptr).max(initial=0)) + 4
+        sides = columns.lower, columns.upper, row_lower, row_upper
+        by_column = matrix.tocsc()
+        self._program = *sides, by_column.indptr, by_column.indices, by_column.data
 
     def bounds(self, c: Float64[ndarray, "b v"], y: Float64[ndarray, "b r"]) -> Float64[ndarray, " b"]:
         """One a row, for any y; −∞ where a variable without a bound makes it so.
 
         A reduced cost that misses its sign by a rounding is mended by a step towards y = 0, where it is c.
         """
-        c, y = c.T, y.T
-        y = np.where(
-            ((y > 0) & (self._row_lower == -np.inf)[:, None]) | ((y < 0) & (self._row_upper == np.inf)[:, None]), 0.0, y
-        )
-        low, high = self._reduced(c, y)
-        with np.errstate(all="ignore"):
-            misses = np.maximum(
-                np.where((self._upper == np.inf)[:, None] & (low < 0), low / (low - c), 0.0),
-                np.where((self._lower == -np.inf)[:, None] & (high > 0), high / (high - c), 0.0),
-            )
-            step = np.where(misses < 1e-6, 2 * misses, 0.0).max(axis=0, initial=0.0)
-            if step.any():
-                y = y * (1 - step)
-                low, high = self._reduced(c, y)
-            sides = np.where(y > 0, self._row_lower[:, None], self._row_upper[:, None])
-            rows = np.where(y == 0, 0.0, y * sides)
-            ends = [r * side[:, None] for r in (low, high) for side in (self._lower, self._upper)]
-            box = np.minimum.reduce([np.where(np.isnan(end), 0.0, end) for end in ends])
-            terms = np.concatenate([rows, box])
-            total = terms.sum(axis=0)
-            found: Float64[ndarray, " b"] = total - (len(terms) + 4) * ULP * np.abs(terms).sum(axis=0)
-        return np.where(np.isfinite(found), found, -np.inf)
-
-    def _reduced(
-        self, c: Float64[ndarray, "v b"], y: Float64[ndarray, "r b"]
-    ) -> tuple[Float64[ndarray, "v b"], Float64[ndarray, "v b"]]:
-        """Intervals that hold the reduced costs c − Aᵀ y, the rounding of c = θ + h included."""
-        reduced = c - self._matrix @ y
-        error = self._terms * ULP * (np.abs(c) + self._sizes @ np.abs(y))
-        return reduced - error, reduced + error
+        found = np.empty(len(c))
+        dual_bounds(0, len(c), c, y.copy(), *self._program, found)
+        return found

@@ -1,10 +1,10 @@
 """Compiled shortest-path searches on directed graphs, over the rows of a batch. See `shortest_path` for their meaning.
 
-Every kernel writes 1.0 into `y` on the path and its cost into `objective`, and says in `status` how each row ended. A
-row whose status is not OPTIMAL to begin with is left alone. `negative` says what to do with negative costs:
-REFUSE makes the row an ERROR whose `objective` is the entry of the first of them, CLAMP counts them as 0 and makes the
-row no more than FEASIBLE, EXACT
-(only without cycles) takes them as they are.
+Every kernel writes 1.0 into `y` on the path and its cost into `objective`, below which it proves `bound`, and says in
+`status` how each row ended. A row whose status is not OPTIMAL to begin with is left alone; one whose costs could
+overflow becomes HUGE. `negative` says what to do with negative costs: REFUSE makes the row an ERROR whose `objective`
+is the entry of the first of them, CLAMP counts them as 0 and makes the row no more than FEASIBLE, EXACT (only without
+cycles) takes them as they are.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from combdiff_solvers.problems.shortest_path.heap_kernels import (
     EXACT,
     FEASIBLE,
     HEAP_SLACK,
+    HUGE,
     INFEASIBLE,
+    LARGE,
     OPTIMAL,
     REFUSE,
+    ULP,
     Array,
     pop,
+    prove,
     push,
 )
 
@@ -40,6 +44,7 @@ def graph_paths(
     head: Array,  # (edges,)
     y: Array,  # (b, edges), zero
     objective: Array,  # (b,)
+    bound: Array,  # (b,), −inf
     status: Array,  # (b,)
 ) -> None:
     """Dijkstra's search on a directed graph with edge costs."""
@@ -77,7 +82,12 @@ def graph_paths(
                     distance[other] = candidate
                     came_by[other] = edge
                     size = push(keys, items, size, candidate, other)
+        if distance[target[row]] == np.inf and cost[row].max() > LARGE:
+            status[row] = HUGE
+            continue
         _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
+        if status[row] == OPTIMAL:  # sums of n costs, of which none is negative, are wrong by n ε of themselves at most
+            prove(row, objective[row], objective[row] * (4 * len(head) * ULP), bound)
 
 
 @kernel()
@@ -94,6 +104,7 @@ def acyclic_paths(
     tail: Array,  # (edges,)
     y: Array,  # (b, edges), zero
     objective: Array,  # (b,)
+    bound: Array,  # (b,), −inf
     status: Array,  # (b,)
 ) -> None:
     """Shortest paths on a directed graph without cycles: one relaxation an edge, exact for any sign of cost."""
@@ -112,18 +123,26 @@ def acyclic_paths(
         floor = -np.inf if negative == EXACT else 0.0
         distance[:] = np.inf
         distance[source[row]] = 0.0
+        total = 0.0
         for rank in range(vertices):
             vertex = order[rank]
             least = distance[vertex]
             best = -1
             for slot in range(first_in[rank], first_in[rank + 1]):
-                candidate = distance[tail_in[slot]] + max(cost[row, into[slot]], floor)
+                price = cost[row, into[slot]]
+                total += abs(price)
+                candidate = distance[tail_in[slot]] + max(price, floor)
                 nearer = candidate < least  # selected, not branched on: a coin toss cannot be predicted
                 least = candidate if nearer else least
                 best = into[slot] if nearer else best
             distance[vertex] = least
             came_by[vertex] = best
+        if total > LARGE:
+            status[row] = HUGE
+            continue
         _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
+        if status[row] == OPTIMAL:
+            prove(row, objective[row], total * (4 * len(into) * ULP), bound)
 
 
 @kernel(inline="always")
