@@ -150,14 +150,14 @@ class MathOptModel(BatchSolver):
     def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
         engine, (costs, exponents) = self._engines.get(), self._costs(theta)
         x, gap = np.full((len(theta), len(self._columns.ids)), np.nan), np.zeros(len(theta))
-        told, duals = np.full(len(theta), np.nan), dict[int, ndarray]()
+        told, duals, shifts = np.full(len(theta), np.nan), dict[int, ndarray](), exponents.tolist()
 
         def visit(row: int, seconds: float | None) -> Answer:
-            found = engine.solve(Costs(costs[row], int(exponents[row])), seconds)
+            found = engine.solve(Costs(costs[row], shifts[row]), seconds)
             if found.x is not None:
                 x[row], gap[row] = found.x, found.gap
             told[row] = found.bound
-            if found.duals is not None and self._dual_bounds is not None:
+            if found.duals is not None:
                 duals[row] = found.duals
             return Answer(found.status, message=found.message)
 

@@ -211,6 +211,7 @@ class GlopEngine:
     """GLOP by way of ModelBuilder: the quickest way in and out, from scratch on every row."""
 
     PREPROCESS_FROM = 2000  # columns and rows; below, preprocessing costs more than it saves
+    LARGE = 2.0**20  # bounds up to this size, beside coefficients of ±1, need no scaling: 3 to 5 % of the time
 
     def __init__(self, proto: model_pb2.ModelProto, otherwise: MathOptEngine) -> None:
         columns = Columns(proto)
@@ -221,8 +222,12 @@ class GlopEngine:
         )
         self._maximize = proto.objective.maximize
         self._solver = builder.ModelSolverHelper("glop")
-        if len(columns.ids) + len(row_lower) < self.PREPROCESS_FROM:
-            self._solver.set_solver_specific_parameters("use_preprocessing: false")
+        small = len(columns.ids) + len(row_lower) < self.PREPROCESS_FROM
+        sides = np.abs(np.concatenate([columns.lower, columns.upper, row_lower, row_upper]))
+        plain = (np.abs(matrix.data) == 1).all() and (sides[np.isfinite(sides)] <= self.LARGE).all()
+        parameters = {"use_preprocessing": not small, "use_scaling": not plain}
+        settings = " ".join(f"{name}: {str(value).lower()}" for name, value in parameters.items())
+        self._solver.set_solver_specific_parameters(settings)
         self._order = list(range(len(columns.ids)))
         self._otherwise = otherwise
 
