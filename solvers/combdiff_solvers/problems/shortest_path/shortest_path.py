@@ -150,7 +150,7 @@ class ShortestPath(BatchSolver):
                     whole[huge] = rows
                 objective[huge] = row_products(theta[huge], y[huge])
                 with np.errstate(over="ignore"):
-                    bound[huge] = np.ldexp(bound[huge], exponents(theta[huge]))
+                    bound[huge] = np.minimum(np.ldexp(bound[huge], exponents(theta[huge])), np.finfo(np.float64).max)
             for row in np.flatnonzero(status == Status.ERROR).tolist():
                 if row not in messages:
                     messages[row] = self._refusal(theta[row], entry=int(objective[row]))
