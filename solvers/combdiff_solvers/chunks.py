@@ -13,6 +13,9 @@ from numpy import ndarray
 from combdiff_solvers.protocol import Sense, Solutions, Solver, solve_checked
 from combdiff_solvers.rows import as_solutions, failure
 
+Timed = tuple[Solutions, float]
+"""the answers to a chunk, and the seconds that they took"""
+
 
 class ContractError(ValueError):
     """A solver is not what the `Solver` contract says. It is raised in the caller; no row can be blamed for it."""
@@ -53,7 +56,7 @@ def solve_safely(
     theta: Float64[ndarray, "b n"],
     instances: Sequence[Any] | None,
     caught: type[BaseException] = Exception,
-) -> tuple[Solutions, float]:
+) -> Timed:
     """Solve rows that were checked, and return the seconds that it took; an exception becomes an ERROR of its rows.
 
     When a batch raises, its rows are solved one by one. `caught` is BaseException in a process of its own, where
@@ -80,15 +83,16 @@ def solve_safely(
     return found, time.perf_counter() - began
 
 
-def concatenate(pieces: Iterable[tuple[int, Solutions]], rows: int, width: int) -> Solutions:
-    """One answer from those of chunks, each with the number of its first row; they cover all rows."""
+def concatenate(pieces: Iterable[tuple[int | list[int], Solutions]], rows: int, width: int) -> Solutions:
+    """One answer from those of chunks, each with the number of its first row, or of every row; they cover all rows."""
     y, objective, bound, status = np.empty((rows, width)), np.empty(rows), np.empty(rows), np.empty(rows, np.uint8)
     messages: dict[int, str] = {}
     cached = 0
-    for first, piece in pieces:
-        here = slice(first, first + len(piece.y))
+    for place, piece in pieces:
+        at = range(place, place + len(piece.y)) if isinstance(place, int) else place
+        here = slice(at.start, at.stop) if isinstance(at, range) else at
         y[here], objective[here], bound[here], status[here] = piece.y, piece.objective, piece.bound, piece.status
-        messages.update({first + row: text for row, text in piece.messages.items()})
+        messages.update({at[row]: text for row, text in piece.messages.items()})
         cached += piece.cached
     return Solutions(y, objective, bound=bound, status=status, messages=messages, cached=cached)
 

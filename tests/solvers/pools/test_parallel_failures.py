@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,39 +12,12 @@ from numpy import ndarray
 from combdiff_solvers import Parallel, Status
 from combdiff_solvers.protocol import value
 from tests.solvers.probes import DropsRows, Exits, ExitsWhenLoaded, Probe, Unsendable, WithTerm
-
-ROOT = Path(__file__).parents[3]
-WAIT = 120  # seconds after which a script is taken to hang
+from tests.solvers.scripts import WAIT, finish, start
 
 
 @pytest.fixture
 def theta() -> Float64[ndarray, "b n"]:
     return np.random.default_rng(0).normal(size=(40, 4))
-
-
-def start(script: str) -> "subprocess.Popen[str]":
-    """A Python process, which is not to hang the tests."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'solvers'}"}
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-
-
-def finish(running: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """The exit code of a script, and what it said; a script that hangs is killed, and fails the test."""
-    try:
-        out, errors = running.communicate(timeout=WAIT)
-    except subprocess.TimeoutExpired:
-        os.killpg(running.pid, signal.SIGKILL)
-        out, errors = running.communicate()
-        pytest.fail(f"it hung after saying {out!r} {errors!r}")
-    return running.returncode, out, errors
 
 
 @pytest.mark.parametrize("backend", ["threads", "processes"])
