@@ -153,7 +153,7 @@ class Cached(Wrapper):
         if instances is not None and len(missing) < len(theta):
             instances = select(instances, np.array(missing))
         solved = solve_checked(self.solver, theta[missing], instances)
-        check_solutions(self.solver, solved, len(missing), theta.shape[1])
+        check_solutions(self.solver, solved, theta[missing])
         with self._lock.current:
             self.misses += len(missing)
             for place, number in enumerate(missing):

@@ -89,18 +89,22 @@ class Pooled(Wrapper):
             ValueError: for a solver that does not answer each row.
             RuntimeError: when no worker could be started.
         """
-        rows, done = len(theta), 0
+        policy, rows, done = self.policy, len(theta), 0
+        if self.adaptive and 0 < rows <= policy.min_offload_rows:  # the rest would cost a short row a tenth
+            with self._own.current:
+                found, seconds = solve_safely(self.solver, theta, instances)
+            policy.solved_here(rows, seconds)
+            return found
         if not rows:
             return solve_checked(self.solver, theta, instances)
         pieces: list[tuple[int, Solutions]] = []
         while self.adaptive and done < rows:
-            here = self.policy.rows_to_solve_here(rows - done, first=not done)
+            here = policy.rows_to_solve_here(rows - done, first=not done)
             if not here:
                 break
-            found, seconds = self._solve_here(theta[done : done + here], slice_instances(instances, done, done + here))
-            self.policy.solved_here(here, seconds)
-            if here == rows:
-                return found
+            part = theta[done : done + here], slice_instances(instances, done, done + here)
+            found, seconds = self._solve_here(*part)
+            policy.solved_here(here, seconds)
             pieces.append((done, found))
             done += here
         if done < rows:

@@ -121,7 +121,7 @@ import threading, time
 import numpy as np
 from combdiff_solvers import OnRay
 from tests.solvers.probes import Probe
-pool = OnRay(Probe(seconds=600.0), workers=1, adaptive=False)
+pool = OnRay(Probe(seconds=600.0), workers=1, address="ADDRESS", adaptive=False)
 def tell():
     while not pool.executor.warm:
         time.sleep(0.01)
@@ -134,8 +134,9 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.usefixtures("cluster")
 def test_ctrl_c_ends_all() -> None:
-    running = start(SCRIPT)
+    running = start(SCRIPT.replace("ADDRESS", ray.get_runtime_context().gcs_address))
     assert running.stdout is not None
     assert running.stdout.readline() == "warm\n"
     time.sleep(0.5)  # until the first row has begun
