@@ -86,6 +86,7 @@ class Parallel(Pooled):
             raise ValueError(f"backend={backend!r} is none of {known}, and no concurrent.futures.Executor")
         self.backend = backend
         self.slow_start = backend != "threads"
+        self.chunks_per_worker = 1 if isinstance(backend, str) else 2  # an executor may take long to pass a chunk on
         self.overhead = {"threads": 1e-4, "processes": 1e-3}.get(str(backend), 5e-3)
         self._process = os.getpid()
         self._sent: Any = solver  # what a worker gets

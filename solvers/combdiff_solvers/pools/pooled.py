@@ -34,6 +34,7 @@ class Pooled(Wrapper):
 
     overhead = 5e-3  # seconds that a batch costs more when it is sent
     slow_start = True  # whether the caller had better work too until the workers are ready
+    chunks_per_worker = 1  # that are on their way at once
     _pool: WorkerPool | None = None
 
     def __init__(self, solver: Solver, workers: int | None, adaptive: bool) -> None:
@@ -72,7 +73,7 @@ class Pooled(Wrapper):
         """The workers, which start when they are first asked for, and again after they were closed."""
         with self._own.current:
             if self._pool is None or self._pool.closed:
-                self._pool = WorkerPool(self._worker_maker(), self.policy.workers)
+                self._pool = WorkerPool(self._worker_maker(), self.policy.workers * self.chunks_per_worker)
             return self._pool
 
     def close(self) -> None:

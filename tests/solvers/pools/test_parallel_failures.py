@@ -173,19 +173,22 @@ LONG_ROWS = """
 import sys, threading, time
 import numpy as np
 from combdiff_solvers import MixedInteger, Parallel
+from combdiff_solvers.pools import worker_pool
 
 class KeepsTheEnd:  # of the interpreter busy until the rows have come back from the engine
     def __del__(self, sleep=time.sleep):
-        sleep(4.0)
+        sleep(2.5)
+
+worker_pool.JOIN_SECONDS = 0.1  # so that the end comes first
 
 rng = np.random.default_rng(0)
 weights = rng.integers(1, 100, (5, 60)).astype(float)
 half = np.floor(weights.sum(axis=1) / 2)
-engine = dict(backend="{backend}", time_limit=4.0)
+engine = dict(backend="{backend}", time_limit=2.0)
 solver = MixedInteger(weights, half, lower=half, integrality=1, bounds=(0, 1), **engine)
 pool = Parallel(solver, 2, adaptive=False)
 keeps = KeepsTheEnd()
-threading.Timer(1.0, lambda: print("go", flush=True)).start()
+threading.Timer(0.5, lambda: print("go", flush=True)).start()
 try:
     pool.solve(rng.normal(size=(8, 60)))
 except KeyboardInterrupt:
