@@ -213,7 +213,9 @@ import os, signal, threading, time
 import numpy as np
 from pyscipopt import Model, quicksum
 from combdiff_solvers import Parallel, wrap
+from combdiff_solvers.pools import worker_pool
 
+worker_pool.JOIN_SECONDS = 0.1
 rng = np.random.default_rng(0)
 
 def solver(n, hard):
@@ -239,7 +241,7 @@ for _ in range(5):
         print("interrupted", flush=True)
 easy.close()
 hard = Parallel(solver(60, True), 2, adaptive=False)
-threading.Timer(1.0, interrupt).start()
+threading.Timer(0.5, interrupt).start()
 try:
     hard.solve(rng.random((8, 60)))
 except KeyboardInterrupt:
