@@ -8,8 +8,18 @@ from math import prod
 import numpy as np
 import torch
 
-from combdiff.soft import soft_rank, soft_sort
-from combdiff_solvers import Assignment, Knapsack, Matching, Qubo, ShortestPath, SpanningTree, TravelingSalesman
+from combdiff.soft import soft_rank, soft_sort, soft_topk
+from combdiff_solvers import (
+    Assignment,
+    Cached,
+    Knapsack,
+    Matching,
+    Qubo,
+    ShortestPath,
+    SpanningTree,
+    TopK,
+    TravelingSalesman,
+)
 from combdiff_solvers.protocol import Solver
 
 
@@ -38,7 +48,10 @@ def warm_up(*solvers: Solver) -> None:
 
 def _every_kernel() -> list[Solver]:
     triangle = [(0, 1), (1, 2), (2, 0)]
+    cached = Cached(TopK(2), solve_ratio=1e-9)
+    cached.solve(np.eye(2)[:1])  # from now on its pool of solutions answers, by a kernel
     return [
+        cached,
         ShortestPath.grid(2),
         ShortestPath.graph(triangle, 0, 2),
         ShortestPath.graph([(0, 1), (1, 2)], 0, 2),
@@ -59,3 +72,4 @@ def _soft_operators() -> None:
         x = torch.linspace(0.0, 1.0, 2 * n, dtype=dtype).reshape(2, n).requires_grad_()
         mask = torch.ones(2, n, dtype=torch.bool) if masked else None
         torch.autograd.backward(operator(x, kind, 0.1, mask=mask).sum())
+        soft_topk(x, 1, kind, 0.1, mask=mask)

@@ -213,7 +213,7 @@ class BatchSolver(ABC):
                 the solver does not take, or another number of them than rows.
         """
         theta = as_rows(theta, self.shape)
-        return self.solve_checked(theta, self.check_instances(instances, len(theta)))
+        return self.solve_checked(theta, None if instances is None else self.check_instances(instances, len(theta)))
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
@@ -237,12 +237,12 @@ class BatchSolver(ABC):
         Raises:
             ValueError: for instances that the solver does not take, or another number of them than rows.
         """
-        given = as_instances(instances)
-        if given is not None:
-            if not self.takes_instances:
-                refuse_instances(self, given, self.without_instances)
-            check_count(given, rows)
-        return given
+        if instances is None:
+            return None
+        if not self.takes_instances:
+            refuse_instances(self, instances, self.without_instances)
+        check_count(instances, rows)
+        return as_instances(instances)
 
 
 def _describe(value: Any) -> str:
@@ -253,8 +253,8 @@ def _describe(value: Any) -> str:
 
 def solve_checked(solver: Solver, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
     """Solve rows that were checked before, without checking them again where the solver is one of ours."""
-    if isinstance(solver, BatchSolver) and _inherited(solver.solve, BatchSolver.solve):
-        return solver.solve_checked(theta, instances)
+    if getattr(solver.solve, "__func__", None) is BatchSolver.solve:  # and not what a subclass put in its place
+        return solver.solve_checked(theta, instances)  # type: ignore[attr-defined]
     return solver.solve(theta, instances)
 
 
@@ -265,8 +265,8 @@ def value_checked(
     own = getattr(solver, "value", None)
     if own is None:
         return row_products(theta, y)
-    if isinstance(solver, BatchSolver) and _inherited(own, BatchSolver.value):
-        return solver.value_checked(y, theta, instances)
+    if _inherited(own, BatchSolver.value):
+        return solver.value_checked(y, theta, instances)  # type: ignore[attr-defined]
     found = np.asarray(own(y, theta, instances), dtype=np.float64)
     if found.shape != (len(theta),):
         raise ValueError(
