@@ -1,7 +1,7 @@
 """Batch solvers for linear objectives over combinatorial sets. Never imports torch."""
 
 from combdiff_solvers.files import wrap_file
-from combdiff_solvers.formulas.sat import SatInstances
+from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.mixed_integer import MixedInteger
 from combdiff_solvers.pools.cached import Cached

@@ -9,7 +9,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.formulas.formula import Formula
-from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula, fits
+from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula, reason_against
+from combdiff_solvers.formulas.formula_solver import FormulaSolver
 from combdiff_solvers.formulas.sat import SatModel
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.protocol import Sense, as_rows
@@ -21,7 +22,7 @@ MOST_PRICES = 64
 
 def formula_on_any(
     formula: Formula, literals: Sequence[int], shape: tuple[int, ...], sense: Sense, limits: Limits
-) -> SatModel | CpSatFormula:
+) -> FormulaSolver:
     """The solver of `wrap_formula` with `backend="auto"`, where OR-Tools is installed.
 
     RC2 searches from core to core, and a core can hold few soft literals of one price: with many different prices, or
@@ -30,14 +31,13 @@ def formula_on_any(
     assignments of 15 in clauses 680 ms, 73 ms; random 3-SAT of 50 variables 29 ms, 15 ms. With θ of few different
     integers RC2 is the faster one on clauses: assignments of 15 take 18 ms, 57 ms.
     """
-    given = (formula, literals, shape, sense, limits)
-    if fits(formula) is not None:
-        return SatModel(*given)
-    if formula.at_most:
-        return CpSatFormula(*given)
-    if len(literals) + len({abs(one.weight) for one in formula.soft}) <= MOST_PRICES:
-        return SatModel(*given)
-    return AutoFormula(*given)
+    few = len(literals) + len({abs(one.weight) for one in formula.soft}) <= MOST_PRICES
+    chosen: type[FormulaSolver] = AutoFormula
+    if reason_against(formula) is not None or (few and not formula.at_most):
+        chosen = SatModel
+    elif formula.at_most:
+        chosen = CpSatFormula
+    return chosen(formula, literals, shape, sense, limits)
 
 
 class AutoFormula(SatModel):
@@ -55,26 +55,19 @@ class AutoFormula(SatModel):
 
     backend = "auto"
 
-    def __init__(
-        self,
-        formula: Formula,
-        literals: Sequence[int] | ndarray,
-        shape: tuple[int, ...] | None = None,
-        sense: Sense | str = Sense.MIN,
-        limits: Limits | None = None,
-    ) -> None:
-        super().__init__(formula, literals, shape, sense, limits)
-        self._other = CpSatFormula(formula, self._literals, self.shape, self.sense, self.limits)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._other = CpSatFormula(*given)
 
     def value_checked(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
-        """⟨θ, y⟩ + h(y) of every row: see `SatModel.value`; completions are found by CP-SAT."""
+        """As `FormulaSolver.value`; completions are found by CP-SAT."""
         return self._other.value_checked(y, theta, instances)
 
     def __repr__(self) -> str:
         rule = f"'rc2' to {MOST_PRICES} different prices a row, 'cp_sat' above"
-        return f"{type(self).__name__}(shape={self.shape}, sense={self.sense.value!r}, backend='auto': {rule})"
+        return f"{super().__repr__()[:-1]}: {rule})"
 
     def chosen(self, theta: Float64[ndarray, "b n"]) -> list[str]:
         """What solves each row of θ, (b, n): "rc2" or "cp_sat"."""
@@ -84,7 +77,8 @@ class AutoFormula(SatModel):
         costs, _, _ = self._weights.of(self.sense.sign * theta)
         return "rc2" if len(set(map(abs, costs.values()))) <= MOST_PRICES else "cp_sat"
 
-    def _search(self, theta: Float64[ndarray, " n"], units: list[int], seconds: float | None, limits: Limits) -> Answer:
+    def search(self, theta: Float64[ndarray, " n"], units: list[int], seconds: float | None) -> Answer:
+        """Find the best of the models in which the units hold."""
         if self._choose(theta) == "rc2":
-            return super()._search(theta, units, seconds, limits)
+            return super().search(theta, units, seconds)
         return self._other.solve_row(theta, units, seconds)

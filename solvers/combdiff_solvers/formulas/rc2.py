@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pysat.examples.rc2 import RC2Stratified
-from pysat.formula import WCNFPlus
-
 from combdiff_solvers.protocol import Status
+
+try:
+    from pysat.examples.rc2 import RC2Stratified
+    from pysat.formula import WCNFPlus
+except ImportError as error:
+    raise ImportError(f"solving formulas needs PySAT: pip install 'combdiff[sat]' ({error})") from error
 
 SLICE = 1_000_000
 """propagations between two looks at the clock (some 0.1 s); the search is the same whether there is a clock or not"""

@@ -10,7 +10,6 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.formulas.formula import AtMost, Formula
-from combdiff_solvers.formulas.sat import SatModel
 from combdiff_solvers.limits import LimitOptions, Limits
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
@@ -46,6 +45,8 @@ class ExactCover(BatchSolver):
             raise ValueError(
                 f"the matrix of an exact cover is (options, items) of 0 and 1, at least one of each: got {matrix.shape}"
             )
+        from combdiff_solvers.formulas.sat import SatModel
+
         covering = [tuple((np.flatnonzero(item) + 1).tolist()) for item in matrix.T]
         at_most = tuple(AtMost(options, 1, (1,) * len(options)) for options in covering if len(options) > 1)
         formula = Formula(len(matrix), tuple(covering), at_most)

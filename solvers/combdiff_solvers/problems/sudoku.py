@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
-from combdiff_solvers.formulas.sat import SatInstances
+from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.problems.exact_cover import ExactCover
