@@ -8,47 +8,30 @@ from typing import Any
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.formulas.formula import Formula
-from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula, reason_against
-from combdiff_solvers.formulas.formula_solver import FormulaSolver
+from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula
 from combdiff_solvers.formulas.sat import SatModel
-from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, as_rows
+from combdiff_solvers.protocol import as_rows
 from combdiff_solvers.rows import Answer
 
 MOST_PRICES = 64
 """rows with more different |prices| go to CP-SAT"""
 
 
-def formula_on_any(
-    formula: Formula, literals: Sequence[int], shape: tuple[int, ...], sense: Sense, limits: Limits
-) -> FormulaSolver:
-    """The solver of `wrap_formula` with `backend="auto"`, where OR-Tools is installed.
+class AutoFormula(SatModel):
+    """`SatModel` for rows of at most 64 different |prices|, with those of soft clauses; `CpSatFormula` for others.
 
     RC2 searches from core to core, and a core can hold few soft literals of one price: with many different prices, or
     where any k + 1 of n literals are a core, it may need more of them than anyone waits for. Measured with normal θ on
     one core (RC2, CP-SAT): 10 of 100 literals over 3 s, 4 ms; an infeasible roster of 168 literals 7.8 s, 24 ms;
     assignments of 15 in clauses 680 ms, 73 ms; random 3-SAT of 50 variables 29 ms, 15 ms. With θ of few different
     integers RC2 is the faster one on clauses: assignments of 15 take 18 ms, 57 ms.
-    """
-    few = len(literals) + len({abs(one.weight) for one in formula.soft}) <= MOST_PRICES
-    chosen: type[FormulaSolver] = AutoFormula
-    if reason_against(formula) is not None or (few and not formula.at_most):
-        chosen = SatModel
-    elif formula.at_most:
-        chosen = CpSatFormula
-    return chosen(formula, literals, shape, sense, limits)
-
-
-class AutoFormula(SatModel):
-    """`SatModel` for rows of at most 64 different |prices|, with those of soft clauses; `CpSatFormula` for others.
 
     What a row goes to depends on its θ and the formula alone. With `instances`, the rows that have only one model left
     need neither.
 
     >>> import numpy as np
     >>> free = Formula(70, hard=((1, 2),))
-    >>> solver = AutoFormula(free, list(range(1, 71)), (70,), Sense.MIN, Limits())
+    >>> solver = AutoFormula(free, list(range(1, 71)))
     >>> solver.chosen(np.stack([np.ones(70), np.arange(70.0)]))
     ['rc2', 'cp_sat']
     """

@@ -2,7 +2,8 @@
 `.opb`; plain or `.gz`.
 
 The readers are strict: what a file announces (variables, clauses) must be there, so that a file that was cut short is
-refused and not half read.
+refused and not half read. PySAT's reader takes a twelfth of the time (80,000 clauses: 0.08 s, ours 1.0 s), but accepts
+9 of the 12 broken CNF files of the tests, and does not come back from a weight of 1e99999999.
 
 Sources: DIMACS (1993) satisfiability suggested format; MaxSAT evaluations' old format and the one of 2022;
 pseudo-Boolean competition format of Roussel and Manquinho (2012), without products of variables.

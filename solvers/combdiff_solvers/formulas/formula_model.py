@@ -78,19 +78,25 @@ def wrap_formula(
         )
         literals = indices.tolist()
     chosen = Sense(sense) if sense is not None else (Sense.MAX if price == "clauses" else Sense.MIN)
+    model = formula, literals, shape, chosen, Limits(**limits)
+    if backend != "rc2":
+        try:
+            from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula, reason_against
+        except ImportError as error:
+            if backend == "cp_sat":
+                missing = "backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]'"
+                raise ImportError(f"{missing} ({error})") from error
+        else:
+            unfit = reason_against(formula) is not None
+            if backend == "cp_sat" or (formula.at_most and not unfit):
+                return CpSatFormula(*model)
+            from combdiff_solvers.formulas.formula_auto import MOST_PRICES, AutoFormula
+
+            if not unfit and len(literals) + len({abs(one.weight) for one in formula.soft}) > MOST_PRICES:
+                return AutoFormula(*model)
     from combdiff_solvers.formulas.sat import SatModel
 
-    model = formula, literals, shape, chosen, Limits(**limits)
-    if backend == "rc2":
-        return SatModel(*model)
-    try:
-        from combdiff_solvers.formulas.formula_auto import formula_on_any
-        from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula
-    except ImportError as error:
-        if backend == "auto":
-            return SatModel(*model)
-        raise ImportError(f"backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
-    return CpSatFormula(*model) if backend == "cp_sat" else formula_on_any(*model)
+    return SatModel(*model)
 
 
 def _variable(one: Any, variables: int) -> int:

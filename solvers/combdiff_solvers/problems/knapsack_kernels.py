@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 STEPS = 60  # of the subgradient method that finds the multipliers
-
-Array = Any  # numba compiles these functions
 
 
 @kernel()

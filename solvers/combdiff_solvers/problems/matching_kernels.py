@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 from combdiff_solvers.problems.blossom_kernels import (
     INNER,
     OUTER,
     UNSEEN,
-    Array,
     Forest,
     add_blossom,
     augment,
