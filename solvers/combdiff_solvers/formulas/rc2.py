@@ -50,9 +50,7 @@ class _Search(RC2Stratified):
         deadline: float | None,
         close: Callable[[int, int], bool] | None,
     ) -> None:
-        self._costs = costs
-        self._deadline = deadline
-        self._close = close
+        self._costs, self._deadline, self._close = costs, deadline, close
         self._bounded = False
         self.best: tuple[int, frozenset[int]] | None = None
         super().__init__(formula, solver=solver, adapt=True, blo="div", exhaust=True, minz=True)
@@ -83,7 +81,7 @@ class _Search(RC2Stratified):
 
     def _keep(self, model: Iterable[int]) -> None:
         true = frozenset(literal for literal in model if literal > 0)
-        cost = cost_of(true, self._costs)
+        cost = sum(abs(cost) for variable, cost in self._costs.items() if (variable in true) == (cost > 0))
         if self.best is None or cost < self.best[0]:
             self.best = cost, true
 
@@ -99,11 +97,6 @@ class _Search(RC2Stratified):
             return Found(Status.FEASIBLE, self.best[1], self.best[0], self.cost)
         true = frozenset(literal for literal in model if literal > 0)
         return Found(Status.OPTIMAL, true, self.cost, self.cost)
-
-
-def cost_of(true: frozenset[int], costs: Mapping[int, int]) -> int:
-    """What a model pays above Σ min(cost, 0)."""
-    return sum(abs(cost) for variable, cost in costs.items() if (variable in true) == (cost > 0))
 
 
 def minimise(
