@@ -115,7 +115,7 @@ def _clause_or_bound(
 def read_dimacs(lines: Iterable[str], kind: Literal["cnf", "wcnf"], plus: bool = False) -> tuple[Formula, None]:
     """Read DIMACS CNF, or weighted CNF: the old format with a `p wcnf` line, or the new one with `h` for hard clauses.
 
-    With plus it is PySAT's CNF+ or WCNF+, where hard constraints such as `1 -2 3 <= 2` and `w 2*1 3*-2 >= 3` stand, too.
+    With plus it is PySAT's CNF+ or WCNF+, with hard constraints such as `1 -2 3 <= 2` and `w 2*1 3*-2 >= 3`.
 
     >>> read_dimacs(["c a comment", "p cnf 2 2", "1 -2 0 2", "0"], "cnf")[0].hard
     ((1, -2), (2,))
