@@ -38,9 +38,9 @@ class AutoFormula(SatModel):
 
     backend = "auto"
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self._other = CpSatFormula(*given)
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._other = CpSatFormula(self.formula, self.literals, self.shape, self.sense, self.limits)
 
     def value_checked(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 from jaxtyping import Float64
@@ -11,7 +10,6 @@ from ortools.sat.python import cp_model
 
 from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.formulas.formula_solver import FormulaSolver
-from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat import CpSatModel
 from combdiff_solvers.protocol import Sense, Status
 from combdiff_solvers.rows import Answer
@@ -31,23 +29,15 @@ class CpSatFormula(FormulaSolver):
 
     >>> import numpy as np
     >>> either = Formula(3, hard=((1, 2), (-1, -2), (2, 3)))
-    >>> solver = CpSatFormula(either, [1, 2, 3], (3,), Sense.MIN, Limits())
+    >>> solver = CpSatFormula(either, [1, 2, 3])
     >>> solver.solve(np.array([[1.0, 3.0, 1.0]]), [{"literals": np.array([2])}]).y
     array([[0., 1., 0.]])
     """
 
     backend = "cp_sat"
 
-    def __init__(
-        self,
-        formula: Formula,
-        literals: Sequence[int] | ndarray,
-        shape: tuple[int, ...] | None = None,
-        sense: Sense | str = Sense.MIN,
-        limits: Limits | None = None,
-    ) -> None:
-        super().__init__(formula, literals, shape, sense, limits)
-        model, indices = _model_of(formula, self.literals.tolist(), self.sense)
+    def _prepare(self) -> None:
+        model, indices = _model_of(self.formula, self.literals.tolist(), self.sense)
         self._model = CpSatModel(model.proto, indices, self.shape, self.sense, self.limits)
 
     def solve_row(self, theta: Float64[ndarray, " n"], units: list[int] | None, seconds: float | None) -> Answer:

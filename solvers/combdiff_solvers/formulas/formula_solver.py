@@ -70,6 +70,11 @@ class FormulaSolver(BatchSolver):
             if not 1 <= abs(literal) <= formula.variables:
                 raise ValueError(f"theta prices literal {literal}, but the variables are 1..{formula.variables}")
         self.formula, self.sense, self.limits = formula, Sense(sense), limits or Limits()
+        self._prepare()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make the model of the back end."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, sense={self.sense.value!r}, backend={self.backend!r})"

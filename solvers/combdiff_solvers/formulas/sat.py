@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import partial
 
@@ -13,12 +13,10 @@ from numpy import ndarray
 
 from combdiff_solvers.formulas.at_most_encoding import clauses_of
 from combdiff_solvers.formulas.exact_weights import ExactWeights
-from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.formulas.formula_solver import FormulaSolver
 from combdiff_solvers.formulas.rc2 import minimise
 from combdiff_solvers.formulas.unique_model import UniqueModel
-from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import Sense, Status
+from combdiff_solvers.protocol import Status
 from combdiff_solvers.rows import Answer, PerThread
 
 __all__ = ["SatModel"]
@@ -47,6 +45,7 @@ class SatModel(FormulaSolver):
     Raises:
         ValueError: as `FormulaSolver`, and for a pseudo-Boolean constraint that is too large to become clauses.
 
+    >>> from combdiff_solvers.formulas.formula import Formula
     >>> either = Formula(3, hard=((1, 2), (-1, -2), (2, 3)))
     >>> SatModel(either, [1, 2, 3]).solve(np.array([[1.0, 3.0, 1.0], [1.0, 2.0, 3.0], [-1.0, 2.0, -3.0]])).y
     array([[1., 0., 1.],
@@ -56,15 +55,8 @@ class SatModel(FormulaSolver):
 
     backend = "rc2"
 
-    def __init__(
-        self,
-        formula: Formula,
-        literals: Sequence[int] | ndarray,
-        shape: tuple[int, ...] | None = None,
-        sense: Sense | str = Sense.MIN,
-        limits: Limits | None = None,
-    ) -> None:
-        super().__init__(formula, literals, shape, sense, limits)
+    def _prepare(self) -> None:
+        formula = self.formula
         hard = list(formula.hard)
         native: list[tuple[list[int], int]] = []
         free = formula.variables + 1
