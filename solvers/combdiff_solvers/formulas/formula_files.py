@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
@@ -77,39 +78,35 @@ def _count(token: _Token | None, what: str, most: int | None = None) -> int:
     return count
 
 
-def _clause_or_bound(
-    tokens: Iterator[_Token], first: _Token | None, variables: int, bounds: bool
-) -> tuple[int, ...] | AtMost:
+def _clause_or_bound(tokens: Iterator[_Token], variables: int, bounds: bool) -> tuple[int, ...] | AtMost:
     """Literals up to the next 0; or `LITERALS <= K`, `LITERALS >= K`, `w WEIGHT*LITERAL ... <= K` as PySAT has them."""
     literals: list[int] = []
-    weights: list[int] | None = None
-    token = first if first is not None else next(tokens, None)
-    if bounds and token is not None and token.text == "w":
-        weights = []
-        token = next(tokens, None)
-    while True:
-        if token is None:
-            raise ValueError("the file ends inside a clause: it was cut short")
-        if bounds and token.text in ("<=", ">="):
-            side = next(tokens, None)
+    weights: list[int] = []
+    weighted = False
+    for token in tokens:
+        text = token.text
+        if bounds and text == "w" and not (literals or weighted):
+            weighted = True
+            continue
+        if bounds and text in ("<=", ">="):
+            side, sign = next(tokens, None), 1 if text == "<=" else -1
             if side is None:
                 raise ValueError("the file ends inside a constraint: it was cut short")
-            sign = 1 if token.text == "<=" else -1
-            terms = zip([1] * len(literals) if weights is None else weights, literals, strict=True)
+            terms = zip(weights if weighted else [1] * len(literals), literals, strict=True)
             return AtMost.of([(sign * weight, one) for weight, one in terms], sign * _integer(side, "a bound"))
-        if weights is not None:
-            weight, star, text = token.text.partition("*")
+        if weighted:
+            weight, star, text = text.partition("*")
             if not star:
                 raise ValueError(f"line {token.line}: {token.text[:40]!r} is not WEIGHT*LITERAL, <= or >=")
             weights.append(_integer(_Token(token.line, weight), "a weight"))
             token = _Token(token.line, text)
         literal = _integer(token, "a literal")
-        if literal == 0 and weights is None:
+        if literal == 0 and not weighted:
             return tuple(dict.fromkeys(literals))
         if not 1 <= abs(literal) <= variables:
             raise ValueError(f"line {token.line}: literal {literal}, but the variables are 1..{variables}")
         literals.append(literal)
-        token = next(tokens, None)
+    raise ValueError("the file ends inside a clause: it was cut short")
 
 
 def read_dimacs(lines: Iterable[str], kind: Literal["cnf", "wcnf"], plus: bool = False) -> tuple[Formula, None]:
@@ -148,7 +145,7 @@ def read_dimacs(lines: Iterable[str], kind: Literal["cnf", "wcnf"], plus: bool =
     at_most: list[AtMost] = []
     while first is not None:
         weight = None if kind == "cnf" or first.text == "h" else _weight(first)
-        one = _clause_or_bound(tokens, first if kind == "cnf" else None, variables, bounds=plus)
+        one = _clause_or_bound(chain([first], tokens) if kind == "cnf" else tokens, variables, bounds=plus)
         is_hard = weight is None or (top is not None and weight >= top)
         if isinstance(one, AtMost):
             if not is_hard:
