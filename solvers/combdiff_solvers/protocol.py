@@ -128,8 +128,10 @@ class Solutions:
         """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told.
 
         OPTIMAL means here: but for the rounding of sums of θ in float64, and for `tolerance` times Σ|θ|. So much is
-        given way in `bound`; other rows have none.
+        given way in `bound`; other rows have none. The y of a row without a solution becomes NaN.
         """
+        if status is not None and (status > Status.FEASIBLE).any():
+            y = np.where((status > Status.FEASIBLE)[:, None], np.nan, y)
         objective = row_products(theta, y)
         bound = exact_bound(objective, theta, sense, status, tolerance)
         if status is None:
