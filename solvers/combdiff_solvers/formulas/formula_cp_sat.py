@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,7 @@ from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.formulas.sat import SatInstances, own_price
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat import CpSatModel
-from combdiff_solvers.protocol import Sense, Solutions
+from combdiff_solvers.protocol import Sense
 from combdiff_solvers.rows import Answer, value_rows
 
 LARGEST = 2**62
@@ -57,9 +57,9 @@ class CpSatFormula(CpSatModel):
 
     takes_instances = True
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        units = SatInstances.units(instances, len(theta), self.formula.variables)
-        return self._solve(theta, lambda row: {} if units is None else _fixed(units(row)))
+    def _fixed(self, instances: Sequence[Any] | None, rows: int) -> Callable[[int], Mapping[int, int] | None]:
+        units = SatInstances.units(instances, rows, self.formula.variables)
+        return lambda row: {} if units is None else _fixed(units(row))
 
     def solve_row(self, theta: Float64[ndarray, " n"], units: list[int], seconds: float | None) -> Answer:
         """Solve one row in which the units hold."""
@@ -68,11 +68,11 @@ class CpSatFormula(CpSatModel):
     def value_checked(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
-        units = SatInstances.units(instances, len(theta), self.formula.variables)
         known = own_price(self.formula, self._literals, self.sense)
-        if known is not None:
-            return value_rows(theta, y, lambda row: known(y[row]))
-        return self._value(y, theta, lambda row: {} if units is None else _fixed(units(row)))
+        if known is None:
+            return super().value_checked(y, theta, instances)
+        self._fixed(instances, len(theta))  # refuses what are no instances
+        return value_rows(theta, y, lambda row: known(y[row]))
 
 
 def _fixed(units: list[int]) -> Mapping[int, int] | None:

@@ -10,7 +10,7 @@ from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
-from combdiff_solvers.wrap import wrap
+from combdiff_solvers.wrap import options_of, wrap
 
 __all__ = ["wrap_formula"]
 
@@ -19,6 +19,7 @@ Backend = Literal["auto", "rc2", "cp_sat"]
 
 
 @wrap.register(Formula)
+@options_of()
 def wrap_formula(
     formula: Formula,
     /,
@@ -27,10 +28,7 @@ def wrap_formula(
     price: Price = "variables",
     sense: Sense | str | None = None,
     backend: Backend = "auto",
-    time_limit: float | None = None,
-    batch_time_limit: float | None = None,
-    relative_gap: float = 0.0,
-    absolute_gap: float = 0.0,
+    limits: Limits | None = None,
 ) -> Solver:
     """`combdiff.wrap` for a propositional formula (PySAT's `CNF`, `CNFPlus`, `WCNF`, `WCNFPlus`, and files of them).
 
@@ -53,12 +51,11 @@ def wrap_formula(
             CP-SAT, whose search does not stall on them, and of the others the rows with more than 64 different |θᵢ|;
             all else, and everything where OR-Tools is not installed, goes to RC2. It looks at no clock. The solver's
             `backend` and its repr say what was chosen; where rows differ, `chosen(theta)` does.
-        time_limit, batch_time_limit, relative_gap, absolute_gap: see `Limits`.
+        limits: of time and gaps, given by their names: time_limit, batch_time_limit, relative_gap, absolute_gap.
 
     Raises:
         ValueError: for an empty formula, unknown or repeated variables, variables beside `price="clauses"`, or an
-        unknown
-            `price` or `backend`.
+            unknown `price` or `backend`.
 
     >>> import numpy as np
     >>> formula = Formula(2, hard=((1,), (-1, 2), (-2,)))
@@ -66,7 +63,6 @@ def wrap_formula(
     array([[0., 1., 1.],
            [1., 0., 1.]])
     """
-    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
     if price not in get_args(Price):
         raise ValueError(f"price={price!r} is none of {', '.join(map(repr, get_args(Price)))}")
     if backend not in get_args(Backend):
@@ -86,7 +82,7 @@ def wrap_formula(
     chosen = Sense(sense) if sense is not None else (Sense.MAX if price == "clauses" else Sense.MIN)
     from combdiff_solvers.formulas.sat import SatModel
 
-    given = (formula, literals, shape, chosen, limits)
+    given = (formula, literals, shape, chosen, limits or Limits())
     if backend == "rc2":
         return SatModel(*given)
     try:

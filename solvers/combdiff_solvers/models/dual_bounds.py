@@ -6,26 +6,19 @@ After A. Neumaier and O. Shcherbina (2004), "Safe bounds in linear and mixed-int
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse
 from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
-from combdiff_solvers.models.model_proto import Columns
+from combdiff_solvers.models.linear_model import LinearModel
 
 
 class DualBounds:
     """Lower bounds on min ⟨c, x⟩ over row_lower ≤ A x ≤ row_upper, lower ≤ x ≤ upper."""
 
-    def __init__(
-        self,
-        columns: Columns,
-        matrix: scipy.sparse.csr_matrix,
-        row_lower: Float64[ndarray, " r"],
-        row_upper: Float64[ndarray, " r"],
-    ) -> None:
-        sides = columns.lower, columns.upper, row_lower, row_upper
-        by_column = matrix.tocsc()
+    def __init__(self, model: LinearModel) -> None:
+        by_column = model.A.tocsc()
+        sides = model.lower, model.upper, model.row_lower, model.row_upper
         self._program = *sides, by_column.indptr, by_column.indices, by_column.data
 
     def bounds(self, c: Float64[ndarray, "b v"], y: Float64[ndarray, "b r"]) -> Float64[ndarray, " b"]:

@@ -1,6 +1,9 @@
 """A reader of the CPLEX LP format: linear and mixed-integer models as text.
 
-OR-Tools writes this format but does not read it. The reader is Python only, so no file can bring the process down.
+OR-Tools writes this format but does not read it. SCIP does, 4.4 times as fast (17 ms against 75 ms for 400 kB), and
+ends well on a thousand damaged files; but it takes 192 of them for models that are none (a file without End, or even
+without an objective, the second of `x y`), refuses a range or a number on the left, and leaves a binary variable that
+has its bounds later with them (-3 <= z <= 7): so this reader is kept.
 Sections: minimize / maximize, subject to, bounds, binaries, generals, end; constraints may be ranges (1 <= x + y <= 3).
 """
 
@@ -14,9 +17,8 @@ from typing import NoReturn
 
 import numpy as np
 import scipy.sparse
-from ortools.math_opt import model_pb2
 
-from combdiff_solvers.models.model_proto import from_arrays
+from combdiff_solvers.models.linear_model import LinearModel
 
 _SECTIONS = {
     "minimize": r"minimi[sz]e|minimum|min",
@@ -62,10 +64,10 @@ class _Model:
             self.binary.append(False)
         return self.names[name]
 
-    def proto(self) -> model_pb2.ModelProto:
-        costs = np.zeros(len(self.names))
-        costs[list(self.costs)] = list(self.costs.values())
-        matrix = scipy.sparse.csr_matrix(
+    def build(self) -> LinearModel:
+        c = np.zeros(len(self.names))
+        c[list(self.costs)] = list(self.costs.values())
+        A = scipy.sparse.csr_matrix(
             (
                 np.array([value for row, _, _ in self.rows for value in row.values()], dtype=np.float64),
                 np.array([column for row, _, _ in self.rows for column in row], dtype=np.int64),
@@ -73,18 +75,19 @@ class _Model:
             ),
             shape=(len(self.rows), len(self.names)),
         )
+        row_lower, row_upper = np.array([sides for _, *sides in self.rows], dtype=np.float64).reshape(-1, 2).T
         binary = np.array(self.binary, dtype=bool)
-        return from_arrays(
+        return LinearModel(
+            c,
+            A,
+            np.array(self.integer, dtype=bool),
+            row_lower,
+            row_upper,
             np.where(binary, np.maximum(self.lower, 0.0), self.lower),
             np.where(binary, np.minimum(self.upper, 1.0), self.upper),
-            np.array(self.integer, dtype=bool),
-            costs,
-            matrix,
-            np.array([lower for _, lower, _ in self.rows], dtype=np.float64),
-            np.array([upper for _, _, upper in self.rows], dtype=np.float64),
             maximize=self.maximize,
             offset=self.offset,
-            names=list(self.names),
+            names=tuple(self.names),
         )
 
 
@@ -155,15 +158,15 @@ class _Reader:
         return terms, constant
 
 
-def read_lp(text: str) -> model_pb2.ModelProto:
+def read_lp(text: str) -> LinearModel:
     r"""Read a model in the CPLEX LP format.
 
     Raises:
         ValueError: for what is no such model, with the line.
 
-    >>> proto = read_lp("max\n obj: 2 x + y\nst\n c: x + y <= 1.5\nbounds\n y <= 1\nbin\n x\nend")
-    >>> list(proto.variables.names), list(proto.objective.linear_coefficients.values)
-    (['x', 'y'], [2.0, 1.0])
+    >>> model = read_lp("max\n obj: 2 x + y\nst\n c: x + y <= 1.5\nbounds\n y <= 1\nbin\n x\nend")
+    >>> model.names, model.c, model.integer
+    (('x', 'y'), array([2., 1.]), array([ True, False]))
     """
     model = _Model()
     parts = _sections(text)
@@ -180,7 +183,7 @@ def read_lp(text: str) -> model_pb2.ModelProto:
         reader = _Reader(model, lines)
         while reader.at < len(reader.tokens):
             _PARSERS[name](reader)
-    return model.proto()
+    return model.build()
 
 
 def _sections(text: str) -> list[tuple[str, list[tuple[int, str]]]]:

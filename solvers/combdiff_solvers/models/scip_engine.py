@@ -73,17 +73,19 @@ class ScipProblem:
         """What a model's original problem and parameters are; it is not changed.
 
         Raises:
-            ValueError: for what the text of the model does not hold: plugins written in Python, and indicator
-                variables of cardinality constraints that are used elsewhere.
+            ValueError: without variables, and for what the text of the model does not hold: plugins written in
+                Python, and indicator variables of cardinality constraints that are used elsewhere.
         """
         _refuse_plugins(model)
+        variables = model.getVars(transformed=False)
+        if not variables:
+            raise ValueError("the model is empty: it has no variables")
         with tempfile.TemporaryDirectory(prefix="combdiff") as folder:
             problem, parameters = os.path.join(folder, "model.cip"), os.path.join(folder, "model.set")
             model.writeProblem(problem, trans=False, genericnames=True, verbose=False)
             model.writeParams(parameters, comments=False, onlychanged=True, verbose=False)
             with open(problem) as one, open(parameters) as two:
                 texts = one.read(), two.read()
-        variables = model.getVars(transformed=False)
         costs = np.array([variable.getObj() for variable in variables], dtype=np.float64)
         indicators = _cardinality_indicators(texts[0], [variable.name for variable in variables], costs)
         return cls(*texts, costs, indicators, float(model.getObjoffset()), model.getObjectiveSense() == "maximize")
