@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64, Shaped, UInt8
+from jaxtyping import Float64, Int, Shaped, UInt8
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.knapsack_kernels import knapsacks
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, row_products
 
 __all__ = ["Knapsack", "KnapsackInstances"]
 
@@ -52,7 +52,8 @@ class Knapsack(BatchSolver):
 
     - `"kernel"`: branch and bound with the bound of the surrogate knapsack, on the rows of a batch by threads. It is
       exact up to 1e-13 · Σ|θ|. A row that takes more than `nodes` nodes ends as FEASIBLE with the best found.
-    - `"mip"`: the MIP solver SCIP in OR-Tools, within its tolerance of 1e-9 · Σ|θ|.
+    - `"mip"`: SCIP in OR-Tools by `MixedInteger`, within its tolerance of 1e-9 · Σ|θ| (in 0.65 to 0.75 of the time of
+      a pywraplp model built for each row).
     - `"auto"` (default): the kernel, and SCIP for the rows that the kernel did not prove.
 
     A row whose weights or capacities are negative or not finite is an ERROR, alone.
@@ -123,9 +124,7 @@ class Knapsack(BatchSolver):
             )  # fmt: skip
         open_rows = np.flatnonzero(status == (Status.OPTIMAL if self.backend == "mip" else Status.FEASIBLE))
         if len(open_rows) and self.backend != "kernel":
-            from combdiff_solvers.problems.knapsack_mip import solve_rows
-
-            solve_rows(open_rows, gains, weights, capacity, SLACK, self.time_limit, y, status, messages)
+            self._prove(open_rows, gains, weights, capacity, y, status, messages)
         for row in np.flatnonzero(status == Status.FEASIBLE):
             messages.setdefault(int(row), f"not proven optimal within {self.nodes} nodes: raise nodes, or use 'auto'")
         y[status > Status.FEASIBLE] = np.nan
@@ -133,6 +132,45 @@ class Knapsack(BatchSolver):
         if self.backend != "kernel":
             tolerance[open_rows] = 1e-9
         return Solutions.from_y(y, theta, self.sense, status, messages, tolerance)
+
+    def _prove(
+        self,
+        rows: Int[ndarray, " k"],
+        gains: Float64[ndarray, "b n"],
+        weights: Float64[ndarray, "s d n"],
+        capacity: Float64[ndarray, "t d"],
+        y: Float64[ndarray, "b n"],
+        status: UInt8[ndarray, " b"],
+        messages: dict[int, str],
+    ) -> None:
+        """Solve rows by SCIP to `y`, which holds a feasible point of each, and keep the better one."""
+        from combdiff_solvers.models.mixed_integer import MixedInteger
+
+        for part in [rows] if len(weights) == len(capacity) == 1 else rows[:, None]:
+            weight, limit = (sets[part[0] if len(sets) > 1 else 0] for sets in (weights, capacity))
+            unit = np.where(limit > 0.0, limit, 1.0)
+            with np.errstate(over="ignore"):
+                shares = np.minimum(weight / unit[:, None], 2.0)  # what weighs more than all never fits
+            found = MixedInteger(
+                shares,
+                (1.0 + SLACK / 2) * limit / unit,
+                integrality=1,
+                bounds=(0, 1),
+                sense="max",
+                backend="scip",
+                time_limit=self.time_limit,
+                parameters=_exact_loads(),
+            ).solve(gains[part])
+            points = np.where(
+                found.solved[:, None] & (gains[part] > 0.0), found.y, 0.0
+            )  # it may take what gains nothing
+            fits = (np.einsum("bn,dn->bd", points, weight) <= limit * (1.0 + SLACK)).all(axis=1)
+            better = fits & (row_products(gains[part], points) >= row_products(gains[part], y[part]))
+            y[part[better]] = points[better]
+            proven = fits & (found.status == Status.OPTIMAL)
+            status[part] = np.where(proven, Status.OPTIMAL, Status.FEASIBLE)
+            for row in part[~proven].tolist():
+                messages[row] = "the MIP solver stopped before a proof: raise time_limit"
 
     def _sets(
         self, instances: Sequence[Any] | None, status: UInt8[ndarray, " b"]
@@ -151,3 +189,11 @@ class Knapsack(BatchSolver):
                 messages.setdefault(row, f"the {name} of this row are negative")
         status[list(messages)] = Status.ERROR
         return weights, capacity, messages
+
+
+def _exact_loads() -> Any:
+    """SCIP's tolerance for rows of 1e-6 would let a load pass its capacity by more than `SLACK`."""
+    from ortools.math_opt.python import mathopt
+    from ortools.math_opt.solvers.gscip import gscip_pb2
+
+    return mathopt.SolveParameters(gscip=gscip_pb2.GScipParameters(real_params={"numerics/feastol": 1e-9}))

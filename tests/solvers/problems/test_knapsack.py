@@ -99,6 +99,13 @@ def test_auto_proves_what_the_kernel_did_not() -> None:
     np.testing.assert_allclose(auto.objective, Knapsack(*options, backend="kernel").solve(values).objective)
 
 
+def test_a_capacity_near_zero_holds_what_weighs_nothing() -> None:
+    pytest.importorskip("ortools")
+    for capacity in (0.0, 1e-310):
+        found = Knapsack([1e9, 0.0, 3.0], capacity, backend="mip").solve(np.ones((1, 3)))
+        np.testing.assert_array_equal(found.y, [[0, 1, 0]])
+
+
 def test_alike_items_are_no_trouble() -> None:
     found = Knapsack(np.full(40, 3.0), 62.0, backend="kernel").solve(np.full((1, 40), 7.0))
     assert (found.status[0], found.objective[0]) == (Status.OPTIMAL, 140.0)
