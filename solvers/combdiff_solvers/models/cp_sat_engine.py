@@ -36,21 +36,14 @@ class Objective:
         Raises:
             ValueError: for an objective with a domain of its own.
         """
-        references, costs, offset, maximize = np.zeros(0, dtype=np.int64), np.zeros(0), 0.0, False
-        has_objective = model.has_objective() or model.has_floating_point_objective()
-        if model.has_objective():
-            own = model.objective
-            if len(own.domain):
-                raise ValueError("the model's objective has a domain: state it as a constraint instead")
-            factor = own.scaling_factor or 1.0
-            references = np.array(list(own.vars), dtype=np.int64)
-            costs = factor * np.array(list(own.coeffs), dtype=np.float64)
-            offset, maximize = factor * own.offset, factor < 0
-        elif has_objective:
-            real = model.floating_point_objective
-            references = np.array(list(real.vars), dtype=np.int64)
-            costs = np.array(list(real.coeffs), dtype=np.float64)
-            offset, maximize = real.offset, real.maximize
+        whole, has_objective = model.has_objective(), model.has_objective() or model.has_floating_point_objective()
+        own = model.objective if whole else model.floating_point_objective
+        if whole and len(own.domain):
+            raise ValueError("the model's objective has a domain: state it as a constraint instead")
+        factor = (own.scaling_factor or 1.0) if whole else 1.0
+        maximize, offset = factor < 0 if whole else own.maximize, factor * own.offset
+        references = np.array(list(own.vars), dtype=np.int64)
+        costs = factor * np.array(list(own.coeffs), dtype=np.float64)
         model.clear_objective()
         model.clear_floating_point_objective()
         costs = np.where(references < 0, -costs, costs)  # −i − 1 stands for −xᵢ
@@ -82,10 +75,7 @@ class CpSatEngine:
     """A warm model: only the coefficients of its objective change from row to row."""
 
     REFINEMENTS = 6
-    PATIENCE = (
-        0.02,
-        10.0,
-    )  # a refinement may take so much deterministic time: a constant, and a multiple of the first solve
+    PATIENCE = 0.02, 10.0  # deterministic time of a refinement at most: a constant, and a multiple of the first solve
 
     def __init__(
         self,
@@ -129,8 +119,7 @@ class CpSatEngine:
         costs, rest = self._costs(theta)
         end = self._run(self._model, scale(costs, self._box, rest), self._limits.time_limit)
         if end.status.has_solution:
-            self._model.solution_hint.vars.clear()
-            self._model.solution_hint.values.clear()
+            self._model.clear_solution_hint()
             self._model.solution_hint.vars.extend(list(range(len(end.everything))))
             self._model.solution_hint.values.extend(end.everything)
 
@@ -165,9 +154,9 @@ class CpSatEngine:
         costs, rest = self._costs(theta)
         scaled = scale(costs, self._box, rest)
         end = self._run(self._model, scaled, clock.seconds())
-        if not end.status.has_solution:
-            return Answer(end.status, message=end.message)
         status, message = end.status, end.message
+        if not status.has_solution:
+            return Answer(status, message=message)
         sizes = np.abs(np.ldexp(costs, scaled.exponent))
         open_ = max(0, scaled.value(end.x) - end.bound)
         slack = scaled.slack(end.x, self._box)
@@ -178,7 +167,12 @@ class CpSatEngine:
             status = Status.FEASIBLE
         if status is Status.FEASIBLE:
             message = f"another solution could be better by {left:.3g} at most: that much is not proven"
-        return self._answer(theta, end, status, message, left)
+        # The objective in float64; no point is better by more than `left`, and the rounding of sums widens the bound.
+        own, y = self._objective, end.x[self._objective.places]
+        objective = float(theta @ y) + float(own.costs @ end.x) + own.offset
+        size = np.abs(theta) @ np.abs(y) + np.abs(own.costs) @ np.abs(end.x) + abs(own.offset) + left
+        bound = objective - self._sign * (left + (len(end.x) + 4) * 2.0**-51 * size)
+        return Answer(status, y, objective, message, float(np.nextafter(bound, -self._sign * np.inf)))
 
     def _costs(self, theta: Float64[ndarray, " n"]) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
         """Costs to be minimised, θ + h, and what float64 lost in that sum."""
@@ -235,18 +229,6 @@ class CpSatEngine:
         x = values[np.array(list(model.objective.vars), dtype=np.int64)].astype(np.float64)
         bound = int(response.inner_objective_lower_bound)
         return _End(status, x, bound, everything, None, response.deterministic_time)
-
-    def _answer(
-        self, theta: Float64[ndarray, " n"], end: _End, status: Status, message: str | None, left: float
-    ) -> Answer:
-        """The answer, where no point is better than x by more than `left`; sums in float64 widen the bound."""
-        y = end.x[self._objective.places]
-        h = float(self._objective.costs @ end.x) + self._objective.offset
-        objective = float(theta @ y) + h
-        sizes = np.abs(theta) @ np.abs(y) + np.abs(self._objective.costs) @ np.abs(end.x) + abs(self._objective.offset)
-        rounding = (len(end.x) + 4) * 2.0**-51 * (sizes + left)
-        bound = float(np.nextafter(objective - self._sign * (left + rounding), -self._sign * np.inf))
-        return Answer(status, y, objective, message, bound)
 
 
 def _among_the_level(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped, UInt8
+from jaxtyping import Float64, Shaped, UInt8
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import check_threads, for_rows
@@ -124,7 +124,11 @@ class Knapsack(BatchSolver):
             )  # fmt: skip
         open_rows = np.flatnonzero(status == (Status.OPTIMAL if self.backend == "mip" else Status.FEASIBLE))
         if len(open_rows) and self.backend != "kernel":
-            self._prove(open_rows, gains, weights, capacity, y, status, messages)
+            for part in [open_rows] if len(weights) == len(capacity) == 1 else open_rows[:, None]:
+                weight, limit = (sets[part[0] if len(sets) > 1 else 0] for sets in (weights, capacity))
+                y[part], status[part] = self._prove(gains[part], weight, limit, y[part])
+                for row in part[status[part] != Status.OPTIMAL].tolist():
+                    messages[row] = "the MIP solver stopped before a proof: raise time_limit"
         for row in np.flatnonzero(status == Status.FEASIBLE):
             messages.setdefault(int(row), f"not proven optimal within {self.nodes} nodes: raise nodes, or use 'auto'")
         y[status > Status.FEASIBLE] = np.nan
@@ -135,42 +139,33 @@ class Knapsack(BatchSolver):
 
     def _prove(
         self,
-        rows: Int[ndarray, " k"],
         gains: Float64[ndarray, "b n"],
-        weights: Float64[ndarray, "s d n"],
-        capacity: Float64[ndarray, "t d"],
+        weight: Float64[ndarray, "d n"],
+        limit: Float64[ndarray, " d"],
         y: Float64[ndarray, "b n"],
-        status: UInt8[ndarray, " b"],
-        messages: dict[int, str],
-    ) -> None:
-        """Solve rows by SCIP to `y`, which holds a feasible point of each, and keep the better one."""
+    ) -> tuple[Float64[ndarray, "b n"], UInt8[ndarray, " b"]]:
+        """The better of y, which is feasible, and of what SCIP finds; and what that is."""
         from combdiff_solvers.models.mixed_integer import MixedInteger
 
-        for part in [rows] if len(weights) == len(capacity) == 1 else rows[:, None]:
-            weight, limit = (sets[part[0] if len(sets) > 1 else 0] for sets in (weights, capacity))
-            unit = np.where(limit > 0.0, limit, 1.0)
-            with np.errstate(over="ignore"):
-                shares = np.minimum(weight / unit[:, None], 2.0)  # what weighs more than all never fits
-            found = MixedInteger(
-                shares,
-                (1.0 + SLACK / 2) * limit / unit,
-                integrality=1,
-                bounds=(0, 1),
-                sense="max",
-                backend="scip",
-                time_limit=self.time_limit,
-                parameters=_exact_loads(),
-            ).solve(gains[part])
-            points = np.where(
-                found.solved[:, None] & (gains[part] > 0.0), found.y, 0.0
-            )  # it may take what gains nothing
-            fits = (np.einsum("bn,dn->bd", points, weight) <= limit * (1.0 + SLACK)).all(axis=1)
-            better = fits & (row_products(gains[part], points) >= row_products(gains[part], y[part]))
-            y[part[better]] = points[better]
-            proven = fits & (found.status == Status.OPTIMAL)
-            status[part] = np.where(proven, Status.OPTIMAL, Status.FEASIBLE)
-            for row in part[~proven].tolist():
-                messages[row] = "the MIP solver stopped before a proof: raise time_limit"
+        unit = np.where(limit > 0.0, limit, 1.0)
+        with np.errstate(over="ignore"):
+            shares = np.minimum(weight / unit[:, None], 2.0)  # what weighs more than all never fits
+        found = MixedInteger(
+            shares,
+            (1.0 + SLACK / 2) * limit / unit,
+            integrality=1,
+            bounds=(0, 1),
+            sense="max",
+            backend="scip",
+            time_limit=self.time_limit,
+            parameters=_exact_loads(),
+        ).solve(gains)
+        points = np.where(found.solved[:, None] & (gains > 0.0), found.y, 0.0)  # it may take what gains nothing
+        fits = (np.einsum("bn,dn->bd", points, weight) <= limit * (1.0 + SLACK)).all(axis=1)
+        better = fits & (row_products(gains, points) >= row_products(gains, y))
+        proven = fits & (found.status == Status.OPTIMAL)
+        status = np.where(proven, Status.OPTIMAL, Status.FEASIBLE).astype(np.uint8)
+        return np.where(better[:, None], points, y), status
 
     def _sets(
         self, instances: Sequence[Any] | None, status: UInt8[ndarray, " b"]
