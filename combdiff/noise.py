@@ -45,7 +45,7 @@ class Noise(ABC):
 
 def _empty(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Room for samples where the generator can draw them."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device if generator is None else generator.device)
+    return torch.empty(shape, dtype=like.dtype, device=(generator or like).device)
 
 
 class Gaussian(Noise):

@@ -424,6 +424,8 @@ def as_instances(instances: Instances | None) -> Sequence[Any] | None:
     >>> as_instances({"start": np.array([4, 7])})[1]
     {'start': np.int64(7)}
     """
+    if instances is None:
+        return None
     if isinstance(instances, Mapping):
         return ColumnInstances(**instances)
     if hasattr(instances, "__array__"):

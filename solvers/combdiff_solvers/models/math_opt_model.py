@@ -15,7 +15,7 @@ from ortools.math_opt.python import mathopt
 from combdiff_solvers.chunks import concatenate
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.completion import CompletionEngine
-from combdiff_solvers.models.dual_bounds import DualBounds
+from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
 from combdiff_solvers.models.linear_model import LinearModel, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
 from combdiff_solvers.models.mip_engines import Costs, make_engine, scale
@@ -59,9 +59,9 @@ class MathOptModel(NativeModel):
     of magnitude, and whose solution avoids the large ones, could hide all that it is worth in these tolerances: it is
     FEASIBLE and says so. The objective is recomputed in float64; integer variables are rounded to integers.
 
-    `bound` is that of the dual solution for an LP, with the errors of floating point (`DualBounds`); it may be infinite
-    where a variable has no bounds. For other models, and LPs on SCIP, which gives no dual solution, it is the back
-    end's own, widened by the tolerances above, and infinite where a variable has no bounds.
+    `bound` is that of the dual solution for an LP, with the errors of floating point (`dual_bounds`). For other models,
+    and on SCIP, which gives no dual solution, it is the back end's own, widened by the tolerances above. It is infinite
+    where a variable without bounds leaves nothing proven.
 
     The answer never depends on what was solved before: every row begins at the same point, from scratch or, with
     `warm_start`, at the solution (LP: the optimal basis) of those typical costs.
@@ -106,7 +106,9 @@ class MathOptModel(NativeModel):
         self.shape = tuple(shape)
         self.limits = limits or Limits()
         self.backend = choose_backend(model.terms, backend)
-        self._dual_bounds = None if model.terms else DualBounds(model)
+        by_column = model.A.tocsc()
+        sides = model.lower, model.upper, model.row_lower, model.row_upper
+        self._program = *sides, by_column.indptr, by_column.indices, by_column.data
         if isinstance(parameters, mathopt.SolveParameters):
             parameters = parameters.to_proto().SerializeToString()
         typical = None
@@ -136,14 +138,14 @@ class MathOptModel(NativeModel):
     def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
         engine, (costs, exponents) = self._engines.get(), self._costs(theta)
         x, gap = np.full((len(theta), len(self._model.c)), np.nan), np.zeros(len(theta))
-        told, duals = np.full(len(theta), np.nan), dict[int, ndarray]()
+        told, duals, shifts = np.full(len(theta), np.nan), dict[int, ndarray](), exponents.tolist()
 
         def visit(row: int, seconds: float | None) -> Answer:
-            found = engine.solve(Costs(costs[row], int(exponents[row])), seconds)
+            found = engine.solve(Costs(costs[row], shifts[row]), seconds)
             if found.x is not None:
                 x[row], gap[row] = found.x, found.gap
             told[row] = found.bound
-            if found.duals is not None and self._dual_bounds is not None:
+            if found.duals is not None:
                 duals[row] = found.duals
             return Answer(found.status, message=found.message)
 
@@ -183,9 +185,11 @@ class MathOptModel(NativeModel):
             share = 1e-8 if self._model.terms & Terms.QUADRATIC else 1e-9
             found = sign * told - share * np.maximum(np.abs(told), np.abs(costs).max(axis=1) * widths)
             found = np.where(np.abs(told) < 1e18, found, -np.inf)
-        if self._dual_bounds is not None and duals:
-            rows = np.array(list(duals), dtype=np.int64)
-            found[rows] = self._dual_bounds.bounds(sign * costs[rows], sign * np.array(list(duals.values())))
+        if duals and not self._model.terms:
+            rows, proven = np.array(list(duals), dtype=np.int64), np.empty(len(duals))
+            y = sign * np.array(list(duals.values()))
+            dual_bounds(0, len(rows), sign * costs[rows], y, *self._program, proven)
+            found[rows] = proven
         with np.errstate(over="ignore"):
             found = sign * np.ldexp(found, -exponents)
         error = 2.0**-51 * (np.abs(self._model.offset) + np.abs(np.where(np.isfinite(found), found, 0.0)))

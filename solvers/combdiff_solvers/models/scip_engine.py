@@ -85,7 +85,9 @@ class ScipProblem:
             texts = [file.read_text() for file in files]
         costs = np.array([variable.getObj() for variable in variables], dtype=np.float64)
         indicators = _cardinality_indicators(texts[0], [variable.name for variable in variables], costs)
-        return cls(*texts, costs, indicators, float(model.getObjoffset()), model.getObjectiveSense() == "maximize")
+        return cls(
+            texts[0], texts[1], costs, indicators, float(model.getObjoffset()), model.getObjectiveSense() == "maximize"
+        )
 
     def build(self) -> Model:
         """A new SCIP model.
@@ -200,9 +202,9 @@ class ScipEngine:
         if ended == "unbounded":
             return Answer(Status.UNBOUNDED)
         bound = self._bound(costs, exponent)
-        if not self._model.getNSols():
+        solution = self._model.getBestSol() if self._model.getNSols() else None
+        if solution is None:
             return Answer(Status.LIMIT, message=f"SCIP stopped by {ended} without a solution", bound=bound)
-        solution = self._model.getBestSol()
         x = np.array([solution[variable] for variable in self._variables], dtype=np.float64)
         x[self._integral] = np.rint(x[self._integral])
         y = x[self._priced]

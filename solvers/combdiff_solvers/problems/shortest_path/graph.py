@@ -87,10 +87,10 @@ class GraphPaths:
                     ready.append(self._head[edge])
         return np.array(ready, dtype=np.int64) if len(ready) == self.vertices else None
 
-    def _check(self, name: str, vertex: int | None) -> int | None:
+    def _check(self, name: str, vertex: int | None) -> Int[ndarray, " 1"] | None:
         if vertex is not None and not 0 <= as_whole(name, vertex) < self.vertices:
             raise ValueError(f"{name}={vertex} is not a vertex: they are 0..{self.vertices - 1}")
-        return vertex
+        return None if vertex is None else np.array([vertex], dtype=np.int64)
 
     def search(
         self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None, found: Found
@@ -102,8 +102,8 @@ class GraphPaths:
         if instances is not None and batch:
             given = GraphInstances.of(instances)
             check_count(given, batch)
-        source = self._ends("source", self._source, given, batch, messages)
-        target = self._ends("target", self._target, given, batch, messages)
+        source = self._ends("source", self._source, given, messages)
+        target = self._ends("target", self._target, given, messages)
         if messages:
             found.status[list(messages)] = Status.ERROR
         if self._order is not None:
@@ -115,13 +115,9 @@ class GraphPaths:
         return messages
 
     def _ends(
-        self,
-        name: str,
-        common: int | None,
-        given: GraphInstances | None,
-        batch: int,
-        messages: dict[int, str],
+        self, name: str, common: Int[ndarray, " 1"] | None, given: GraphInstances | None, messages: dict[int, str]
     ) -> Int[ndarray, " b"]:
+        """The end of each row, or one for all of them."""
         ends = None if given is None else given.whole(name, (), messages)
         if ends is None:
             if common is None:
@@ -129,7 +125,7 @@ class GraphPaths:
                     f"no {name} was given: name it in ShortestPath.graph(..., {name}=...) or in "
                     f"GraphInstances({name}=...)"
                 )
-            return np.full(batch, common, dtype=np.int64)
+            return common
         for row in np.flatnonzero((ends < 0) | (ends >= self.vertices)).tolist():
             messages.setdefault(row, f"{name}={ends[row]} is not a vertex: they are 0..{self.vertices - 1}")
         return ends

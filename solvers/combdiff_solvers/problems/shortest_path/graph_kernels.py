@@ -36,8 +36,8 @@ def graph_paths(
     last: int,
     cost: Array,  # (b, edges)
     negative: int,  # REFUSE or CLAMP
-    source: Array,  # (b,)
-    target: Array,  # (b,)
+    source: Array,  # (b or 1,)
+    target: Array,  # (b or 1,)
     first_out: Array,  # (vertices + 1,): the edges of vertex v are out[first_out[v]:first_out[v + 1]]
     out: Array,  # (edges,) edge numbers by tail
     tail: Array,  # (edges,)
@@ -62,15 +62,17 @@ def graph_paths(
                 objective[row] = np.argmax(cost[row] < 0.0)
                 continue
         distance[:] = np.inf
-        distance[source[row]] = 0.0
+        start = source[row if len(source) > 1 else 0]
+        goal = target[row if len(target) > 1 else 0]
+        distance[start] = 0.0
         keys[0] = 0.0
-        items[0] = source[row]
+        items[0] = start
         size = 1
         while size > 0:
             reached = keys[0]
             vertex = items[0]
             size = pop(keys, items, size)
-            if vertex == target[row]:
+            if vertex == goal:
                 break
             if reached > distance[vertex]:
                 continue
@@ -82,10 +84,10 @@ def graph_paths(
                     distance[other] = candidate
                     came_by[other] = edge
                     size = push(keys, items, size, candidate, other)
-        if distance[target[row]] == np.inf and cost[row].max() > LARGE:
+        if distance[goal] == np.inf and cost[row].max() > LARGE:
             status[row] = HUGE
             continue
-        _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
+        _trace(row, start, goal, cost, distance, came_by, tail, y, objective, status)
         if status[row] == OPTIMAL:  # sums of n costs, of which none is negative, are wrong by n ε of themselves at most
             prove(row, objective[row], objective[row] * (4 * len(head) * ULP), bound)
 
@@ -96,8 +98,8 @@ def acyclic_paths(
     last: int,
     cost: Array,  # (b, edges)
     negative: int,  # REFUSE, CLAMP or EXACT
-    source: Array,  # (b,)
-    target: Array,  # (b,)
+    source: Array,  # (b or 1,)
+    target: Array,  # (b or 1,)
     order: Array,  # (vertices,) in topological order
     first_in: Array,  # (vertices + 1,): the edges into order[i] are into[first_in[i]:first_in[i + 1]]
     into: Array,  # (edges,)
@@ -122,7 +124,9 @@ def acyclic_paths(
                 continue
         floor = -np.inf if negative == EXACT else 0.0
         distance[:] = np.inf
-        distance[source[row]] = 0.0
+        start = source[row if len(source) > 1 else 0]
+        goal = target[row if len(target) > 1 else 0]
+        distance[start] = 0.0
         total = 0.0
         for rank in range(vertices):
             vertex = order[rank]
@@ -140,7 +144,7 @@ def acyclic_paths(
         if total > LARGE:
             status[row] = HUGE
             continue
-        _trace(row, source[row], target[row], cost, distance, came_by, tail, y, objective, status)
+        _trace(row, start, goal, cost, distance, came_by, tail, y, objective, status)
         if status[row] == OPTIMAL:
             prove(row, objective[row], total * (4 * len(into) * ULP), bound)
 
