@@ -16,12 +16,10 @@ from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
-from combdiff_solvers.models.variables import NativeModel, index_by, resolve_sense, resolve_variables
+from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows
 from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
 from combdiff_solvers.wrap import options_of, wrap
-
-__all__ = ["CpSatModel", "wrap_cp_sat"]
 
 NOTHING: Mapping[int, int] = MappingProxyType({})
 
@@ -103,7 +101,6 @@ class CpSatModel(NativeModel):
         self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
         fixed = self._fixed(instances, len(theta))
         return solve_rows(
             theta,
@@ -160,16 +157,11 @@ def _take_crossed_bounds(model: Any) -> str | None:
 def wrap_cp_sat(model: cp_model.CpModel, /, variables: Any, **options: Any) -> Solver:
     """`combdiff.wrap` for a CP-SAT `CpModel`: see `CpSatModel` and `Limits`."""
 
-    def place(variable: cp_model.IntVar) -> int | None:
-        return variable.index if variable.model_proto is model.proto else None
-
-    find = index_by(
-        cp_model.IntVar, place, "CP-SAT", ": price a variable, and tie it to the expression by a constraint"
-    )
-
-    def index_of(variable: Any) -> int:
+    def place(variable: Any) -> int | None:
         if isinstance(variable, helper.NotBooleanVariable):
             raise TypeError(f"{variable} is a negated literal: price the variable itself, as <θ, 1 − x> = Σ θ − <θ, x>")
-        return find(variable)
+        return variable.index if variable.model_proto is model.proto else None
 
-    return CpSatModel(model.proto, *resolve_variables(variables, index_of, "CP-SAT variables"), **options)
+    kinds = cp_model.IntVar, helper.NotBooleanVariable
+    instead = ": price a variable, and tie it to the expression by a constraint"
+    return CpSatModel(model.proto, *resolve_native(variables, kinds, place, "CP-SAT", instead), **options)

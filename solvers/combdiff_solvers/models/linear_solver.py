@@ -15,8 +15,6 @@ from combdiff_solvers.models.math_opt_model import MathOptModel
 from combdiff_solvers.models.variables import resolve_sense
 from combdiff_solvers.protocol import Sense
 
-__all__ = ["linear_solver"]
-
 
 def linear_solver(
     model: LinearModel,

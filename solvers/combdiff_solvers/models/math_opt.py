@@ -8,11 +8,9 @@ from ortools.math_opt.python import mathopt
 
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.model_proto import from_proto, places
-from combdiff_solvers.models.variables import index_by, resolve_variables
+from combdiff_solvers.models.variables import resolve_native
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import options_of, wrap
-
-__all__ = ["wrap_math_opt"]
 
 
 @wrap.register(mathopt.Model)
@@ -32,6 +30,6 @@ def wrap_math_opt(model: mathopt.Model, /, variables: Any, **options: Any) -> So
         own = variable.elemental is model.objective.elemental and model.has_variable(variable.id)
         return variable.id if own else None
 
-    ids, shape = resolve_variables(variables, index_by(mathopt.Variable, own_id, "MathOpt"), "MathOpt variables")
+    ids, shape = resolve_native(variables, mathopt.Variable, own_id, "MathOpt")
     proto = model.export_model()
     return linear_solver(from_proto(proto), places(ids, proto.variables.ids), shape, **options)

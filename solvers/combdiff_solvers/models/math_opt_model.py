@@ -14,16 +14,13 @@ from ortools.math_opt.python import mathopt
 
 from combdiff_solvers.chunks import concatenate
 from combdiff_solvers.limits import Clock, Limits
-from combdiff_solvers.models.completion import CompletionEngine
 from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
 from combdiff_solvers.models.linear_model import LinearModel, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
-from combdiff_solvers.models.mip_engines import Costs, make_engine, scale
-from combdiff_solvers.models.variables import NativeModel, resolve_sense
+from combdiff_solvers.models.mip_engines import MathOptEngine, make_engine, scale
+from combdiff_solvers.models.variables import TOLERANCE, NativeModel, nearest_feasible, resolve_sense
 from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, row_products
 from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, visit_rows
-
-__all__ = ["MathOptModel"]
 
 BLOCK = 2**22  # entries of x that are held at a time
 PROVEN = 1e-9  # a gap below this share of the objective's terms, and of the largest cost, is none
@@ -102,7 +99,7 @@ class MathOptModel(NativeModel):
     ) -> None:
         self.sense = resolve_sense(sense, model.maximize, bool(model.coefficients.any()))
         self._model = model = replace(model, maximize=self.sense is Sense.MAX)
-        self._priced, self._open = priced, bool(model.open_coefficients(priced).any())
+        self._priced, self._open = priced, model.open_coefficients(priced)
         self.shape = tuple(shape)
         self.limits = limits or Limits()
         self.backend = choose_backend(model.terms, backend)
@@ -114,10 +111,10 @@ class MathOptModel(NativeModel):
         typical = None
         if warm_start is not None:
             scaled, exponents = self._costs(as_rows(np.reshape(warm_start, (1, -1)), self.shape))
-            typical = Costs(scaled[0], int(exponents[0]))
+            typical = scaled[0], int(exponents[0])
         self._engines = PerThread(partial(make_engine, model, self.backend, self.limits, parameters, typical))
         proven = self.backend if BACKENDS[self.backend].exact else choose_backend(model.terms, None)
-        self._completions = PerThread(partial(CompletionEngine, model, proven, priced))
+        self._completions = PerThread(partial(MathOptEngine, model, proven, Limits()))
 
     def _costs(self, theta: Float64[ndarray, "b n"]) -> tuple[Float64[ndarray, "b t"], Int[ndarray, " b"]]:
         """The costs, θ and h, of all terms of the objective, each row scaled by a power of two, and its exponent."""
@@ -126,7 +123,6 @@ class MathOptModel(NativeModel):
         return scale(costs, self._model.terms)
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
         clock = self.limits.start()
         if self._model.crossed is not None:
             crossed = Answer(Status.INFEASIBLE, message=self._model.crossed)
@@ -141,7 +137,7 @@ class MathOptModel(NativeModel):
         told, duals, shifts = np.full(len(theta), np.nan), dict[int, ndarray](), exponents.tolist()
 
         def visit(row: int, seconds: float | None) -> Answer:
-            found = engine.solve(Costs(costs[row], shifts[row]), seconds)
+            found = engine.solve(costs[row], shifts[row], seconds)
             if found.x is not None:
                 x[row], gap[row] = found.x, found.gap
             told[row] = found.bound
@@ -223,10 +219,29 @@ class MathOptModel(NativeModel):
             yield row, f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
 
     def _h(self, y: Float64[ndarray, " n"]) -> float:
-        if not self._open:
+        if not self._open.any():
             x = np.zeros((1, len(self._model.c)))
             x[0, self._priced] = y
             return float(self._model.h(x)[0])
-        if self._model.crossed is not None:
-            return float("nan")
-        return h_of(self._completions.get().complete(y, self.limits.time_limit), self.sense)
+        return float("nan") if self._model.crossed else h_of(self._complete(y), self.sense)
+
+    def _complete(self, y: Float64[ndarray, " n"]) -> Answer:
+        """h(y), as the objective of the answer, and how the search for it ended."""
+        lower, upper, integer = (
+            part[self._priced] for part in (self._model.lower, self._model.upper, self._model.integer)
+        )
+        point = nearest_feasible(y, lower, upper, integer)
+        if point is None:
+            return Answer(Status.INFEASIBLE)
+        engine, (costs, exponents) = self._completions.get(), scale(self._open[None], self._model.terms)
+        slack = np.where(integer, 0.0, TOLERANCE * np.maximum(1.0, np.abs(y)))
+        for width in (0.0, slack):  # equations between rounded entries of y need the slack
+            engine.fix(self._priced, np.maximum(point - width, lower), np.minimum(point + width, upper))
+            found = engine.solve(costs[0], int(exponents[0]), self.limits.time_limit)
+            if found.status is not Status.INFEASIBLE:
+                break
+        if found.x is None:
+            return Answer(found.status, message=found.message)
+        x = np.where(self._model.integer, np.rint(found.x), found.x)
+        x[self._priced] = y
+        return Answer(found.status, objective=float(self._model.h(x[None])[0]), message=found.message)

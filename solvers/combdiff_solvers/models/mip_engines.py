@@ -35,13 +35,6 @@ from combdiff_solvers.models.model_proto import places, to_proto
 from combdiff_solvers.protocol import Status
 
 
-class Costs(NamedTuple):
-    """A row's costs of all terms of the objective (`LinearModel.terms_at`), multiplied by 2^exponent."""
-
-    scaled: Float64[ndarray, " t"]
-    exponent: int
-
-
 class Found(NamedTuple):
     """How the solve of one row ended; `x` holds every variable of the model.
 
@@ -59,6 +52,8 @@ class Found(NamedTuple):
 
 _OBJECTIVE_LIMITS = ("absolute_gap_tolerance", "cutoff_limit", "objective_limit", "best_bound_limit")
 _HUGE = 1e18
+Typical = tuple[Float64[ndarray, " t"], int]
+"""costs as an engine solves for, and their exponent"""
 
 
 class MathOptEngine:
@@ -96,14 +91,17 @@ class MathOptEngine:
         for place, least, most in zip(priced.tolist(), lower.tolist(), upper.tolist(), strict=True):
             variables.lower_bounds[place], variables.upper_bounds[place] = least, most
 
-    def solve(self, costs: Costs, seconds: float | None) -> Found:
-        """Solve for these costs; "infeasible or unbounded" is resolved by a second solve without costs."""
-        free = costs._replace(scaled=np.zeros_like(costs.scaled))
+    def solve(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> Found:
+        """Solve for costs of all terms of the objective (`LinearModel.terms_at`), which were multiplied by 2^exponent.
+
+        "Infeasible or unbounded" is resolved by a second solve without costs.
+        """
+        free = np.zeros_like(costs)
         try:
-            result = self._run(costs, seconds)
+            result = self._run(costs, exponent, seconds)
         except StatusNotOk:  # MathOpt refuses SCIP's infinite objective of an unbounded integer program
-            feasible = self._read(self._run(free, seconds))
-            if feasible.status.has_solution and self._relaxation_is_unbounded(costs, seconds):
+            feasible = self._read(self._run(free, exponent, seconds))
+            if feasible.status.has_solution and self._relaxation_is_unbounded(costs, exponent, seconds):
                 return Found(Status.UNBOUNDED)
             raise
         reason = result.termination.reason
@@ -111,28 +109,28 @@ class MathOptEngine:
         if reason == result_pb2.TERMINATION_REASON_INFEASIBLE_OR_UNBOUNDED or (
             reason == result_pb2.TERMINATION_REASON_UNBOUNDED and not told
         ):
-            feasible = self._read(self._run(free, seconds))
+            feasible = self._read(self._run(free, exponent, seconds))
             return Found(Status.UNBOUNDED) if feasible.status.has_solution else feasible
         return self._read(result)
 
-    def _relaxation_is_unbounded(self, costs: Costs, seconds: float | None) -> bool:
+    def _relaxation_is_unbounded(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> bool:
         """Whether the LP without integrality is; a feasible integer program of rationals is then unbounded too."""
         if self._model.terms is not Terms.INTEGERS:
             return False
         own = self._proto.variables
         lower, upper = np.array(own.lower_bounds), np.array(own.upper_bounds)  # of what is fixed, too
         relaxed = replace(self._model, lower=lower, upper=upper, integer=np.zeros_like(self._model.integer))
-        return MathOptEngine(relaxed, "glop", Limits()).solve(costs, seconds).status is Status.UNBOUNDED
+        return MathOptEngine(relaxed, "glop", Limits()).solve(costs, exponent, seconds).status is Status.UNBOUNDED
 
-    def _run(self, costs: Costs, seconds: float | None) -> result_pb2.SolveResultProto:
-        linear, squares = np.split(costs.scaled, [len(self._model.c)])
+    def _run(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> result_pb2.SolveResultProto:
+        linear, squares = np.split(costs, [len(self._model.c)])
         objective = self._proto.objective
         objective.ClearField("linear_coefficients")
         objective.linear_coefficients.ids.extend(self._ids.tolist())
         objective.linear_coefficients.values.extend(linear.tolist())
         objective.quadratic_coefficients.ClearField("coefficients")
         objective.quadratic_coefficients.coefficients.extend(squares.tolist())
-        self._set_limits(costs.exponent, seconds)
+        self._set_limits(exponent, seconds)
         nothing = callback_pb2.CallbackRegistrationProto()
         initializer = parameters_pb2.SolverInitializerProto()
         return core.solve(
@@ -189,9 +187,9 @@ def _dense(values: Any, ids: Int64[ndarray, " k"]) -> Float64[ndarray, " k"]:
 class BasisEngine(MathOptEngine):
     """GLOP with a warm handle, begun on every row at the same basis, so that the past leaves no trace in y."""
 
-    def __init__(self, model: LinearModel, limits: Limits, parameters: bytes | None, typical: Costs) -> None:
+    def __init__(self, model: LinearModel, limits: Limits, parameters: bytes | None, typical: Typical) -> None:
         super().__init__(model, "glop", limits, parameters)
-        result = self._run(typical, None)
+        result = self._run(*typical, None)
         if result.solutions and result.solutions[0].HasField("basis"):
             self._start.initial_basis.CopyFrom(result.solutions[0].basis)
         self._parameters.presolve = parameters_pb2.EMPHASIS_OFF
@@ -199,18 +197,18 @@ class BasisEngine(MathOptEngine):
         self._update = model_update_pb2.ModelUpdateProto()
         self._update.objective_updates.linear_coefficients.ids.extend(self._ids.tolist())
 
-    def solve(self, costs: Costs, seconds: float | None) -> Found:
+    def solve(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> Found:
         """Solve for these costs; what is no optimum is looked at again from scratch."""
         values = self._update.objective_updates.linear_coefficients.values
         del values[:]
-        values.extend(costs.scaled.tolist())
+        values.extend(costs.tolist())
         if not self._handle.update(self._update):
-            return super().solve(costs, seconds)
-        self._set_limits(costs.exponent, seconds)
+            return super().solve(costs, exponent, seconds)
+        self._set_limits(exponent, seconds)
         nothing = callback_pb2.CallbackRegistrationProto()
         result = self._handle.solve(self._parameters, self._start, None, nothing, None, None)
         found = self._read(result)
-        return found if found.status.has_solution else super().solve(costs, seconds)
+        return found if found.status.has_solution else super().solve(costs, exponent, seconds)
 
 
 class GlopEngine(MathOptEngine):
@@ -231,11 +229,11 @@ class GlopEngine(MathOptEngine):
         self._solver.set_solver_specific_parameters(" ".join(f"{k}: {str(v).lower()}" for k, v in parameters.items()))
         self._order = list(range(len(model.c)))
 
-    def solve(self, costs: Costs, seconds: float | None) -> Found:
+    def solve(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> Found:
         """Solve for these costs; what is no optimum is asked of MathOpt, which says more about it."""
         self._helper.clear_objective()  # or coefficients that become zero would keep their last value
         self._helper.set_maximize(self._model.maximize)
-        self._helper.set_objective_coefficients(self._order, costs.scaled.tolist())
+        self._helper.set_objective_coefficients(self._order, costs.tolist())
         self._solver.set_time_limit_in_seconds(1e9 if seconds is None else seconds)
         self._solver.solve(self._helper)
         status = self._solver.status()
@@ -243,11 +241,11 @@ class GlopEngine(MathOptEngine):
             return Found(Status.OPTIMAL, self._solver.variable_values(), duals=self._solver.dual_values())
         if status == builder.FEASIBLE:
             return Found(Status.FEASIBLE, self._solver.variable_values())
-        return super().solve(costs, seconds)
+        return super().solve(costs, exponent, seconds)
 
 
 def make_engine(
-    model: LinearModel, backend: str, limits: Limits, parameters: bytes | None = None, typical: Costs | None = None
+    model: LinearModel, backend: str, limits: Limits, parameters: bytes | None = None, typical: Typical | None = None
 ) -> MathOptEngine:
     """The engine for a model, whose searches begin at the solution for typical costs."""
     if backend == "glop" and typical is not None:
@@ -256,7 +254,7 @@ def make_engine(
         return GlopEngine(model, limits)
     engine = MathOptEngine(model, backend, limits, parameters)
     if typical is not None:
-        expected = engine.solve(typical, limits.time_limit)
+        expected = engine.solve(*typical, limits.time_limit)
         if expected.x is not None:
             engine.hint(expected.x)
     return engine

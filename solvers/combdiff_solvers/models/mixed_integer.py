@@ -12,8 +12,6 @@ from numpy import ndarray
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
-__all__ = ["MixedInteger"]
-
 
 class MixedInteger(BatchSolver):
     """min (or max) ⟨θ, y⟩ + ⟨h, x⟩ over lower ≤ A x ≤ b, bounds[0] ≤ x ≤ bounds[1], some x integer; y ⊂ x.
@@ -109,7 +107,6 @@ class MixedInteger(BatchSolver):
         self.shape = self._solver.shape
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
         return self._solver.solve_checked(theta, instances)
 
     def value_checked(

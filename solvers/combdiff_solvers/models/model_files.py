@@ -21,8 +21,6 @@ from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import options_of
 
-__all__ = ["read_model", "wrap_model_file"]
-
 
 def read_mps(text: str) -> LinearModel:
     """Read a model in the MPS format, fixed or free, by OR-Tools' reader.

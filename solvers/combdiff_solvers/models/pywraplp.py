@@ -9,11 +9,9 @@ from ortools.linear_solver.python import model_builder
 
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.model_proto import from_mp_model
-from combdiff_solvers.models.variables import index_by, resolve_variables
+from combdiff_solvers.models.variables import resolve_native
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import options_of, wrap
-
-__all__ = ["wrap_model_builder", "wrap_pywraplp"]
 
 
 @wrap.register(pywraplp.Solver)
@@ -37,7 +35,7 @@ def wrap_pywraplp(model: pywraplp.Solver, /, variables: Any, **options: Any) -> 
         own = 0 <= index < model.NumVariables() and model.variable(index).this == variable.this
         return index if own else None
 
-    found = resolve_variables(variables, index_by(pywraplp.Variable, place, "pywraplp"), "pywraplp variables")
+    found = resolve_native(variables, pywraplp.Variable, place, "pywraplp")
     proto = linear_solver_pb2.MPModelProto()
     model.ExportModelToProto(proto)
     return linear_solver(from_mp_model(proto), *found, **options)
@@ -51,6 +49,5 @@ def wrap_model_builder(model: model_builder.Model, /, variables: Any, **options:
     def place(variable: model_builder.Variable) -> int | None:
         return variable.index if variable.helper is model.helper else None
 
-    index_of = index_by(model_builder.Variable, place, "ModelBuilder")
-    found = resolve_variables(variables, index_of, "ModelBuilder variables")
+    found = resolve_native(variables, model_builder.Variable, place, "ModelBuilder")
     return linear_solver(from_mp_model(model.export_to_proto()), *found, **options)

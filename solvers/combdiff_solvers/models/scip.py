@@ -13,12 +13,10 @@ from pyscipopt import Model, Variable
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.scip_engine import ScipEngine, ScipProblem
-from combdiff_solvers.models.variables import NativeModel, index_by, resolve_sense, resolve_variables
+from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
 from combdiff_solvers.protocol import Sense, Solutions, Solver
 from combdiff_solvers.rows import PerThread, h_of, solve_rows
 from combdiff_solvers.wrap import options_of, wrap
-
-__all__ = ["ScipModel", "wrap_scip"]
 
 
 class ScipModel(NativeModel):
@@ -80,7 +78,6 @@ class ScipModel(NativeModel):
         self._engines.get()  # or an error would be that of a row
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
         engine = self._engines.get()
         return solve_rows(
             theta, self.limits.start(), lambda row, seconds: engine.solve(theta[row], seconds), self.sense
@@ -114,5 +111,4 @@ def wrap_scip(model: Model, /, variables: Any, **options: Any) -> Solver:
             )
         return found
 
-    found = resolve_variables(variables, index_by(Variable, place, "SCIP", _INSTEAD), "SCIP variables")
-    return ScipModel(problem, *found, **options)
+    return ScipModel(problem, *resolve_native(variables, Variable, place, "SCIP", _INSTEAD), **options)

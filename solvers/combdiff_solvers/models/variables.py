@@ -65,23 +65,24 @@ def resolve_sense(given: Sense | str | None, maximize: bool, has_objective: bool
     return Sense(given)
 
 
-def index_by(kind: type, place: Callable[[Any], int | None], library: str, instead: str = "") -> Callable[[Any], int]:
-    """`index_of` for `resolve_variables`: the place of a variable of that kind, None where it is not of the model.
+def resolve_native(
+    variables: Any, kind: type | tuple[type, ...], place: Callable[[Any], int | None], library: str, instead: str = ""
+) -> tuple[ndarray, tuple[int, ...]]:
+    """`resolve_variables` for objects of a kind: `place` is None for one that is not of the model.
 
     `instead` says what to do about anything else.
     """
 
     def index_of(variable: Any) -> int:
         if not isinstance(variable, kind):
-            raise TypeError(
-                f"{variable!r} is a {type(variable).__name__}, not a variable of the {library} model{instead}"
-            )
+            what = type(variable).__name__
+            raise TypeError(f"{variable!r} is a {what}, not a variable of the {library} model{instead}")
         found = place(variable)
         if found is None:
             raise ValueError(f"variable {variable} is not of this model")
         return int(found)
 
-    return index_of
+    return resolve_variables(variables, index_of, f"{library} variables")
 
 
 class NativeModel(BatchSolver):
@@ -95,6 +96,14 @@ class NativeModel(BatchSolver):
         Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
         proof, for at most `time_limit` seconds a row. NaN where y has no feasible completion (or none was proven the
         best in that time), and in a row of y with NaN.
+
+        >>> from combdiff_solvers.models.cp_sat import cp_model, wrap
+        >>> model = cp_model.CpModel()
+        >>> x, z = model.new_bool_var("x"), model.new_int_var(0, 5, "z")
+        >>> _ = model.add(z >= 2 + 2 * x)
+        >>> model.minimize(3 * z)
+        >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
+        array([ 6. , 12.5])
         """
         return value_rows(theta, y, lambda row: self._h(y[row]))
 
