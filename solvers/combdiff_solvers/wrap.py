@@ -252,5 +252,5 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     except ValueError:  # a builtin without a signature
-        return True
+        pass
     return True

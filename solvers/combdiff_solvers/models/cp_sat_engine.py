@@ -91,7 +91,7 @@ class CpSatEngine:
         self._objective = objective
         self._sign = sense.sign
         self._limits = limits
-        self._box = self._bounds()
+        self._box = self._bounds(self._model)
         self._model.objective.vars.extend(objective.variables.tolist())
         self._settings = helper.SatParameters()
         defaults = {
@@ -107,12 +107,10 @@ class CpSatEngine:
         if typical is not None:
             self._hint(typical)
 
-    def _bounds(self) -> Box:
-        domains = [self._model.variables[int(i)].domain for i in self._objective.variables]
-        return Box(
-            np.array([domain[0] for domain in domains], dtype=np.float64),
-            np.array([domain[len(domain) - 1] for domain in domains], dtype=np.float64),
-        )
+    def _bounds(self, model: Any) -> Box:
+        domains = [model.variables[place].domain for place in self._objective.variables.tolist()]
+        ends = np.array([(domain[0], domain[len(domain) - 1]) for domain in domains], dtype=np.float64)
+        return Box(*ends.reshape(-1, 2).T)
 
     def _hint(self, theta: Float64[ndarray, " n"]) -> None:
         """Begin every search at the solution for these costs."""
@@ -127,41 +125,30 @@ class CpSatEngine:
         self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
     ) -> Answer:
         """Solve one row, with the variables of these indices fixed at these values."""
-        if not fixed:
-            return self._solve(theta, seconds)
-        domains = {place: list(self._model.variables[place].domain) for place in fixed}
-        for place, value in fixed.items():
-            spans = zip(domains[place][::2], domains[place][1::2], strict=True)
-            if not any(least <= value <= most for least, most in spans):
-                return Answer(Status.INFEASIBLE)
-        box = self._box
-        try:
+        model, box = self._model, self._box
+        if fixed:
+            model = helper.CpModelProto()
+            model.copy_from(self._model)
             for place, value in fixed.items():
-                self._set_domain(place, [value, value])
-            self._box = self._bounds()
-            return self._solve(theta, seconds)
-        finally:
-            for place, domain in domains.items():
-                self._set_domain(place, domain)
-            self._box = box
-
-    def _set_domain(self, place: int, domain: list[int]) -> None:
-        self._model.variables[place].domain.clear()
-        self._model.variables[place].domain.extend(domain)
-
-    def _solve(self, theta: Float64[ndarray, " n"], seconds: float | None) -> Answer:
+                domain = model.variables[place].domain
+                spans = zip(list(domain)[::2], list(domain)[1::2], strict=True)
+                if not any(least <= value <= most for least, most in spans):
+                    return Answer(Status.INFEASIBLE)
+                domain.clear()
+                domain.extend([value, value])
+            box = self._bounds(model)
         clock = Clock(Limits(batch_time_limit=seconds))
         costs, rest = self._costs(theta)
-        scaled = scale(costs, self._box, rest)
-        end = self._run(self._model, scaled, clock.seconds())
+        scaled = scale(costs, box, rest)
+        end = self._run(model, scaled, clock.seconds())
         status, message = end.status, end.message
         if not status.has_solution:
             return Answer(status, message=message)
         sizes = np.abs(np.ldexp(costs, scaled.exponent))
         open_ = max(0, scaled.value(end.x) - end.bound)
-        slack = scaled.slack(end.x, self._box)
+        slack = scaled.slack(end.x, box)
         if status is Status.OPTIMAL and open_ == 0 and self._limits.exact:
-            end, slack = self._refine(scaled, end, slack, sizes, clock)
+            end, slack = self._refine(model, box, scaled, end, slack, sizes, clock)
         left = float(np.ldexp(open_ + slack, -scaled.exponent))
         if status is Status.OPTIMAL and open_ + slack > PROVEN * float(sizes @ np.abs(end.x)):
             status = Status.FEASIBLE
@@ -182,14 +169,20 @@ class CpSatEngine:
         return self._sign * costs, self._sign * rest
 
     def _refine(
-        self, scaled: Scaled, first: _End, slack: float, sizes: Float64[ndarray, " v"], clock: Clock
+        self,
+        model: Any,
+        box: Box,
+        step: Scaled,
+        first: _End,
+        slack: float,
+        sizes: Float64[ndarray, " v"],
+        clock: Clock,
     ) -> tuple[_End, float]:
         """Minimise what rounding took away, too, among the points that it made level; until the rest is small enough.
 
         `sizes` are the |costs| in units of 2^−exponent. Returns the best point and its slack, in these units.
         """
-        model, box, step, end, unit = self._model, self._box, scaled, first, 1.0
-        best, least = first, slack
+        end, unit, best, least = first, 1.0, first, slack
         for _ in range(self.REFINEMENTS):
             seconds = clock.seconds()
             if least <= PROVEN * float(sizes @ np.abs(best.x)) or (seconds is not None and seconds <= 0):

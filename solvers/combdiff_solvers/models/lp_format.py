@@ -10,7 +10,6 @@ Sections: minimize / maximize, subject to, bounds, binaries, generals, end; cons
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from math import inf
 from typing import NoReturn
 
@@ -60,8 +59,9 @@ class _Reader:
             for match in _TOKEN.finditer(line.rstrip())
         ]
         self.at = 0
+        statements = {"rows": self.row, "bounds": self.bound, "binaries": self.binary, "generals": self.general}
         while self.at < len(self.tokens):
-            _PARSERS[section](self)
+            statements.get(section, self.objective)()
 
     def kind(self, ahead: int = 0) -> str:
         return self.tokens[self.at + ahead][0] if self.at + ahead < len(self.tokens) else "nothing"
@@ -203,16 +203,6 @@ _MIRRORED = {"<": ">", ">": "<", "=": "="}
 def _sides(operator: str, value: float) -> _Sides:
     """What is below and above, None where nothing is said of it."""
     return None if operator == "<" else value, None if operator == ">" else value
-
-
-_PARSERS: dict[str, Callable[[_Reader], None]] = {
-    "minimize": _Reader.objective,
-    "maximize": _Reader.objective,
-    "rows": _Reader.row,
-    "bounds": _Reader.bound,
-    "binaries": _Reader.binary,
-    "generals": _Reader.general,
-}
 
 
 def read_lp(text: str) -> LinearModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -152,10 +152,9 @@ class MathOptModel(NativeModel):
         x += 0.0  # no -0.0
         y = np.ascontiguousarray(x[:, self._priced])
         sizes = np.abs(costs) * np.abs(self._model.terms_at(x))
-        for row, reason in self._downgrade_reasons(
-            np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents
-        ):
-            status[row], messages[row] = Status.FEASIBLE, reason
+        reasons = self._downgrade_reasons(np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents)
+        status[list(reasons)] = Status.FEASIBLE
+        messages |= reasons
         objective = row_products(theta, y) + self._model.h(x)
         bound = self._bounds(costs, exponents, told, duals)
         better = np.fmin if self.sense is Sense.MIN else np.fmax
@@ -198,25 +197,25 @@ class MathOptModel(NativeModel):
         sizes: Float64[ndarray, "b t"],
         gap: Float64[ndarray, " b"],
         exponents: Int[ndarray, " b"],
-    ) -> Iterator[tuple[int, str]]:
+    ) -> dict[int, str]:
         """The rows whose "optimal" is worth less for these costs, and why; sizes: |costs · terms|, scaled like gap."""
         if not BACKENDS[self.backend].exact:
-            yield from ((row, FIRST_ORDER) for row in optimal.tolist())
-            return
-        costs = np.abs(costs)
+            return dict.fromkeys(optimal.tolist(), FIRST_ORDER)
+        costs, total, reasons = np.abs(costs), sizes.sum(axis=1), dict[int, str]()
         largest, least = costs.max(axis=1), np.where(costs > 0, costs, np.inf).min(axis=1)
-        total = sizes.sum(axis=1)
-        for row in optimal[(least < 1e-7 * largest)[optimal]].tolist():
-            if 0 < total[row] < 1e-3 * largest[row]:
-                yield (
-                    row,
-                    "optimal only as far as floating point can tell: the costs span "
-                    f"{np.log10(largest[row] / least[row]):.0f} orders of magnitude and y avoids the large "
-                    "ones; scale them down, or use CP-SAT, which is exact about integers",
-                )
+        hidden = (least < 1e-7 * largest) & (total > 0) & (total < 1e-3 * largest)
+        for row in optimal[hidden[optimal]].tolist():
+            reasons[row] = (
+                "optimal only as far as floating point can tell: the costs span "
+                f"{np.log10(largest[row] / least[row]):.0f} orders of magnitude and y avoids the large ones; "
+                "scale them down, or use CP-SAT, which is exact about integers"
+            )
         for row in optimal[(gap > PROVEN * np.maximum(total, largest))[optimal]].tolist():
             gain = np.ldexp(gap[row], -exponents[row])
-            yield row, f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
+            reasons[row] = (
+                f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
+            )
+        return reasons
 
     def _h(self, y: Float64[ndarray, " n"]) -> float:
         if not self._open.any():
