@@ -123,14 +123,12 @@ class MixedInteger(BatchSolver):
 
 def _count(A: Any, *others: Any) -> int:
     """How many variables there are."""
-    if A is not None:
-        shape = np.shape(A) if not hasattr(A, "shape") else A.shape
-        if not 1 <= len(shape) <= 2:
-            raise ValueError(f"A has shape {shape}, but it should be (rows, variables)")
-        columns = int(shape[-1])
-    else:
-        columns = max(np.size(other) for other in others if other is not None)
-    return columns
+    if A is None:
+        return max(np.size(other) for other in others if other is not None)
+    shape = A.shape if hasattr(A, "shape") else np.shape(A)
+    if not 1 <= len(shape) <= 2:
+        raise ValueError(f"A has shape {shape}, but it should be (rows, variables)")
+    return int(shape[-1])
 
 
 def _spread(name: str, values: Any, count: int) -> Float64[ndarray, " k"]:
