@@ -35,12 +35,7 @@ class ModelOptions(LimitOptions, total=False):
 
     backend: str | None
     warm_start: ndarray | None
-
-
-class MathOptOptions(ModelOptions, total=False):
-    """Options of MathOpt models."""
-
-    parameters: mathopt.SolveParameters | None
+    parameters: mathopt.SolveParameters | Mapping[str, Any] | None
 
 
 class CpSatOptions(LimitOptions, total=False):
@@ -57,12 +52,12 @@ class FormulaOptions(LimitOptions, total=False):
     price: Literal["variables", "clauses"]
 
 
-class FileOptions(LimitOptions, total=False):
+class FileOptions(ModelOptions, total=False):
     """Options of model and formula files."""
 
-    backend: str | None
-    warm_start: ndarray | None
     price: Literal["variables", "clauses"]
+    max_bytes: int
+    max_tokens: int
 
 
 class Wrap(Protocol):
@@ -73,14 +68,11 @@ class Wrap(Protocol):
     @overload
     def __call__(
         self,
-        model: pywraplp.Solver | model_builder.Model,
+        model: mathopt.Model | pywraplp.Solver | model_builder.Model,
         /,
         variables: Any,
         **options: Unpack[ModelOptions],
     ) -> Solver: ...
-
-    @overload
-    def __call__(self, model: mathopt.Model, /, variables: Any, **options: Unpack[MathOptOptions]) -> Solver: ...
 
     @overload
     def __call__(self, model: cp_model.CpModel, /, variables: Any, **options: Unpack[CpSatOptions]) -> Solver: ...

@@ -24,6 +24,7 @@ from combdiff_solvers.formulas.formula import MAX_VARIABLES, AtMost, Formula, So
 from combdiff_solvers.formulas.formula_model import wrap_formula
 from combdiff_solvers.formulas.opb_format import read_opb
 from combdiff_solvers.protocol import Sense, Solver
+from combdiff_solvers.wrap import options_of
 
 __all__ = ["read_formula", "wrap_formula_file"]
 
@@ -181,6 +182,7 @@ _READERS: dict[str, Callable[[Iterator[str]], tuple[Formula, Sense | None]]] = {
 }
 
 
+@options_of(wrap_formula)
 def wrap_formula_file(
     path: str | os.PathLike[str],
     /,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, Literal, get_args
 
 from combdiff_solvers.formulas.formula import Formula
-from combdiff_solvers.limits import LimitOptions, Limits
+from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
-from combdiff_solvers.wrap import wrap
+from combdiff_solvers.wrap import options_of, wrap
 
 __all__ = ["wrap_formula"]
 
@@ -19,6 +19,7 @@ Backend = Literal["auto", "rc2", "cp_sat"]
 
 
 @wrap.register(Formula)
+@options_of()
 def wrap_formula(
     formula: Formula,
     /,
@@ -27,7 +28,7 @@ def wrap_formula(
     price: Price = "variables",
     sense: Sense | str | None = None,
     backend: Backend = "auto",
-    **limits: Unpack[LimitOptions],
+    limits: Limits | None = None,
 ) -> Solver:
     """`combdiff.wrap` for a propositional formula (PySAT's `CNF`, `CNFPlus`, `WCNF`, `WCNFPlus`, and files of them).
 
@@ -50,7 +51,7 @@ def wrap_formula(
             CP-SAT, whose search does not stall on them, and of the others the rows with more than 64 different |θᵢ|;
             all else, and everything where OR-Tools is not installed, goes to RC2. It looks at no clock. The solver's
             `backend` and its repr say what was chosen; where rows differ, `chosen(theta)` does.
-        limits: `time_limit`, `batch_time_limit`, `relative_gap` and `absolute_gap`: see `Limits`.
+        limits: of time and gaps, given by their names: time_limit, batch_time_limit, relative_gap, absolute_gap.
 
     Raises:
         ValueError: for an empty formula, unknown or repeated variables, variables beside `price="clauses"`, or an
@@ -78,7 +79,7 @@ def wrap_formula(
         )
         literals = indices.tolist()
     chosen = Sense(sense) if sense is not None else (Sense.MAX if price == "clauses" else Sense.MIN)
-    model = formula, literals, shape, chosen, Limits(**limits)
+    model = formula, literals, shape, chosen, limits or Limits()
     if backend != "rc2":
         try:
             from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula, reason_against

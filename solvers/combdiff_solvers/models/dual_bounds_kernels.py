@@ -1,4 +1,7 @@
-"""Compiled bounds of linear programs from dual solutions, over the rows of a batch. See `dual_bounds`."""
+"""Compiled bounds on the optimum of linear programs that hold whatever the dual solution is, over the rows of a batch.
+
+After A. Neumaier and O. Shcherbina (2004), "Safe bounds in linear and mixed-integer linear programming".
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,11 @@ def dual_bounds(
     entries: Array,
     bound: Array,  # (b,)
 ) -> None:
-    """min ⟨c − Aᵀ y, x⟩ over the box, and the better side of each row times y, less the rounding of all sums."""
+    """Lower bounds on min ⟨c, x⟩ over row_lower ≤ A x ≤ row_upper, lower ≤ x ≤ upper; −∞ where y proves none.
+
+    min ⟨c − Aᵀ y, x⟩ over the box, and the better side of each row times y, less the rounding of all sums. A reduced
+    cost that misses its sign by a rounding is mended by a step towards y = 0, where it is c.
+    """
     for b in range(first, last):
         for i in range(y.shape[1]):
             if (y[b, i] > 0.0 and row_lower[i] == -np.inf) or (y[b, i] < 0.0 and row_upper[i] == np.inf):
