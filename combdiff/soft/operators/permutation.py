@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, as_rows, check_choice, strength_tensor
+from combdiff.soft.arguments import Strength, as_rows, check_options, strength_tensor
 from combdiff.soft.ends import Ends, without_ends
 from combdiff.soft.relaxations.network import network_matrix
 from combdiff.soft.relaxations.neuralsort import neuralsort_matrix
@@ -63,7 +63,7 @@ def soft_permutation(
     tensor([[0.0180, 0.9820],
             [0.9820, 0.0180]])
     """
-    check_choice("method", method, tuple(MATRICES))
+    check_options(tuple(MATRICES), method, descending=descending)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     matrix = matrix_of(method, rows, strength, valid, descending).to(values.dtype)
     batch = [size for at, size in enumerate(values.shape) if at != axis]

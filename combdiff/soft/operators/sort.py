@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, as_rows, as_values, check_choice
+from combdiff.soft.arguments import Strength, as_rows, as_values, check_options
 from combdiff.soft.operators.permutation import matrix_and_sorted
 from combdiff.soft.operators.rank import METHODS
 from combdiff.soft.operators.torchsort_backend import torchsort_backend
@@ -66,17 +66,15 @@ def soft_sort(
     >>> soft_sort(x, mask=torch.tensor([True, False, True]))
     tensor([0.1000, 0.3000, 0.0000])
     """
-    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask, regularization)
+    check_options(METHODS, method, regularization, descending=descending)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     if method == "pav":
         kind = SORT_L2 if regularization == "l2" else SORT_KL
         ordered = projected(rows, strength, valid, kind, 1 if descending else -1)
     elif method == "torchsort":
         ordered = torchsort_backend("soft_sort", rows, regularization, strength, valid, descending)
+    elif method == "lapsum":
+        ordered = lapsum_sorted(rows, strength, valid, descending)
     else:
-        check_choice("method", method, METHODS)
-        ordered = (
-            lapsum_sorted(rows, strength, valid, descending)
-            if method == "lapsum"
-            else matrix_and_sorted(method, rows, strength, valid, descending)[1]
-        )
+        ordered = matrix_and_sorted(method, rows, strength, valid, descending)[1]
     return as_values(ordered, values, axis)

@@ -76,35 +76,19 @@ def _pool(t: Array, low: int, high: int, eps: float, rank: bool, start: Array, t
 
 @kernel(counted=False, error_model="numpy")
 def l2_rows(
-    first: int,
-    last: int,
-    rank: bool,
-    sign: int,
-    x: Array,
-    bits: Array,
-    mask: Array,
-    strength: Array,
-    order: Array,
-    out: Array,
-    block: Array,
-    unsorted: bool,
-    sorting: Any,
-    t: Array,
-    start: Array,
-    total: Array,
+    first: int, last: int, rank: bool, sign: int, data: Any, out: Array, block: Array, sorting: Any, scratch: Any
 ) -> None:
-    """`project_l2` with its scratch: `sorting` of `sorting_scratch`, t and total (n,), start (n + 1,)."""
-    n = x.shape[1]
+    """`project_l2` with its scratch: of `sorting_scratch`; and t (n,), start (n + 1,) and total (n,)."""
+    x, bits, mask, strength = data
+    t, start, total = scratch
+    order, n = sorting[0], x.shape[1]
     for r in range(first, last):
         eps = strength[r] if strength.size > 1 else strength[0]
         inv = min(1.0 / eps, 1e308) if eps > 0 else 0.0
-        o = r
-        if unsorted:
-            o = 0
-            sort_row(r, x, bits, mask, sign > 0, o, sorting)
+        o = sort_row(r, 0, x, bits, mask, sign > 0, sorting)
         low, high, k = walk(r, sign, x, mask, o, order, 0, t)
         if high - low < n:
-            finish(r, sign, rank, o, order, 0, t, low, high, k, out, block)
+            finish(r, sign, rank, o, order, 0, t, (low, high, k), out, block)
         blocks = _pool(t, low, high, eps, rank, start, total)
         if rank:
             for b in range(blocks):
@@ -155,8 +139,5 @@ def project_l2(
         out, block: (rows, n), written; ranks by entry, sorted values by position.
     """
     n = x.shape[1]
-    sorting = sorting_scratch(bits, 1 if order.size == 0 else 0, n)
-    walks = sorting[0] if order.size == 0 else order
-    t, start, total = np.empty(n), np.empty(n + 1, np.int64), np.empty(n)
-    rank, unsorted = kind == RANK_L2, order.size == 0
-    l2_rows(first, last, rank, sign, x, bits, mask, strength, walks, out, block, unsorted, sorting, t, start, total)
+    sorting, scratch = sorting_scratch(bits, order, 1, n), (np.empty(n), np.empty(n + 1, np.int64), np.empty(n))
+    l2_rows(first, last, kind == RANK_L2, sign, (x, bits, mask, strength), out, block, sorting, scratch)

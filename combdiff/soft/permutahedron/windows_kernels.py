@@ -58,16 +58,15 @@ def rows_of_tile(rows: int, n: int) -> int:
 
 @kernel()
 def tile_scratch(rows: int, n: int) -> Any:
-    """What a kl projection needs for a tile: t, its exponentials, powers of two, windows and whether there are several,
-    the ends of each walk; and for one row at a time: where blocks start, and two sums of each."""
+    """What a kl projection needs for a tile: t and its exponentials, those of −p/ε for one row, powers of two, windows
+    and whether there are several, the ends of each walk; and for one row: where blocks start, and two sums of each."""
     return (
         np.empty(rows * n),
         np.empty(rows * n),
+        np.empty(n),
         np.empty(rows * n, np.int64),
         np.empty(rows * n, np.int64),
         np.empty(rows, np.bool_),
         np.empty((rows, 3), np.int64),
-        np.empty(n + 1, np.int64),
-        np.empty(n),
-        np.empty(n),
+        (np.empty(n + 1, np.int64), np.empty(n), np.empty(n)),
     )
