@@ -33,8 +33,7 @@ def soft_argmax(
         keepdim: keep it with size 1.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for no values, and as `soft_topk`.
+        TypeError, ValueError: as `soft_topk`, and for no values.
 
     Source: Martins & Astudillo (2016), "From softmax to sparsemax", for l2.
 

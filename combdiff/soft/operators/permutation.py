@@ -41,9 +41,7 @@ def soft_permutation(
     share their places with "neuralsort", "softsort" and "sinkhorn").
 
     Args:
-        values: (..., n, ...), any float dtype. Half precision is computed in float32.
-        regularization_strength: ε ≥ 0: a number, a schedule, or a tensor that broadcasts to values with size 1 at
-            `dim`.
+        values, regularization_strength: (..., n, ...) and ε as in `soft_rank`, with its errors.
         dim: the dimension that is permuted; the result has the other ones first, then (n, n).
         descending: the largest value first.
         mask: broadcasts to values, True where an entry counts. The others have a zero column, and as many of
@@ -51,10 +49,6 @@ def soft_permutation(
         method: "neuralsort", "softsort", "sinkhorn" (optimal transport), "network" (odd-even) or "bitonic".
 
     Infinite values have the first and the last positions; equal ones share theirs. A row with a NaN becomes NaN.
-
-    Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for a negative strength, shapes that do not fit, or an unknown method.
 
     Sources: see the functions of each method.
 

@@ -36,8 +36,7 @@ def soft_quantile(
         mask: broadcasts to values, True where an entry counts; where nothing does, the result is NaN.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for q outside of [0, 1], no values, and as `soft_sort`.
+        TypeError, ValueError: as `soft_rank`, and for q outside of [0, 1], or no values.
 
     >>> x = torch.tensor([4.0, 1.0, 2.0])
     >>> soft_quantile(x, 0.25, regularization_strength=0.1)

@@ -55,7 +55,7 @@ def soft_rank(
     larger ranks are set to that, with a warning.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
+        TypeError: for values that are not floats, a mask that is not boolean, or a flag that is not True or False.
         ValueError: for a negative strength, shapes that do not fit, or an unknown word.
 
     Source: Blondel, Teboul, Berthet & Djolonga (2020), "Fast differentiable sorting and ranking", equation 6.

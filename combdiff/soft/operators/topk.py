@@ -47,11 +47,9 @@ def soft_topk(
     `soft_sort` with the same words, whose ε has the unit 1/values for "pav".
 
     Args:
-        values: (..., n, ...), any float dtype. Half precision is computed in float32.
+        values, regularization_strength: (..., n, ...) and ε as in `soft_rank`, with its errors.
         k: number of places, 0 ≤ k ≤ n. Where a mask leaves fewer values than k, all of them are in.
         regularization: "l2" or "kl"; of the method "pav".
-        regularization_strength: ε ≥ 0: a number, a schedule, or a tensor that broadcasts to values with size 1 at
-            `dim`.
         dim: the dimension to select along.
         largest: False for the k smallest.
         mask: broadcasts to values, True where an entry counts; the others have the share 0.
@@ -65,8 +63,7 @@ def soft_topk(
     +inf takes a place for itself, −inf what nothing else takes; equal ones share. A row with a NaN becomes NaN.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for a k out of range, a negative strength, shapes that do not fit, or an unknown word.
+        TypeError, ValueError: as `soft_rank`, and for a k out of range.
 
     Sources: Blondel et al. (2020), section 5 (projection onto the k-subset polytope); Struski et al. (2025) for lapsum.
 

@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from combdiff.soft.permutahedron.kinds import Array
 from combdiff_solvers.compute.kernels import kernel
 
 # Up to here NumPy's sorting networks win, beyond it radix sort: soft ranks with their gradient take 1.1 to 1.3 times as
 # long with NumPy's sort at (128, 1000), 1.8 to 2.9 times at (16, 10⁴) and (1, 10⁵) (float32 and float64, AVX-512).
 SHORT = 512
 WIDE = 4000  # beyond it, three passes over 11 bits win over four passes over 8
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 _ZERO, _ONE, _INDEX = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFF)
 
@@ -142,26 +140,22 @@ def sorting_scratch(bits: Array, order: Array, rows: int, n: int) -> Any:
 
 
 @kernel(counted=False, inline="always")
-def sort_row(r: int, o: int, x: Array, bits: Array, mask: Array, flip: bool, scratch: Any) -> int:
-    """Sort row r of x, unless that has been done. Return the row of the orders of `scratch` that holds the result.
+def sort_row(r: int, o: int, x: Array, bits: Array, mask: Array, flip: bool, scratch: Any) -> None:
+    """Write into row o of the orders of `scratch` the indices that sort row r of x.
 
     Args:
-        o: the row to write to.
         x: (rows, n) float32 or float64, tiny rows without a mask, or rows longer than SHORT.
         bits: the same memory as unsigned integers; not read of tiny rows.
         mask: (rows, n) bool, True where an entry counts, or an empty array; masked entries come last.
         flip: descending.
         scratch: of `sorting_scratch`.
     """
-    if not scratch[1]:
-        o = r
-    elif x.shape[1] <= SHORT:
+    if x.shape[1] <= SHORT:
         _count_smaller(r, x, flip, o, scratch[0])
     elif bits.itemsize == 4:
         _radix32(r, bits, mask, flip, o, scratch)
     else:
         _radix64(r, bits, mask, flip, o, scratch)
-    return o
 
 
 def argsort_rows(first: int, last: int, x: Array, bits: Array, mask: Array, flip: bool, order: Array) -> None:

@@ -16,14 +16,11 @@ import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
 from combdiff.soft.permutahedron.exp_kernels import exp_inplace
-from combdiff.soft.permutahedron.kinds import RANK_KL
+from combdiff.soft.permutahedron.kinds import RANK_KL, Array
 from combdiff.soft.permutahedron.l2_kernels import l2_rows
 from combdiff.soft.permutahedron.walk_kernels import finish, walk
 from combdiff.soft.permutahedron.windows_kernels import SPAN, rows_of_tile, tile_scratch, windows, zero_outside
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, error_model="numpy", inline="always")
@@ -108,7 +105,7 @@ def _rows(
     x, bits, mask, strength = data
     t, u, z, powers, window, several, ends, blocks = scratch
     start, a, b = blocks
-    order, n, tile = sorting[0], x.shape[1], len(several)
+    order, unsorted, n, tile = sorting[0], sorting[1], x.shape[1], len(several)
     z_step = -1.0
     eps, inv = strength[0], min(1.0 / strength[0], 1e308)
     for top in range(first, last, tile):
@@ -117,7 +114,9 @@ def _rows(
             r, base = top + j, j * n
             if strength.size > 1:
                 inv = min(1.0 / strength[r], 1e308)
-            o = sort_row(r, j, x, bits, mask, sign > 0, sorting)
+            o = j if unsorted else r
+            if unsorted:
+                sort_row(r, o, x, bits, mask, sign > 0, sorting)
             low, high, end = walk(r, sign, x, mask, o, order, base, t)
             ends[j, 0], ends[j, 1], ends[j, 2] = low, high, end
             several[j] = windows(t, low, high, inv if rank else 1.0, 0.0 if rank else inv, window, u)
@@ -132,7 +131,7 @@ def _rows(
                 l2_rows(r, r + 1, rank, sign, data, out, block, sorting, (t, start, a))
                 continue
             low, high, end = ends[j, 0], ends[j, 1], ends[j, 2]
-            o = j if sorting[1] else r
+            o = j if unsorted else r
             if high - low < n:
                 finish(r, sign, rank, o, order, base, t, (low, high, end), out, block)
             many = several[j]

@@ -16,12 +16,9 @@ from typing import Any
 import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft.permutahedron.kinds import RANK_L2
+from combdiff.soft.permutahedron.kinds import RANK_L2, Array
 from combdiff.soft.permutahedron.walk_kernels import finish, walk
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, error_model="numpy", inline="always")
@@ -81,11 +78,13 @@ def l2_rows(
     """`project_l2` with its scratch: of `sorting_scratch`; and t (n,), start (n + 1,) and total (n,)."""
     x, bits, mask, strength = data
     t, start, total = scratch
-    order, n = sorting[0], x.shape[1]
+    order, unsorted, n = sorting[0], sorting[1], x.shape[1]
     for r in range(first, last):
         eps = strength[r] if strength.size > 1 else strength[0]
         inv = min(1.0 / eps, 1e308) if eps > 0 else 0.0
-        o = sort_row(r, 0, x, bits, mask, sign > 0, sorting)
+        o = 0 if unsorted else r
+        if unsorted:
+            sort_row(r, o, x, bits, mask, sign > 0, sorting)
         low, high, k = walk(r, sign, x, mask, o, order, 0, t)
         if high - low < n:
             finish(r, sign, rank, o, order, 0, t, (low, high, k), out, block)

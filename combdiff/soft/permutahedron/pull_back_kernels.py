@@ -18,12 +18,9 @@ from typing import Any
 import numpy as np
 
 from combdiff.soft.permutahedron.exp_kernels import exp_inplace
-from combdiff.soft.permutahedron.kinds import HAS_NAN, RANK_KL, RANK_L2, SORT_KL
+from combdiff.soft.permutahedron.kinds import HAS_NAN, RANK_KL, RANK_L2, SORT_KL, Array
 from combdiff.soft.permutahedron.windows_kernels import rows_of_tile
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, inline="always")

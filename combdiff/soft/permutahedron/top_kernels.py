@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft.permutahedron.kinds import HAS_NAN, TOP_KL, TOP_L2
+from combdiff.soft.permutahedron.kinds import HAS_NAN, TOP_KL, TOP_L2, Array
 from combdiff.soft.permutahedron.walk_kernels import walk
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 FAR = 800.0  # values whose gap is that many ε have no share in each other's place
 
@@ -119,10 +116,12 @@ def _rows(
     """`share_top` with its scratch: of `sorting_scratch`; and t, decay, share and w (n,)."""
     x, bits, mask, strength = data
     t, decay, share, w = scratch
-    order, n = sorting[0], x.shape[1]
+    order, unsorted, n = sorting[0], sorting[1], x.shape[1]
     for r in range(first, last):
         eps = max(strength[r] if strength.size > 1 else strength[0], 1e-100)
-        o = sort_row(r, 0, x, bits, mask, True, sorting)
+        o = 0 if unsorted else r
+        if unsorted:
+            sort_row(r, o, x, bits, mask, True, sorting)
         low, high, end = walk(r, 1, x, mask, o, order, 0, t)
         if end == HAS_NAN:
             for i in range(n):

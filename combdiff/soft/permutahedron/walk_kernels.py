@@ -11,11 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN
+from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN, Array
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, inline="always")

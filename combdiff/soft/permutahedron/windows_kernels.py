@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from combdiff.soft.permutahedron.kinds import Array
 from combdiff_solvers.compute.kernels import kernel
 
 SPAN = 300.0  # of the exponents of a window
 TILE = 512  # entries whose exponentials are taken at once: short rows fill vectors, and all scratch stays in the cache
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, error_model="numpy", inline="always")
