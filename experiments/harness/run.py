@@ -117,12 +117,11 @@ class Run:
 
     def jobs(self, split: int) -> list[Job]:
         """The trainings on one split that its data allow."""
-        costs = self.load(split).train.has_costs
-        solvers = self.settings.solvers
+        train, solvers = self.load(split).train, self.settings.solvers
         default = solvers == self.task.backends[:1]
         return [
             Job(split, name, "" if default or not method.uses_solver else solver)
             for name, method in self.methods.items()
-            if costs or not method.needs_costs
+            if not train.lacks(method.needs)
             for solver in (solvers if method.uses_solver else solvers[:1])
         ]

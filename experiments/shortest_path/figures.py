@@ -36,7 +36,7 @@ def draw_maps(file: Path, maps: Maps, learned: Sequence[Learned]) -> None:
     grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False)
     truth = "labelled path" if maps.true_costs is None else "true costs"
     for axis, heading in zip(
-        grid[0], ("image", truth, *(f"{_label(found)}: learned" for found in learned)), strict=True
+        grid[0], ("image", truth, *(f"{found.label()}: learned" for found in learned)), strict=True
     ):
         axis.set_title(heading, fontsize=10)
     for axes, row in zip(grid, chosen, strict=True):
@@ -86,7 +86,7 @@ def draw_curves(
             own = found.method, found.solver or None, split
             lines = [line for line in metrics if (line["method"], line["solver"], line["split"]) == own]
             epochs = [line["epoch"] for line in lines]
-            style: dict[str, Any] = {"color": f"C{colour}", "marker": ".", "label": None if number else _label(found)}
+            style: dict[str, Any] = {"color": f"C{colour}", "marker": ".", "label": None if number else found.label()}
             validation.plot(epochs, [100 * line["validation_right"] for line in lines], **style)
             losses = np.array([line["loss"] for line in lines])
             loss.plot(epochs, losses / losses[:1], **style)
@@ -109,10 +109,6 @@ def draw_curves(
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     fig.savefig(file)
-
-
-def _label(found: Learned) -> str:
-    return f"{found.method} ({found.solver})" if found.solver else found.method
 
 
 def _choose(maps: Maps, found: Learned) -> list[int]:
@@ -188,10 +184,9 @@ def _cost_bands(axis: Axes, true_costs: Float64[Tensor, "n rows cols"], learned:
     levels = torch.unique(truth)
     if len(levels) > 12:
         levels = torch.quantile(levels, torch.linspace(0, 1, 11, dtype=torch.float64))
-    levels = levels[
-        (truth[:, None] - levels).abs().argmin(1).bincount(minlength=len(levels)) > 0
-    ]  # those that are the nearest of some tile
     nearest = (truth[:, None] - levels).abs().argmin(1)
+    used, nearest = nearest.unique(return_inverse=True)  # the levels that are the nearest of some tile
+    levels = levels[used]
     x = (levels / truth.mean()).numpy()
     for number, found in enumerate(learned):
         costs = (found.costs / found.costs.mean((-2, -1), keepdim=True)).flatten()
@@ -200,7 +195,7 @@ def _cost_bands(axis: Axes, true_costs: Float64[Tensor, "n rows cols"], learned:
         middle = bands[:, 1]
         error = np.abs(bands[:, ::2].T - middle)
         axis.errorbar(
-            x + shift, middle, error, color=f"C{number}", marker="o", markersize=3, capsize=2, label=_label(found)
+            x + shift, middle, error, color=f"C{number}", marker="o", markersize=3, capsize=2, label=found.label()
         )
     axis.plot(x, x, color="grey", linewidth=1, linestyle="--")
     axis.set(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from combdiff.solvers import GridInstances
 from experiments.harness.arrays import Array, expect_shape, read_arrays
@@ -15,11 +16,9 @@ from experiments.harness.task import DataSet
 from experiments.shortest_path.maps import Maps, grid_solver
 
 PARTS = ("train", "val", "test")
+ARRAYS = ("images", "paths", "costs", "starts", "goals", "obstacles")
 ROUNDING = 0.01
 """by how much a labelled path may cost more than the shortest one: published costs are rounded"""
-
-
-ARRAYS = ("images", "paths", "costs", "starts", "goals", "obstacles")
 
 
 def read_npz(path: Path, counts: tuple[int, int, int]) -> DataSet[Maps]:
@@ -39,18 +38,39 @@ def read_npz(path: Path, counts: tuple[int, int, int]) -> DataSet[Maps]:
             f"{path} has an array {min(unknown)!r}: expected are {', '.join(f'train_{name}' for name in ARRAYS)}, and "
             "the same with val_ and test_"
         )
+    return maps_of_parts(
+        lambda part, name: arrays.get(f"{part}_{name}"), lambda part, name: f"{part}_{name} of {path}", counts
+    )
+
+
+def maps_of_parts(
+    find: Callable[[str, str], Array | None],
+    call: Callable[[str, str], str],
+    counts: tuple[int, int, int],
+    augment: Callable[[Tensor], Tensor] = lambda images: images,
+) -> DataSet[Maps]:
+    """Check the arrays of training, validation and test maps.
+
+    Args:
+        find: the array of a part and a name of `ARRAYS`, or None.
+        call: how messages call it.
+        counts: how many maps to use, at most, for training, validation and test.
+        augment: a random change of training images.
+
+    Raises:
+        InputError: for arrays that are missing, of other shapes, or contradict each other.
+    """
     parts = []
     for part, count in zip(PARTS, counts, strict=True):
-        named = {name: f"{part}_{name}" for name in ARRAYS}
-        found = {name: arrays.get(key) for name, key in named.items()}
+        found = {name: find(part, name) for name in ARRAYS}
         cut = {name: None if array is None else array[:count] for name, array in found.items()}
-        parts.append(maps_from_arrays(cut, {name: f"{key} of {path}" for name, key in named.items()}))
+        parts.append(maps_from_arrays(cut, {name: call(part, name) for name in ARRAYS}))
+        images = call(part, "images")
         if not len(parts[-1]):
-            raise InputError(f"{part}_images of {path} holds no map")
+            raise InputError(f"{images} holds no map")
         if (parts[-1].shape, parts[-1].images.shape[1:]) != (parts[0].shape, parts[0].images.shape[1:]):
-            raise InputError(f"{part}_images of {path} has maps or images of another shape than train_images")
-    train, validation, test = parts
-    return DataSet(train, validation, test, augment=lambda images: images)
+            raise InputError(f"{images} has maps or images of another shape than {call('train', 'images')}")
+    return DataSet(*parts, augment=augment)
 
 
 def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str]) -> Maps:
