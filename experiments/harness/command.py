@@ -132,6 +132,10 @@ def _run(task: str, given: dict[str, Any]) -> None:
         hint = f"interrupted; go on with: python -m experiments {task} --resume {folder.path}"
         console.print(hint, soft_wrap=True, highlight=False)
         raise
+    except InputError:
+        if resume is None:
+            folder.discard()
+        raise
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:

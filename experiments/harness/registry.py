@@ -48,7 +48,7 @@ def find_task(name: str) -> type[Task[Any]]:
 def _find(name: str, base: Any, known: list[str], module: str, what: str) -> Any:
     path, _, wanted = name.partition(":")
     if not wanted:
-        check_known(what, name, known)
+        check_known(what, name, (*known, "package.module:Class"))
         path = module.format(name.replace("-", "_"))
     try:
         content = vars(importlib.import_module(path))

@@ -66,6 +66,16 @@ class RunFolder:
             return cls.create(path, config)
         raise AssertionError("there is always another number")
 
+    def discard(self) -> None:
+        """Remove the files of a run that was refused before it had trained anything; others stay."""
+        checkpoints = self.path / "checkpoints"
+        if not any(checkpoints.iterdir()):
+            for name in ("config.json", "metrics.csv"):
+                (self.path / name).unlink(missing_ok=True)
+            checkpoints.rmdir()
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
     def config(self) -> dict[str, Any]:
         """The configuration the run was begun with.
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from combdiff.solvers import Solver
 from experiments.harness.errors import InputError
-from experiments.harness.options import check_known, option
+from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
 from experiments.shortest_path import digit_terrain, evaluate, planning, warcraft
@@ -81,8 +81,7 @@ class ShortestPaths(Task[Maps]):
     def __post_init__(self) -> None:
         super().__post_init__()
         source, _, path = self.data.partition(":")
-        check_known("data", source, SOURCES)
-        if (source == "digits") == bool(path):
+        if source not in SOURCES or (source == "digits") == bool(path):
             raise InputError(f"data={self.data!r}: write digits, warcraft:PATH, planning:PATH or npz:PATH")
         if self.size is not None and source in ("planning", "npz"):
             raise InputError(f"size={self.size} goes with digits and warcraft: maps of {source} have the file's size")

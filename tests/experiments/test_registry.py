@@ -97,7 +97,7 @@ class Boards(Examples):
 
 @dataclass
 class Reading(Task[Boards]):
-    methods: ClassVar = ("interpolation", "perturbed")
+    methods: ClassVar = ("interpolation",)
     target: ClassVar = "cells"
     columns: ClassVar = (Column("cells", "cells", "{:.1%}"),)
 
@@ -203,7 +203,7 @@ def test_own_decision_task(tmp_path: Path) -> None:
 
 def test_own_formula_task(tmp_path: Path) -> None:
     pytest.importorskip("pysat")
-    options = ["--epochs", "4", "--learning-rate", "0.5", "--samples", "2", "--workers", "1"]
+    options = ["--epochs", "4", "--learning-rate", "0.5", "--workers", "1"]
     rows = run(tmp_path / "run", "own_boards:Reading", *options)
     assert min(row["cells"] for row in rows) > 0.9, rows
 
