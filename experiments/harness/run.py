@@ -71,10 +71,9 @@ class Run:
     def __init__(self, task_name: str, config: Mapping[str, Any]) -> None:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
         kind = find_task(task_name)
-        chosen = dict.fromkeys(values.get("methods", kind.methods))
-        kinds = {name: find_method(name) for name in chosen}
-        values.setdefault("methods", tuple(chosen))
-        values.setdefault("solvers", kind.backends[:1])
+        for name, default in (("methods", kind.methods), ("solvers", kind.backends[:1])):
+            values[name] = tuple(dict.fromkeys(values.get(name, default)))
+        kinds = {name: find_method(name) for name in values["methods"]}
         self.task_name = task_name
         used: set[str] = set()
 
