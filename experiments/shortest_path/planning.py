@@ -85,14 +85,13 @@ def _find(path: Path, environment: str | None) -> Path:
         if not path.exists():
             raise InputError(f"{path} does not exist: give an npz file of the planning data, or their folder")
         return path
-    files = sorted(path.glob("*.npz"))
-    known = ", ".join(file.name.split("_032")[0].removesuffix(".npz") for file in files)
+    files = {file.name.split("_032")[0].removesuffix(".npz"): file for file in sorted(path.glob("*.npz"))}
+    known = ", ".join(files) or "no npz files"
     if environment is None:
-        raise InputError(f"{path} is a folder: say by --environment which of {known or 'no npz files'}")
-    for file in files:
-        if file.name.split("_032")[0].removesuffix(".npz") == environment:
-            return file
-    raise InputError(f"unknown environment {environment!r} in {path}: choose from {known or 'no npz files'}")
+        raise InputError(f"{path} is a folder: say by --environment which of {known}")
+    if environment not in files:
+        raise InputError(f"unknown environment {environment!r} in {path}: choose from {known}")
+    return files[environment]
 
 
 def _draw(file: Path, first: int, four: list[Array], count: int, split: int) -> Maps:

@@ -20,7 +20,6 @@ examples:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +122,7 @@ class ShortestPaths(Task[Maps]):
         return model_solver(backend, examples.shape)
 
     def score(self, solutions: Tensor, examples: Maps, costs: Tensor | None = None) -> dict[str, float]:
-        return dataclasses.asdict(evaluate.score(solutions, examples, costs))
+        return evaluate.score(solutions, examples, costs)
 
     def remarks(self, examples: Maps) -> list[str]:
         known = examples.true_costs is not None

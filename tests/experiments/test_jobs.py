@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ CONFIG = {"size": 4, "maps": 24, "validation_maps": 4, "test_maps": 6, "methods"
 
 def test_few_messages_a_second_and_always_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     now, told = 0.0, list[int]()
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     step = jobs.throttled(lambda done, figures: told.append(done), last=999)
     for done in range(1, 1000):
         now += 0.002
@@ -27,7 +28,7 @@ def test_few_messages_a_second_and_always_the_last(monkeypatch: pytest.MonkeyPat
 
 
 def test_messages_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: 0.0)  # a clock that stands
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)  # a clock that stands
     run, sent = Run("shortest-path", CONFIG), list[tuple[str, Any]]()
     (job,) = run.jobs(0)
     jobs.train(run, job, RunFolder.create(tmp_path / "run", run.as_json()), lambda *message: sent.append(message))

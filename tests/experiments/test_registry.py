@@ -149,8 +149,7 @@ def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(folder: Path, *arguments: str) -> list[dict[str, Any]]:
     assert main([*arguments, "--out", str(folder)]) == 0
-    rows: list[dict[str, Any]] = json.loads((folder / "summary.json").read_text())
-    return rows
+    return json.loads((folder / "summary.json").read_text())
 
 
 def numbers(folder: Path, method: str) -> list[dict[str, Any]]:
