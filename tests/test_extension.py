@@ -1,47 +1,24 @@
-"""A layer and a loss from outside the package, each of a few lines: the oracle does the rest."""
+"""A layer, a loss and a problem from outside the package: the files that CONTRIBUTING.md shows."""
 
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from combdiff import FenchelYoungLoss, Interpolation, Perturbed, Solver, SolverLayer
-from combdiff.autograd import with_vjp
-from combdiff.oracle import Oracle, Report
 from combdiff.solvers import TopK
 from combdiff.testing import HYPERSIMPLEX, Enumerated, LayerContract
+from tests.snippets import load
 
-
-class Identity(SolverLayer):
-    """The solver's answer; backward minus the incoming gradient (Sahoo et al. 2023, without projection)."""
-
-    degree = 0
-
-    def _estimate(self, costs: Tensor, instances: Any) -> tuple[Tensor, Report]:
-        answer = self.oracle.solve(costs, instances)
-        return with_vjp(answer.y, lambda gradient, costs: -gradient, costs), answer.report
+Identity = load("combdiff/layers/identity.py").Identity
+SPOPlus = load("combdiff/losses/spo_plus.py").SPOPlus
+load("solvers/combdiff_solvers/problems/window.py")
+TestWindow = load("tests/solvers/problems/test_window.py").TestWindow
 
 
 class TestIdentity(LayerContract):
     def make(self, solver: Solver, on_failure: Any = "raise") -> SolverLayer:
         return Identity(solver, on_failure)
-
-
-class SPOPlus(nn.Module):
-    """SPO+ (Elmachtoub & Grigas 2022): −min ⟨2ĉ − c, y⟩ + 2⟨ĉ, ȳ⟩ − ⟨c, ȳ⟩, zero in failed rows."""
-
-    def __init__(self, solver: Any, on_failure: Any = "raise") -> None:
-        super().__init__()
-        self.oracle = Oracle.of(solver, on_failure)
-
-    def forward(self, theta: Tensor, true: Tensor, y_true: Tensor, instances: Any = None) -> Tensor:
-        costs, true_costs = self.oracle.costs(theta), self.oracle.costs(true)
-        answer = self.oracle.solve(2 * costs - true_costs, instances)
-        self.oracle.record(answer.report, theta)
-        y_true = y_true.reshape(costs.shape)
-        loss = ((true_costs - 2 * costs) * answer.y + (2 * costs - true_costs) * y_true).sum(-1)
-        return loss.masked_fill(~answer.report.solved, 0.0).sum()
 
 
 @pytest.mark.parametrize("sense", ["min", "max"])

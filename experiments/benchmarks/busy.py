@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from combdiff_solvers import Sense, Solutions
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
 
-class Busy:
+class Busy(BatchSolver):
     """Picks the least entry of each row after so many seconds of work in Python, which holds the GIL.
 
     >>> Busy(3, 0.0).solve(np.array([[2.0, 1.0, 3.0]])).y
@@ -24,8 +24,7 @@ class Busy:
         self.sense = Sense.MIN
         self.seconds = seconds
 
-    def solve(self, theta: ndarray, instances: Sequence[Any] | None = None) -> Solutions:
-        """Solve every row of θ, (b, n)."""
+    def solve_checked(self, theta: ndarray, instances: Sequence[Any] | None) -> Solutions:
         y = np.zeros_like(theta)
         for row, cost in enumerate(theta):
             end = time.thread_time() + self.seconds

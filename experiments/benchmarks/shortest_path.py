@@ -13,21 +13,13 @@ from scipy.sparse.csgraph import dijkstra
 
 from combdiff.solvers import ShortestPath
 from experiments.benchmarks.timing import race
-
-MOVES = [(dr, dc) for dr in (-1, 0, 1) for dc in (-1, 0, 1) if (dr, dc) != (0, 0)]
+from experiments.shortest_path.models import grid_arcs
 
 
 def as_graph(cost: np.ndarray) -> csr_matrix:
     """A map with vertex costs as a graph whose edges cost what their heads do."""
-    size = len(cost)
-    row, col = np.divmod(np.arange(size * size), size)
-    tail, head = [], []
-    for dr, dc in MOVES:
-        inside = (row + dr >= 0) & (row + dr < size) & (col + dc >= 0) & (col + dc < size)
-        tail.append(np.flatnonzero(inside))
-        head.append(((row + dr) * size + col + dc)[inside])
-    heads = np.concatenate(head)
-    return csr_matrix((cost.reshape(-1)[heads], (np.concatenate(tail), heads)), shape=(size * size, size * size))
+    tail, head = grid_arcs(*cost.shape).T
+    return csr_matrix((cost.reshape(-1)[head], (tail, head)), shape=(cost.size, cost.size))
 
 
 def compare(size: int, maps: int, peers: int) -> None:

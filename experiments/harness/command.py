@@ -64,7 +64,7 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
     kind.add_arguments(data, known)
     which = data.add_mutually_exclusive_group()
     which.add_argument("--splits", type=int, metavar="N", help="run the splits 0 to N−1, and their mean")
-    which.add_argument("--split", type=int, metavar="K", help="run split K only (default 0)")
+    which.add_argument("--split", type=int, nargs=1, dest="splits", metavar="K", help="run split K only (default 0)")
 
     method = parser.add_argument_group("method")
     names = ", ".join(method_names())
@@ -73,15 +73,15 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
         group.add_argument(
             "--method",
             nargs="+",
+            dest="methods",
             metavar="METHOD",
             help=f"{names}, all, or package.module:Class (default {' '.join(kind.methods)})",
         )
-    chosen = [name for name in choice.parse_known_args(words)[0].method or () if ":" in name]
+    chosen = [name for name in choice.parse_known_args(words)[0].methods or () if ":" in name]
     for name in [*method_names(), *chosen]:
         find_method(name).add_arguments(method, known)
-    method.add_argument(
-        "--solver", nargs="+", choices=kind.backends, help=f"what solves in training (default {kind.backends[0]})"
-    )
+    default = f"what solves in training (default {kind.backends[0]})"
+    method.add_argument("--solver", nargs="+", dest="solvers", choices=kind.backends, help=default)
 
     train = parser.add_argument_group("training")
     train.add_argument("--preset", choices=("demo", "full"), help="demo (default: minutes) or full")
@@ -113,9 +113,12 @@ def _run(task: str, given: dict[str, Any]) -> None:
     if workers < 1:
         raise InputError(f"workers={workers} must be at least 1")
     torch.set_num_threads(threads)
-    settings = _settings(given)
+    if "all" in given.get("methods", ()):
+        given["methods"] = method_names()
+    if isinstance(given.get("splits"), int):
+        given["splits"] = list(range(given["splits"]))
     if resume is None:
-        run = Run(task, {**find_task(task).preset(preset or "demo", settings), **settings})
+        run = Run(task, {**find_task(task).preset(preset or "demo", given), **given})
         config = {"task": task, **run.as_json()}
         folder = RunFolder.create_numbered(RESULTS / task, config) if out is None else RunFolder.create(out, config)
     else:
@@ -124,26 +127,15 @@ def _run(task: str, given: dict[str, Any]) -> None:
         refuse_difference(str(resume), saved, {**saved, "task": task})
         run = Run(task, {name: value for name, value in saved.items() if name != "task"})
         if preset is not None:
-            settings = {**find_task(task).preset(preset, settings), **settings}
-        refuse_difference(str(resume), run.as_json(), run.changed(settings).as_json())
+            given = {**find_task(task).preset(preset, given), **given}
+        refuse_difference(str(resume), run.as_json(), run.changed(given).as_json())
     try:
         run_experiment(run, folder, console, workers)
     except KeyboardInterrupt:
         hint = f"interrupted; go on with: python -m experiments {task} --resume {folder.path}"
         console.print(hint, soft_wrap=True, highlight=False)
         raise
-
-
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Options as settings of a `Run`."""
-    settings = dict(given)
-    if "method" in settings:
-        names = settings.pop("method")
-        settings["methods"] = tuple(method_names()) if "all" in names else tuple(dict.fromkeys(names))
-    if "solver" in settings:
-        settings["solvers"] = tuple(dict.fromkeys(settings.pop("solver")))
-    if "splits" in settings:
-        settings["splits"] = tuple(range(settings["splits"]))
-    if "split" in settings:
-        settings["splits"] = (settings.pop("split"),)
-    return settings
+    except InputError:
+        if resume is None:
+            folder.discard()
+        raise

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from experiments.harness.errors import InputError
-from experiments.harness.jobs import load_training, run_jobs
-from experiments.harness.progress import StepBars
-from experiments.harness.report import write_report
+from experiments.harness.jobs import run_jobs
 from experiments.harness.run import Job, Run
 from experiments.harness.run_folder import RunFolder
-from experiments.harness.table import Column, Row, mean_rows, print_table, save_summary
+from experiments.harness.table import Column, Row, mean_rows, print_table, save_summary, write_report
 from experiments.harness.task import Learned
 
 BEFORE = (Column("split", "split"), Column("method", "method"), Column("solver", "solver"))
@@ -29,42 +28,35 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
     Raises:
         InputError: for data or checkpoints that cannot be used.
     """
-    splits = run.settings.splits
-    jobs = [job for split in splits for job in run.jobs(split)]
-    trained = {job.method for job in jobs}
-    missing = [name for name in run.methods if name not in trained]
-    if not jobs:
-        raise InputError(f"{missing[0]} needs the true costs of the training data, and these have none")
-    for name in missing:
-        console.print(f"no true costs: {name} is left out", highlight=False)
-    metrics = _train(run, jobs, folder, console, workers)
-    rows: list[Row] = []
-    learned: list[Learned] = []
+    task, splits = run.task, run.settings.splits
+    first = run.load(splits[0])
+    lacking = {name: first.train.lacks(method.needs) for name, method in run.methods.items()}
+    for name, needs in lacking.items():
+        if needs and all(lacking.values()):
+            raise InputError(f"{name} needs the {_words(needs)} of the training data, and these have none")
+        if needs:
+            console.print(f"no {_words(needs)}: {name} is left out", highlight=False)
+    jobs, baselines = list[Job](), dict[int, list[Row]]()
     for split in splits:
+        jobs += run.jobs(split)
         test = run.load(split).test
-        for job in (job for job in jobs if job.split == split):
-            training = load_training(run, job, folder)
-            training.use_best()
-            costs = training.predict(test)
-            solutions = run.task.solve(costs, test)
-            if split == splits[0]:
-                learned.append(Learned(job.method, job.solver, costs, solutions))
-            rows.append({**job.columns(), **run.task.score(solutions, test, costs), **_effort(training)})
-        for name, solutions in run.task.baselines(test).items():
-            rows.append({"split": split, "method": name, "solver": None, **run.task.score(solutions, test)})
-    test = run.load(splits[0]).test
-    if not test.has_costs:
-        console.print("no true costs: the scores that need them are left out", highlight=False)
-    pictures = run.task.pictures(folder.path, metrics, rows, test, learned)
-    groups = [[row for row in rows if row["split"] == split] for split in splits]
+        baselines[split] = [
+            {"split": split, "method": name, "solver": None, **task.score(solutions, test)}
+            for name, solutions in task.baselines(test).items()
+        ]
+    metrics, trained, learned = _train(run, jobs, folder, console, workers)
+    groups = [[*(row for row in trained if row["split"] == split), *baselines[split]] for split in splits]
+    for remark in task.remarks(first.test):
+        console.print(remark, highlight=False)
+    rows = [row for group in groups for row in group]
+    pictures = task.pictures(folder.path, metrics, rows, first.test, learned)
     if len(splits) > 1:
         groups.append(mean_rows(rows, ("method", "solver"), "split"))
-    rows = [row for group in groups for row in group]
+        rows += groups[-1]
     save_summary(folder, rows)
     constant = {*(["split"] if len(splits) == 1 else []), *(["solve_ms"] if len(run.settings.solvers) == 1 else [])}
-    columns = (*BEFORE, *run.task.columns, *AFTER)
-    columns = tuple(column for column in columns if column.key not in constant and column.tells(rows))
-    title = run.task.describe()
+    columns = [c for c in (*BEFORE, *task.columns, *AFTER) if c.key not in constant and c.tells(rows)]
+    title = task.describe()
     write_report(folder, title, columns, groups, pictures, {"task": run.task_name, **run.as_json()})
     print_table(console, title, columns, groups)
     for name in (*pictures, "report.html"):
@@ -72,37 +64,46 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
     return rows
 
 
-def _train(run: Run, jobs: list[Job], folder: RunFolder, console: Console, workers: int) -> list[Row]:
-    """Run the jobs, and return the rows of `metrics.csv`, in the order of the jobs."""
+def _words(names: list[str]) -> str:
+    return " and ".join(names).replace("_", " ")
+
+
+def _train(
+    run: Run, jobs: list[Job], folder: RunFolder, console: Console, workers: int
+) -> tuple[list[Row], list[Row], list[Learned]]:
+    """Run the jobs: the rows of `metrics.csv`, those of the table, and what was learned, in the order of the jobs."""
     history: dict[Job, list[Row]] = {job: [] for job in jobs}
+    ended: dict[Job, list[Any]] = {}
+    shown: dict[Job, TaskID] = {}
 
     def rows() -> list[Row]:
         return [{**job.columns(), **epoch} for job, epochs in history.items() for epoch in epochs]
 
-    with StepBars(console) as bars:
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
 
         def hear(job: Job, kind: str, value: Any) -> None:
             if kind == "history":
                 history[job] = value
                 folder.write_csv("metrics.csv", rows())
-            elif kind == "start":
-                bars.start(job.title(), *value)
             elif kind == "step":
-                bars.step(job.title(), value)
+                done, total, figures = value
+                if job not in shown:
+                    shown[job] = bars.add_task(job.title(), total=total, completed=done, figures=figures)
+                bars.update(shown[job], completed=done, figures=figures)
             else:
-                bars.end(job.title())
-                console.print(value, highlight=False)
+                text, *ended[job] = value  # the row of the table, and what was learned
+                bars.remove_task(shown[job])
+                console.print(text, highlight=False)
 
         run_jobs(run, jobs, folder, min(workers, len(jobs)), hear)
-    return rows()
-
-
-def _effort(training: Any) -> Row:
-    """What a training took."""
-    seconds, solver, solves = training.clocks.values()
-    return {
-        "best_epoch": training.best["epoch"],
-        "seconds": seconds,
-        "solver_share": solver / seconds,
-        "solve_ms": 1000 * solver / solves if solves else None,
-    }
+    results = [ended[job] for job in jobs]
+    return rows(), [row for row, _ in results], [learned for _, learned in results if learned is not None]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import pickle
 import signal
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
@@ -16,10 +19,12 @@ import torch
 from experiments.harness.errors import InputError
 from experiments.harness.run import Job, Run
 from experiments.harness.run_folder import RunFolder, reading_checkpoint
+from experiments.harness.task import Learned
 from experiments.harness.train import Training
 
 Send = Callable[[str, Any], None]
-"""told what happens: ("start", (steps done, steps in all)), ("step", figures), ("history", rows), ("end", text)"""
+"""told what happens: ("step", (steps done, steps in all, figures)), ("history", rows), ("end", (text, row, learned))"""
+TELL_EVERY = 0.25  # seconds
 
 
 def load_training(run: Run, job: Job, folder: RunFolder) -> Training:
@@ -37,19 +42,37 @@ def load_training(run: Run, job: Job, folder: RunFolder) -> Training:
 
 
 def train(run: Run, job: Job, folder: RunFolder, send: Send) -> None:
-    """Train to the end, with a checkpoint after each epoch."""
+    """Train to the end, with a checkpoint after each epoch, then score the best weights on the test examples."""
     training = load_training(run, job, folder)
     send("history", training.history)
-    send("start", (training.epoch * training.steps, training.total))
+    send("step", (training.epoch * training.steps, training.total, ""))
+    step = throttled(lambda done, figures: send("step", (done, training.total, figures)), training.total)
     while training.epoch < run.settings.epochs:
-        training.run_epoch(lambda figures: send("step", figures))
+        training.run_epoch(step)
         folder.save_checkpoint(job.checkpoint(), run.as_json(), training.state())
         send("history", training.history)
-    send(
-        "end",
-        f"{job.title()}: {training.best['score']:.1%} {run.task.target} on validation "
-        f"(epoch {training.best['epoch']} of {training.epoch}, {training.clocks['seconds']:.0f} s)",
+    training.use_best()
+    scores, costs, solutions = training.evaluate(training.data.test)
+    text = (
+        f"{job.title()}: {run.task.target} {training.best['score']:.3g} on validation "
+        f"(epoch {training.best['epoch']} of {training.epoch}, {training.clocks['seconds']:.0f} s)"
     )
+    first = job.split == run.settings.splits[0]
+    learned = Learned(job.method, job.solver, costs, solutions) if first else None
+    send("end", (text, {**job.columns(), **scores, **training.effort()}, learned))
+
+
+def throttled(tell: Callable[[int, str], None], last: int) -> Callable[[int, str], None]:
+    """Leave out what comes sooner than `TELL_EVERY` after what was told before, but never the last step."""
+    told = -math.inf
+
+    def step(done: int, figures: str) -> None:
+        nonlocal told
+        if done == last or time.monotonic() - told >= TELL_EVERY:
+            told = time.monotonic()
+            tell(done, figures)
+
+    return step
 
 
 def run_jobs(
@@ -83,7 +106,7 @@ def run_jobs(
                 assert isinstance(connection, Connection)
                 job, process = running[connection]
                 try:
-                    kind, value = connection.recv()
+                    kind, value = pickle.loads(connection.recv_bytes())
                 except EOFError:  # the process has ended
                     process.join()
                     del running[connection]
@@ -106,11 +129,15 @@ def _work(connection: Connection, task: str, config: Mapping[str, Any], job: Job
     """The process of one job. When the run is gone, its next message fails, and it ends, too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal: the run ends this one
     torch.set_num_threads(threads)
+
+    def send(kind: str, value: Any) -> None:
+        connection.send_bytes(pickle.dumps((kind, value)))  # `send` shares the memory of tensors, which ends with us
+
     try:
-        train(Run(task, config), job, RunFolder(folder), lambda kind, value: connection.send((kind, value)))
+        train(Run(task, config), job, RunFolder(folder), send)
     except BrokenPipeError:
         raise SystemExit(1) from None
     except InputError as error:
-        connection.send(("error", error))
+        send("error", error)
     except Exception:
-        connection.send(("error", RuntimeError(f"{job.title()} failed:\n{traceback.format_exc()}")))
+        send("error", RuntimeError(f"{job.title()} failed:\n{traceback.format_exc()}"))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from combdiff.layer import SolverLayer
 from combdiff.solvers import Solver
 from experiments.harness.options import Options
-from experiments.harness.task import Examples
+from experiments.harness.task import Task, distance
 
-FLOOR = 1e-3  # costs stay positive
+FLOOR = 1e-3  # positive costs are at least this
 
 
 @dataclass
@@ -26,43 +24,37 @@ class Method(Options, ABC):
     (made by `option`) as fields, `setup` and `objective`.
 
     Attributes:
-        needs_costs: whether it learns from true costs, and not from solutions alone.
+        needs: the attributes of the training examples that it learns from; where one is not known, it is left out.
         uses_solver: whether it solves in training, so that another solver is another training.
-        layer: the solver layer that the gradient passes, whose `stats` count its work.
+        task: what it is trained for; there before `setup`.
+        layer: the solver layer (or oracle) whose `stats` count its work.
     """
 
-    needs_costs: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ("solutions",)
     uses_solver: ClassVar[bool] = True
-    layer: SolverLayer | None = field(default=None, init=False, repr=False)
+    task: Task[Any] = field(init=False, repr=False)
+    layer: Any = field(default=None, init=False, repr=False)
 
     @abstractmethod
-    def setup(self, solver: Solver, train: Examples) -> None:
+    def setup(self, solver: Solver, train: Any) -> None:
         """Make ready for a training by this solver on these examples.
 
         Raises:
             ValueError: for options that exclude each other.
         """
 
-    def costs(self, scores: Float[Tensor, b * shape]) -> Float[Tensor, b * shape]:
-        """Positive costs, up to a factor for each example."""
-        return softplus(scores) + FLOOR
+    def network(self, train: Any) -> nn.Module:
+        """A new network: the task's, unless the method needs other outputs or has weights of its own."""
+        return self.task.network(train)
+
+    def costs(self, scores: Tensor) -> Tensor:
+        """θ of the solver: the scores; where the task wants positive costs, these up to a factor for each example."""
+        return softplus(scores) + FLOOR if self.task.positive else scores
 
     @abstractmethod
-    def objective(self, scores: Float[Tensor, b * shape], examples: Examples) -> Float[Tensor, ""]:
+    def objective(self, scores: Tensor, examples: Any) -> Tensor:
         """What is minimised, summed over the examples (so that λ does not depend on the size of a batch)."""
 
-
-def solution_loss(name: str, y: Float[Tensor, "*dims"], truth: Float[Tensor, "*dims"]) -> Float[Tensor, ""]:
-    """How far (a mean of) solutions are from the labels, summed.
-
-    "hamming" is Vlastelica's: ⟨y, 1 − ȳ⟩ + ⟨1 − y, ȳ⟩, for 0/1 vectors the number of entries in which they differ; its
-    gradient is ±1 everywhere. "squared" is ‖y − ȳ‖², the same number, but with no gradient where they agree.
-
-    >>> import torch
-    >>> y, truth = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[1.0, 1.0, 0.0]])
-    >>> solution_loss("hamming", y, truth), solution_loss("squared", y, truth)
-    (tensor(2.), tensor(2.))
-    """
-    if name == "hamming":
-        return (y * (1 - truth) + (1 - y) * truth).sum()
-    return (y - truth).square().sum()
+    def solution_loss(self, name: str, y: Tensor, examples: Any) -> Tensor:
+        """How bad (a mean of) solutions are: "hamming" or "squared" distance from the labels, or the "task" says."""
+        return self.task.loss(y, examples) if name == "task" else distance(name, y, examples.solutions)

@@ -48,17 +48,21 @@ def find_task(name: str) -> type[Task[Any]]:
 def _find(name: str, base: Any, known: list[str], module: str, what: str) -> Any:
     path, _, wanted = name.partition(":")
     if not wanted:
-        check_known(what, name, known)
+        check_known(what, name, (*known, "package.module:Class"))
         path = module.format(name.replace("-", "_"))
     try:
         content = vars(importlib.import_module(path))
     except ModuleNotFoundError as error:
-        raise InputError(f"{what} {name!r}: {error}; from the checkout: pip install -e '.[dev]'") from error
-    found = [content.get(wanted)] if wanted else [kind for kind in content.values() if _is_own(kind, base, path)]
-    if len(found) != 1 or not (isinstance(found[0], type) and issubclass(found[0], base)):
-        raise InputError(f"{what} {name!r}: {path} has no class {wanted} that derives from {base.__name__}")
-    return found[0]
-
-
-def _is_own(kind: Any, base: type, module: str) -> bool:
-    return inspect.isclass(kind) and issubclass(kind, base) and kind.__module__ == module
+        fix = "start in its folder, or set PYTHONPATH" if wanted else "from the checkout: pip install -e '.[dev]'"
+        raise InputError(f"{what} {name!r}: {error}; {fix}") from error
+    kinds = {key: kind for key, kind in content.items() if inspect.isclass(kind) and issubclass(kind, base)}
+    own = [key for key, kind in kinds.items() if kind.__module__ == path]
+    if not wanted and len(own) == 1:
+        wanted = own[0]
+    if wanted not in kinds:
+        there = f", but {', '.join(own)}" if own else ""
+        raise InputError(f"{what} {name!r}: {path} has no class {wanted} that derives from {base.__name__}{there}")
+    missing = sorted(getattr(kinds[wanted], "__abstractmethods__", ()))
+    if missing:
+        raise InputError(f"{what} {name!r}: the class {wanted} does not define {', '.join(missing)}")
+    return kinds[wanted]

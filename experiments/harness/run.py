@@ -71,10 +71,9 @@ class Run:
     def __init__(self, task_name: str, config: Mapping[str, Any]) -> None:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
         kind = find_task(task_name)
-        chosen = dict.fromkeys(values.get("methods", kind.methods))
-        kinds = {name: find_method(name) for name in chosen}
-        values.setdefault("methods", tuple(chosen))
-        values.setdefault("solvers", kind.backends[:1])
+        for name, default in (("methods", kind.methods), ("solvers", kind.backends[:1])):
+            values[name] = tuple(dict.fromkeys(values.get(name, default)))
+        kinds = {name: find_method(name) for name in values["methods"]}
         self.task_name = task_name
         used: set[str] = set()
 
@@ -117,12 +116,11 @@ class Run:
 
     def jobs(self, split: int) -> list[Job]:
         """The trainings on one split that its data allow."""
-        costs = self.load(split).train.has_costs
-        solvers = self.settings.solvers
+        train, solvers = self.load(split).train, self.settings.solvers
         default = solvers == self.task.backends[:1]
         return [
             Job(split, name, "" if default or not method.uses_solver else solver)
             for name, method in self.methods.items()
-            if costs or not method.needs_costs
+            if not train.lacks(method.needs)
             for solver in (solvers if method.uses_solver else solvers[:1])
         ]

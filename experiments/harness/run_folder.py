@@ -9,13 +9,16 @@ import json
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from experiments.harness.errors import InputError
+
+UNREADABLE = RuntimeError, pickle.PickleError, EOFError, LookupError, TypeError, ValueError, AttributeError, OSError
+"""what torch raises for a file that holds something else"""
 
 
 class RunFolder:
@@ -56,15 +59,22 @@ class RunFolder:
         Raises:
             InputError: when it cannot be written.
         """
-        for number in itertools.count(1):
-            path = parent / f"{number:03d}"
-            with _writing(path):
-                try:
-                    path.mkdir(parents=True)
-                except FileExistsError:
-                    continue
-            return cls.create(path, config)
-        raise AssertionError("there is always another number")
+        numbers = itertools.count(1)
+        while True:
+            path = parent / f"{next(numbers):03d}"
+            with _writing(path), suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return cls.create(path, config)
+
+    def discard(self) -> None:
+        """Remove the files of a run that was refused before it had trained anything; others stay."""
+        checkpoints = self.path / "checkpoints"
+        if not any(checkpoints.iterdir()):
+            for name in ("config.json", "metrics.csv"):
+                (self.path / name).unlink(missing_ok=True)
+            checkpoints.rmdir()
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
 
     def config(self) -> dict[str, Any]:
         """The configuration the run was begun with.
@@ -150,16 +160,7 @@ def reading_checkpoint(file: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        OSError,
-    ) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{file} is not a checkpoint that can be read ({type(error).__name__}: {error}): delete it to train anew"
         ) from error

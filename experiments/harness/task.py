@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,32 +17,29 @@ from experiments.harness.options import Options
 from experiments.harness.table import Column, Row
 
 
-class Examples(Protocol):
-    """Some of the data: what the network sees, the labelled solutions, and the true costs if they are known."""
+@dataclass(frozen=True)
+class Examples:
+    """Some of the data: a frozen dataclass whose fields have a row for each example (tensors, arrays), or are None.
 
-    @property
-    def inputs(self) -> Float[Tensor, n * input]:
-        """What the network sees."""
+    `inputs` is what the network sees. The supervision goes by the names that `Method.needs` lists: `solutions`,
+    `true_costs`, and whatever else a task has.
+    """
 
-    @property
-    def solutions(self) -> Float[Tensor, n * shape]:
-        """The optimal solutions to learn from."""
-
-    @property
-    def has_costs(self) -> bool:
-        """Whether the true costs are known."""
-
-    @property
-    def costs(self) -> Float[Tensor, n * shape]:
-        """The true costs of examples that have them."""
-
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(next(column for column in vars(self).values() if column is not None))
 
     def pick(self, index: Any) -> Self:
         """Some of the examples."""
+        columns = vars(self).items()
+        return replace(self, **{name: None if column is None else column[index] for name, column in columns})
 
     def instances(self) -> Any:
         """The feasible set of each example for the solver, if they differ."""
+        return None
+
+    def lacks(self, needs: Sequence[str]) -> list[str]:
+        """Which of the names are not known."""
+        return [name for name in needs if getattr(self, name, None) is None]
 
 
 E = TypeVar("E", bound=Examples)
@@ -58,17 +56,21 @@ class DataSet(Generic[E]):
     train: E
     validation: E
     test: E
-    augment: Callable[[Tensor], Tensor]
+    augment: Callable[[Any], Any] = field(default=lambda inputs: inputs, kw_only=True)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What one training makes of the test examples of the first split."""
+    """What one training makes of the test examples of the first split; `solver` is empty unless there are several."""
 
     method: str
     solver: str
     costs: Tensor
     solutions: Tensor
+
+    def label(self) -> str:
+        """What it is called in pictures."""
+        return f"{self.method} ({self.solver})" if self.solver else self.method
 
 
 @dataclass
@@ -83,12 +85,14 @@ class Task(Options, ABC, Generic[E]):
         backends: the solvers that `solver` makes; the first one is used unless the command line says.
         target: the score by which the best epoch is chosen; large is good.
         columns: the scores in the table.
+        positive: whether the solver takes positive costs only, which methods then make of the scores.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("perturbed", "two-stage")
     backends: ClassVar[tuple[str, ...]] = ("kernel",)
     target: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
+    positive: ClassVar[bool] = False
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +113,7 @@ class Task(Options, ABC, Generic[E]):
 
     @abstractmethod
     def network(self, examples: E) -> nn.Module:
-        """A new network for such examples: inputs to scores of the shape of the solutions."""
+        """A new network for such examples: inputs to scores, which have the shape of θ (unless a method says)."""
 
     @abstractmethod
     def solver(self, backend: str, examples: E) -> Solver:
@@ -119,17 +123,27 @@ class Task(Options, ABC, Generic[E]):
             InputError: where that back end cannot take them.
         """
 
-    @abstractmethod
     def solve(self, costs: Tensor, examples: E) -> Tensor:
         """The optimal solutions for some costs, by the first of the `backends`."""
+        solver = self.solver(self.backends[0], examples)
+        rows = costs.detach().double().reshape(len(costs), -1).numpy()
+        return torch.from_numpy(solver.solve(rows, examples.instances()).y).reshape(len(costs), *solver.shape)
 
     @abstractmethod
     def score(self, solutions: Tensor, examples: E, costs: Tensor | None = None) -> dict[str, float]:
         """Scores of solutions, and of the costs they were found by, if any. NaN where one means nothing."""
 
+    def loss(self, y: Tensor, examples: E) -> Tensor:
+        """What a method minimises that has no loss of its own, summed: how bad (a mean of) solutions are."""
+        return distance("hamming", y, examples.solutions)  # type: ignore[attr-defined]
+
     def baselines(self, examples: E) -> dict[str, Tensor]:
         """Solutions that are found without looking at the inputs."""
         return {}
+
+    def remarks(self, examples: E) -> list[str]:
+        """What the reader of the table should know of the test examples."""
+        return []
 
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: E, learned: Sequence[Learned]
@@ -144,3 +158,18 @@ class Task(Options, ABC, Generic[E]):
             learned: what each training makes of them.
         """
         return []
+
+
+def distance(name: str, y: Float[Tensor, "*dims"], truth: Float[Tensor, "*dims"]) -> Float[Tensor, ""]:
+    """How far (a mean of) solutions are from the labels, summed.
+
+    "hamming" is Vlastelica's: ⟨y, 1 − ȳ⟩ + ⟨1 − y, ȳ⟩, for 0/1 vectors the number of entries in which they differ; its
+    gradient is ±1 everywhere. "squared" is ‖y − ȳ‖², the same number, but with no gradient where they agree.
+
+    >>> y, truth = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[1.0, 1.0, 0.0]])
+    >>> distance("hamming", y, truth), distance("squared", y, truth)
+    (tensor(2.), tensor(2.))
+    """
+    if name == "hamming":
+        return (y * (1 - truth) + (1 - y) * truth).sum()
+    return (y - truth).square().sum()

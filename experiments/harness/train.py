@@ -40,13 +40,14 @@ class Training:
         self.steps = math.ceil(len(data.train) / self.settings.batch)  # in an epoch
         self.total = self.settings.epochs * self.steps
         self.method = copy.copy(run.methods[job.method])
+        self.method.task = run.task
         try:
             self.method.setup(run.task.solver(job.solver or run.task.backends[0], data.train), data.train)
         except InputError:
             raise
         except (ValueError, ImportError) as error:
             raise InputError(str(error)) from error
-        self.network = run.task.network(data.train)
+        self.network = self.method.network(data.train)
         rate = self.settings.learning_rate
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=rate, weight_decay=self.settings.weight_decay, fused=True
@@ -60,11 +61,11 @@ class Training:
         self.best: dict[str, Any] = {"score": -math.inf, "epoch": 0, "weights": {}}
         self.history: list[dict[str, float]] = []  # the figures of each epoch
 
-    def run_epoch(self, on_step: Callable[[str], None] = lambda figures: None) -> None:
+    def run_epoch(self, on_step: Callable[[int, str], None] = lambda done, figures: None) -> None:
         """Train on all examples once, validate, and add the figures of the epoch to the history.
 
         Args:
-            on_step: told after each step the figures of the moment.
+            on_step: told after each step how many are done, and the figures of the moment.
         """
         self.network.train()
         train, total = self.data.train, 0.0
@@ -78,13 +79,13 @@ class Training:
             self.scheduler.step()
             total += loss.item() / len(batch)
             share = (self._solver_clocks()[0] - before[0]) / (time.perf_counter() - began)
-            on_step(f"loss {total / number:.3g} · solver {share:.1%}")
+            on_step(self.epoch * self.steps + number, f"loss {total / number:.3g} · solver {share:.1%}")
         passed = [time.perf_counter() - began, *(b - a for a, b in zip(before, self._solver_clocks(), strict=True))]
         for name, more in zip(self.clocks, passed, strict=True):
             self.clocks[name] += more
         self.epoch += 1
-        found = self.evaluate(self.data.validation)
-        if found[self.task.target] >= self.best["score"]:
+        found, *_ = self.evaluate(self.data.validation)
+        if not found[self.task.target] < self.best["score"]:
             weights = copy.deepcopy(self.network.state_dict())
             self.best = {"score": found[self.task.target], "epoch": self.epoch, "weights": weights}
         validation = {f"validation_{name}": value for name, value in found.items()}
@@ -92,16 +93,28 @@ class Training:
         self.history.append({"epoch": self.epoch, "loss": total / self.steps, **validation, **times})
 
     def predict(self, examples: Any) -> Tensor:
-        """The costs that the network, as it is, learned to see in inputs."""
+        """The costs that the network, as it is, sees in the inputs."""
         self.network.eval()
         parts = [slice(i, i + EVALUATE_AT_ONCE) for i in range(0, len(examples), EVALUATE_AT_ONCE)]
         with torch.no_grad():
             return torch.cat([self.method.costs(self.network(examples.pick(part).inputs)) for part in parts])
 
-    def evaluate(self, examples: Any) -> dict[str, float]:
-        """How good the network is, as it is."""
+    def evaluate(self, examples: Any) -> tuple[dict[str, float], Tensor, Tensor]:
+        """How good the network is, as it is: the scores, the costs that it predicts, and the solutions for these."""
         costs = self.predict(examples)
-        return self.task.score(self.task.solve(costs, examples), examples, costs)
+        solutions = self.task.solve(costs, examples)
+        return self.task.score(solutions, examples, costs), costs, solutions
+
+    def effort(self) -> dict[str, Any]:
+        """What the training took."""
+        seconds, solver, solves = self.clocks.values()
+        solve_ms = 1000 * solver / solves if solves else None
+        return {
+            "best_epoch": self.best["epoch"],
+            "seconds": seconds,
+            "solver_share": solver / seconds,
+            "solve_ms": solve_ms,
+        }
 
     def use_best(self) -> None:
         """Take the weights of the epoch that was best on the validation examples."""

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from jaxtyping import Float
 from torch import Tensor
 
 import combdiff
 from combdiff.solvers import Solver
-from experiments.harness.method import Method, solution_loss
+from experiments.harness.method import Method
 from experiments.harness.options import option
-from experiments.harness.task import Examples
 
 
 @dataclass
 class Interpolation(Method):
-    """The exact solution forward, an interpolation backward. Costs are divided by their mean, else they collapse."""
+    """The exact solution forward, an interpolation backward; costs are divided by their mean, or they collapse."""
 
     lam: float = option(20.0, "temperature λ, for the loss of one example", positive=True)
-    loss: Literal["fenchel-young", "hamming", "squared"] | None = option(None, "on the solutions")
+    loss: Literal["fenchel-young", "hamming", "squared", "task"] | None = option(None, "on the solutions")
 
-    def setup(self, solver: Solver, train: Examples) -> None:
+    def setup(self, solver: Solver, train: Any) -> None:
         if self.loss == "fenchel-young":
             raise ValueError("the loss 'fenchel-young' needs a smoothed layer (--method perturbed), not interpolation")
         self.layer = combdiff.Interpolation(solver, lam=self.lam)
 
-    def costs(self, scores: Float[Tensor, b * shape]) -> Float[Tensor, b * shape]:
+    def costs(self, scores: Tensor) -> Tensor:
         costs = super().costs(scores)
-        return costs / costs.mean(tuple(range(1, costs.ndim)), keepdim=True)
+        return costs / costs.abs().mean(tuple(range(1, costs.ndim)), keepdim=True)
 
-    def objective(self, scores: Float[Tensor, b * shape], examples: Examples) -> Float[Tensor, ""]:
-        assert self.layer is not None
-        y = self.layer(self.costs(scores), examples.instances())
-        return solution_loss(self.loss or "hamming", y, examples.solutions)
+    def objective(self, scores: Tensor, examples: Any) -> Tensor:
+        return self.solution_loss(self.loss or "task", self.layer(self.costs(scores), examples.instances()), examples)

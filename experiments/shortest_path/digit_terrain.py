@@ -97,11 +97,9 @@ def load(
         counts: how many maps to draw for training, validation and test.
         augment: how training images are varied: by warps and noise, by noise, or not at all.
     """
-    train, validation, test = (
-        draw_maps(pool, count, size, terrain, (split, number))
-        for number, (pool, count) in enumerate(zip(pools(split), counts, strict=True))
-    )
-    return DataSet(train, validation, test, AUGMENT[augment])
+    parts = enumerate(zip(pools(split), counts, strict=True))
+    maps = (draw_maps(pool, count, size, terrain, (split, number)) for number, (pool, count) in parts)
+    return DataSet(*maps, augment=AUGMENT[augment])
 
 
 AUGMENT: dict[Augment, Callable[[Tensor], Tensor]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Float64
@@ -11,29 +10,6 @@ from torch import Tensor
 
 from combdiff.metrics import cost_ratio, is_optimal, spearman
 from experiments.shortest_path.maps import Maps, grid_solver
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How good predictions are on a set of maps.
-
-    Attributes:
-        optimal: share of paths of the least true cost.
-        match: share of paths that are the labelled ones, where no true costs tell what is optimal.
-        right: whichever of the two there is.
-        ratio: mean true cost over the least one, of the paths that cross no blocked cell.
-        spearman: mean rank correlation of predicted and true costs (NaN without predicted costs).
-        free: share of paths that cross no blocked cell.
-
-    What needs true costs is NaN where there are none.
-    """
-
-    optimal: float
-    match: float
-    right: float
-    ratio: float
-    spearman: float
-    free: float
 
 
 def solve(costs: Float[Tensor, "n rows cols"], maps: Maps) -> Float64[Tensor, "n rows cols"]:
@@ -61,16 +37,24 @@ def free(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"
 
 def score(
     paths: Float64[Tensor, "n rows cols"], maps: Maps, costs: Float[Tensor, "n rows cols"] | None = None
-) -> Scores:
-    """Score paths, and the costs they were found by, if any."""
-    clear = free(paths, maps)
-    right = float(solved(paths, maps).double().mean())
-    optimal = match = ratio = rank = math.nan
-    if maps.true_costs is not None:
-        optimal = right
-        ratio = float(cost_ratio(paths, maps.paths, maps.costs, maps.shape)[clear].mean())
-        if costs is not None:
-            rank = float(spearman(costs, maps.costs, maps.shape).mean())
-    else:
-        match = right
-    return Scores(optimal, match, right, ratio, rank, free=float(clear.double().mean()))
+) -> dict[str, float]:
+    """Score paths, and the costs they were found by, if any.
+
+    Returns:
+        `free`: share of paths that cross no blocked cell.
+        `optimal`: share of paths of the least true cost; `match`: where no true costs tell what is optimal, share of
+        those that are the labelled ones; `right`: whichever of the two there is.
+        `ratio`: mean true cost over the least one, of free paths.
+        `spearman`: mean rank correlation of predicted and true costs.
+        What needs costs is NaN where there are none.
+    """
+    clear, right = free(paths, maps), float(solved(paths, maps).double().mean())
+    known = maps.true_costs is not None
+    return {
+        "optimal": right if known else math.nan,
+        "match": math.nan if known else right,
+        "right": right,
+        "ratio": float(cost_ratio(paths, maps.paths, maps.costs, maps.shape)[clear].mean()) if known else math.nan,
+        "spearman": math.nan if costs is None or not known else float(spearman(costs, maps.costs, maps.shape).mean()),
+        "free": float(clear.double().mean()),
+    }

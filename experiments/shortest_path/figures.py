@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 from torch import Tensor
 
+from experiments.harness.table import Row
 from experiments.harness.task import Learned
 from experiments.shortest_path.evaluate import free, solved
 from experiments.shortest_path.maps import Maps
@@ -35,9 +36,8 @@ def draw_maps(file: Path, maps: Maps, learned: Sequence[Learned]) -> None:
     fig = Figure(figsize=(2.3 * (2 + len(learned)), 2.45 * len(chosen) + 0.5), layout="constrained", dpi=130)
     grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False)
     truth = "labelled path" if maps.true_costs is None else "true costs"
-    for axis, heading in zip(
-        grid[0], ("image", truth, *(f"{_label(found)}: learned" for found in learned)), strict=True
-    ):
+    headings = ["image", truth, *(f"{found.label()}: learned" for found in learned)]
+    for axis, heading in zip(grid[0], headings, strict=True):
         axis.set_title(heading, fontsize=10)
     for axes, row in zip(grid, chosen, strict=True):
         one = maps.pick(slice(row, row + 1))
@@ -47,16 +47,16 @@ def draw_maps(file: Path, maps: Maps, learned: Sequence[Learned]) -> None:
         else:
             low, high = float(one.costs.min()), float(one.costs.max())
             _show_costs(axes[1], one.costs[0], low, high)
-        _line(axes[1], one.paths[0], one, TRUE_COLOUR, 2.4)
+        _line(axes[1], one.paths[0], one, TRUE_COLOUR)
         for axis, found in zip(axes[2:], learned, strict=True):
             costs, path = found.costs[row], found.solutions[row]
             if one.true_costs is None:
-                _show_costs(axis, costs, float(costs.min()), float(costs.max()))
+                low, high = float(costs.min()), float(costs.max())
             else:
-                same = float((one.paths[0] * one.costs[0]).sum() / (one.paths[0] * costs).sum())
-                _show_costs(axis, costs * same, low, high)
-            _line(axis, one.paths[0], one, TRUE_COLOUR, 2.4)
-            _line(axis, path, one, PREDICTED_COLOUR, 2.4, dashed=True)
+                costs = costs * float((one.paths[0] * one.costs[0]).sum() / (one.paths[0] * costs).sum())
+            _show_costs(axis, costs, low, high)
+            _line(axis, one.paths[0], one, TRUE_COLOUR)
+            _line(axis, path, one, PREDICTED_COLOUR, dashed=True)
             text, colour = _verdict(path[None], one)
             axis.set_xlabel(text, fontsize=8, color=colour, labelpad=3)
     fig.suptitle("test maps: dark is cheap, true path white, predicted path dashed", fontsize=11)
@@ -64,21 +64,9 @@ def draw_maps(file: Path, maps: Maps, learned: Sequence[Learned]) -> None:
 
 
 def draw_curves(
-    file: Path,
-    metrics: Sequence[Mapping[str, Any]],
-    rows: Sequence[Mapping[str, Any]],
-    maps: Maps,
-    learned: Sequence[Learned],
+    file: Path, metrics: Sequence[Row], rows: Sequence[Row], maps: Maps, learned: Sequence[Learned]
 ) -> None:
-    """Validation and loss over the epochs (a line for each split), and learned against true costs.
-
-    Args:
-        file: where to save.
-        metrics: the rows of `metrics.csv`.
-        rows: the rows of the table, for the baselines.
-        maps: test maps of one split.
-        learned: what the methods make of them.
-    """
+    """Validation and loss over the epochs (a line for each split), and learned against true costs (see `pictures`)."""
     fig = Figure(figsize=(12.5, 3.7), layout="constrained", dpi=130)
     validation, loss, *costs = fig.subplots(1, 2 if maps.true_costs is None else 3)
     for colour, found in enumerate(learned):
@@ -86,19 +74,15 @@ def draw_curves(
             own = found.method, found.solver or None, split
             lines = [line for line in metrics if (line["method"], line["solver"], line["split"]) == own]
             epochs = [line["epoch"] for line in lines]
-            style: dict[str, Any] = {"color": f"C{colour}", "marker": ".", "label": None if number else _label(found)}
+            style: dict[str, Any] = {"color": f"C{colour}", "marker": ".", "label": None if number else found.label()}
             validation.plot(epochs, [100 * line["validation_right"] for line in lines], **style)
             losses = np.array([line["loss"] for line in lines])
             loss.plot(epochs, losses / losses[:1], **style)
     for name, dash in (("straight line", "--"), ("constant costs", ":")):
         shares = [100 * row["right"] for row in rows if row["method"] == name]
         validation.axhline(float(np.mean(shares)), color="grey", linestyle=dash, linewidth=1, label=f"{name} (test)")
-    validation.set(
-        title=f"validation paths that {'match' if maps.true_costs is None else 'are optimal'}",
-        xlabel="epoch",
-        ylabel="%",
-        ylim=(0, 100),
-    )
+    title = f"validation paths that {'match' if maps.true_costs is None else 'are optimal'}"
+    validation.set(title=title, xlabel="epoch", ylabel="%", ylim=(0, 100))
     loss.set(title="training loss, relative to the first epoch", xlabel="epoch", ylim=(0, None))
     validation.legend(fontsize=8)
     if maps.true_costs is not None:
@@ -109,10 +93,6 @@ def draw_curves(
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     fig.savefig(file)
-
-
-def _label(found: Learned) -> str:
-    return f"{found.method} ({found.solver})" if found.solver else found.method
 
 
 def _choose(maps: Maps, found: Learned) -> list[int]:
@@ -140,18 +120,11 @@ def _show_costs(axis: Axes, costs: Tensor, low: float, high: float) -> None:
     axis.set(xticks=[], yticks=[])
 
 
-def _line(axis: Axes, path: Tensor, one: Maps, colour: str, width: float, dashed: bool = False) -> None:
+def _line(axis: Axes, path: Tensor, one: Maps, colour: str, dashed: bool = False) -> None:
     cells = path_cells(path.numpy(), one.ends()[0][0])
-    outline = [] if dashed else [patheffects.withStroke(linewidth=width + 1.6, foreground="black")]
-    axis.plot(
-        cells[:, 1],
-        cells[:, 0],
-        color=colour,
-        linewidth=width,
-        linestyle=(0, (1.6, 1.2)) if dashed else "-",
-        path_effects=outline,
-        solid_capstyle="round",
-    )
+    outline = [] if dashed else [patheffects.withStroke(linewidth=4, foreground="black")]
+    dash = (0, (1.6, 1.2)) if dashed else "-"
+    axis.plot(*cells[:, ::-1].T, color=colour, linewidth=2.4, linestyle=dash, path_effects=outline)
 
 
 def path_cells(path: Real[ndarray, "rows cols"], start: Int64[ndarray, 2]) -> Int64[ndarray, "length 2"]:
@@ -160,14 +133,12 @@ def path_cells(path: Real[ndarray, "rows cols"], start: Int64[ndarray, 2]) -> In
     >>> path_cells(np.array([[1, 0], [0, 1]]), np.array([1, 1])).tolist()
     [[1, 1], [0, 0]]
     """
-    left = {(int(row), int(col)) for row, col in np.argwhere(path > 0.5)}
-    here = (int(start[0]), int(start[1]))
-    order = [here]
-    left.discard(here)
-    while left:
-        here = min(left, key=lambda cell: (max(abs(cell[0] - here[0]), abs(cell[1] - here[1])), cell))
-        left.discard(here)
-        order.append(here)
+    order, left = [start], np.argwhere(path > 0.5)
+    left = left[(left != start).any(1)]
+    while len(left):
+        nearest = np.abs(left - order[-1]).max(1).argmin()
+        order.append(left[nearest])
+        left = np.delete(left, nearest, axis=0)
     return np.array(order)
 
 
@@ -188,24 +159,18 @@ def _cost_bands(axis: Axes, true_costs: Float64[Tensor, "n rows cols"], learned:
     levels = torch.unique(truth)
     if len(levels) > 12:
         levels = torch.quantile(levels, torch.linspace(0, 1, 11, dtype=torch.float64))
-    levels = levels[
-        (truth[:, None] - levels).abs().argmin(1).bincount(minlength=len(levels)) > 0
-    ]  # those that are the nearest of some tile
     nearest = (truth[:, None] - levels).abs().argmin(1)
+    used, nearest = nearest.unique(return_inverse=True)  # the levels that are the nearest of some tile
+    levels = levels[used]
     x = (levels / truth.mean()).numpy()
     for number, found in enumerate(learned):
         costs = (found.costs / found.costs.mean((-2, -1), keepdim=True)).flatten()
         bands = np.array([np.quantile(costs[nearest == k].numpy(), (0.25, 0.5, 0.75)) for k in range(len(levels))])
         shift = (number - (len(learned) - 1) / 2) * 0.15 * (x[-1] - x[0]) / len(x)
-        middle = bands[:, 1]
-        error = np.abs(bands[:, ::2].T - middle)
-        axis.errorbar(
-            x + shift, middle, error, color=f"C{number}", marker="o", markersize=3, capsize=2, label=_label(found)
-        )
+        error = np.abs(bands[:, ::2] - bands[:, 1:2]).T
+        style: dict[str, Any] = {"color": f"C{number}", "marker": "o", "markersize": 3, "capsize": 2}
+        axis.errorbar(x + shift, bands[:, 1], error, label=found.label(), **style)
     axis.plot(x, x, color="grey", linewidth=1, linestyle="--")
-    axis.set(
-        title="learned against true cost of test tiles",
-        xlabel="true cost / mean",
-        ylabel="learned cost / mean (quartiles)",
-    )
+    axis.set(title="learned against true cost of test tiles", xlabel="true cost / mean")
+    axis.set_ylabel("learned cost / mean (quartiles)")
     axis.legend(fontsize=8)

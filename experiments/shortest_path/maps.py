@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
@@ -11,10 +10,11 @@ from torch import Tensor
 
 from combdiff.solvers import GridInstances, ShortestPath
 from experiments.harness.errors import InputError
+from experiments.harness.task import Examples
 
 
 @dataclass(frozen=True)
-class Maps:
+class Maps(Examples):
     """A set of maps and one labelled path in each.
 
     Methods learn from `images` and `paths` (and the ends); `true_costs` and `blocked` are the truth that only two-stage
@@ -35,9 +35,6 @@ class Maps:
     goal: Int64[Tensor, "n 2"] | None = None
     blocked: Bool[Tensor, "n rows cols"] | None = None
 
-    def __len__(self) -> int:
-        return len(self.images)
-
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the grid."""
@@ -50,11 +47,6 @@ class Maps:
         if self.true_costs is None:
             raise InputError("these maps have no true costs")
         return self.true_costs
-
-    @property
-    def has_costs(self) -> bool:
-        """Whether the true costs are known."""
-        return self.true_costs is not None
 
     @property
     def inputs(self) -> Float32[Tensor, "n channels height width"]:
@@ -71,15 +63,8 @@ class Maps:
         """Pixels of a cell, each way."""
         return self.images.shape[-1] // self.shape[1]
 
-    def pick(self, index: Int64[Tensor, " k"] | slice) -> Maps:
-        """Some of the maps."""
-        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, column in columns.items():
-            columns[name] = None if column is None else column[index]
-        return Maps(**columns)
-
     def instances(self) -> GridInstances | None:
-        """The ends of each path for the solver. It is never told what is blocked: that is to be learned."""
+        """The ends of each path. The solver is never told what is blocked: that is to be learned."""
         if self.start is None or self.goal is None:
             return None
         return GridInstances(start=self.start.numpy(), goal=self.goal.numpy())

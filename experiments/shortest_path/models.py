@@ -73,15 +73,8 @@ def _circuit(arcs: Int64[ndarray, "arcs 2"], cells: Int64[ndarray, "rows cols"])
 
 def grid_arcs(rows: int, cols: int) -> Int64[ndarray, "arcs 2"]:
     """From each cell to its 8 neighbours, by their numbers, row by row."""
-    cell = np.arange(rows * cols).reshape(rows, cols)
-    pairs = [
-        (cell[:, :-1], cell[:, 1:]),
-        (cell[:-1], cell[1:]),
-        (cell[:-1, :-1], cell[1:, 1:]),
-        (cell[:-1, 1:], cell[1:, :-1]),
-    ]
-    one_way = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in pairs])
-    return np.concatenate([one_way, one_way[:, ::-1]])
+    cells = np.argwhere(np.ones((rows, cols)))
+    return np.argwhere(np.abs(cells[:, None] - cells).max(-1) == 1)
 
 
 def path_clauses(arcs: Int64[ndarray, "arcs 2"], cells: int) -> list[list[int]]:

@@ -30,7 +30,7 @@ class TileEncoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n features rows cols"]:
         rows, cols = (side // self.tile for side in images.shape[-2:])
-        codes: Tensor = self.layers(split_tiles(images, self.tile))
+        codes = self.layers(split_tiles(images, self.tile))
         return codes.reshape(len(images), rows, cols, -1).permute(0, 3, 1, 2)
 
 
@@ -42,8 +42,7 @@ class PixelEncoder(nn.Module):
         self.layers = nn.Sequential(nn.Conv2d(channels, features, 1), nn.ReLU(), nn.Conv2d(features, features, 1))
 
     def forward(self, images: Float[Tensor, "n channels rows cols"]) -> Float[Tensor, "n features rows cols"]:
-        codes: Tensor = self.layers(images)
-        return codes
+        return self.layers(images)
 
 
 class CostNetwork(nn.Module):
@@ -75,5 +74,4 @@ class CostNetwork(nn.Module):
     def forward(self, images: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n rows cols"]:
         codes = self.encoder(images)
         kind = torch.softmax(self.sharpness * codes, dim=1) * math.sqrt(codes.shape[1])
-        scores: Tensor = self.own(kind) + self.context(kind)
-        return scores.squeeze(1)
+        return (self.own(kind) + self.context(kind)).squeeze(1)

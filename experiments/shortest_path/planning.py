@@ -49,17 +49,12 @@ def load(path: Path, environment: str | None, split: int, counts: tuple[int, int
     missing = [name for name in names if name not in arrays]
     if missing:
         raise InputError(f"{file} has no array {missing[0]!r}: {', '.join(names)} are expected")
-    train, validation, test = (
-        _draw(
-            file,
-            first,
-            [arrays[name] for name in names[first : first + 4]],
-            count,
-            np.random.default_rng((split, first)),
+    return DataSet(
+        *(
+            _draw(file, first, [arrays[name] for name in names[first : first + 4]], count, split)
+            for first, count in zip((0, 4, 8), counts, strict=True)
         )
-        for first, count in zip((0, 4, 8), counts, strict=True)
     )
-    return DataSet(train, validation, test, augment=lambda images: images)
 
 
 def trace(
@@ -90,17 +85,16 @@ def _find(path: Path, environment: str | None) -> Path:
         if not path.exists():
             raise InputError(f"{path} does not exist: give an npz file of the planning data, or their folder")
         return path
-    files = sorted(path.glob("*.npz"))
-    known = ", ".join(file.name.split("_032")[0].removesuffix(".npz") for file in files)
+    files = {file.name.split("_032")[0].removesuffix(".npz"): file for file in sorted(path.glob("*.npz"))}
+    known = ", ".join(files) or "no npz files"
     if environment is None:
-        raise InputError(f"{path} is a folder: say by --environment which of {known or 'no npz files'}")
-    for file in files:
-        if file.name.split("_032")[0].removesuffix(".npz") == environment:
-            return file
-    raise InputError(f"unknown environment {environment!r} in {path}: choose from {known or 'no npz files'}")
+        raise InputError(f"{path} is a folder: say by --environment which of {known}")
+    if environment not in files:
+        raise InputError(f"unknown environment {environment!r} in {path}: choose from {known}")
+    return files[environment]
 
 
-def _draw(file: Path, first: int, four: list[Array], count: int, rng: np.random.Generator) -> Maps:
+def _draw(file: Path, first: int, four: list[Array], count: int, split: int) -> Maps:
     """Starts and labels on the maps of one part of the file."""
     names = [f"arr_{first + i} of {file}" for i in range(4)]
     expect_shape(names[0], four[0], (None, None, None))
@@ -113,7 +107,7 @@ def _draw(file: Path, first: int, four: list[Array], count: int, rng: np.random.
         raise InputError(f"{names[1]}: each map needs exactly one goal")
     goal_cells = np.argwhere(goals)[:, 1:]
     maps = np.arange(count) % number
-    start = _far_starts(names[3], distance, maps, rng)
+    start = _far_starts(names[3], distance, maps, np.random.default_rng((split, first)))
     goal = goal_cells[maps]
     paths = trace(policy[maps], start, goal)
     moves = -distance[maps, start[:, 0], start[:, 1]]

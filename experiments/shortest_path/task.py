@@ -20,7 +20,6 @@ examples:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from torch import Tensor, nn
 
 from combdiff.solvers import Solver
 from experiments.harness.errors import InputError
-from experiments.harness.options import check_known, option
+from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
 from experiments.shortest_path import digit_terrain, evaluate, planning, warcraft
@@ -60,6 +59,7 @@ class ShortestPaths(Task[Maps]):
     methods: ClassVar[tuple[str, ...]] = ("perturbed", "interpolation", "two-stage")
     backends: ClassVar[tuple[str, ...]] = ("kernel", *MODELS)
     target: ClassVar[str] = "right"
+    positive: ClassVar[bool] = True
     columns: ClassVar[tuple[Column, ...]] = (
         Column("optimal", "optimal", "{:.1%}"),
         Column("match", "as labelled", "{:.1%}"),
@@ -80,9 +80,10 @@ class ShortestPaths(Task[Maps]):
     def __post_init__(self) -> None:
         super().__post_init__()
         source, _, path = self.data.partition(":")
-        check_known("data", source, SOURCES)
-        if (source == "digits") == bool(path):
+        if source not in SOURCES or (source == "digits") == bool(path):
             raise InputError(f"data={self.data!r}: write digits, warcraft:PATH, planning:PATH or npz:PATH")
+        if self.size is not None and source in ("planning", "npz"):
+            raise InputError(f"size={self.size} goes with digits and warcraft: maps of {source} have the file's size")
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,11 +121,12 @@ class ShortestPaths(Task[Maps]):
             raise InputError(f"the solver {backend!r} takes maps from corner to corner only: use kernel")
         return model_solver(backend, examples.shape)
 
-    def solve(self, costs: Tensor, examples: Maps) -> Tensor:
-        return evaluate.solve(costs, examples)
-
     def score(self, solutions: Tensor, examples: Maps, costs: Tensor | None = None) -> dict[str, float]:
-        return dataclasses.asdict(evaluate.score(solutions, examples, costs))
+        return evaluate.score(solutions, examples, costs)
+
+    def remarks(self, examples: Maps) -> list[str]:
+        known = examples.true_costs is not None
+        return [] if known else ["no true costs: the scores that need them are left out"]
 
     def baselines(self, examples: Maps) -> dict[str, Tensor]:
         return {name: find(examples) for name, find in BASELINES.items()}

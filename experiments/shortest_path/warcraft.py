@@ -5,7 +5,7 @@ size, 12x12 to 30x30, with train, val and test files: `{split}_maps.npy` (images
 `{split}_vertex_weights.npy` and `{split}_shortest_paths.npy` (n × k × k), possibly in numbered parts
 (`train_maps_part0.npy`), or as npz: one file for each array, or `{split}.npz` with all of them.
 
-Maps of one's own may have any number of channels, float pixels in [0, 1], and no weights or no paths; `{split}_starts`,
+Maps of one's own may have any number of channels, float pixels in [0, 1], and no weights; `{split}_starts`,
 `{split}_goals` and `{split}_obstacles` are read where they are (see `maps_from_arrays`).
 """
 
@@ -20,17 +20,10 @@ from experiments.harness.arrays import Array, read_arrays
 from experiments.harness.errors import InputError
 from experiments.harness.task import DataSet
 from experiments.shortest_path.augment import noise
-from experiments.shortest_path.from_arrays import maps_from_arrays
+from experiments.shortest_path.from_arrays import ARRAYS, maps_of_parts
 from experiments.shortest_path.maps import Maps
 
-NAMES = {
-    "images": "maps",
-    "paths": "shortest_paths",
-    "costs": "vertex_weights",
-    "starts": "starts",
-    "goals": "goals",
-    "obstacles": "obstacles",
-}
+NAMES = {name: name for name in ARRAYS} | {"images": "maps", "paths": "shortest_paths", "costs": "vertex_weights"}
 """how the files call the arrays of `maps_from_arrays`"""
 
 
@@ -48,25 +41,18 @@ def load(path: Path, size: int | None, counts: tuple[int, int, int]) -> DataSet[
     if not path.is_dir():
         raise InputError(f"{path} does not exist, or is no folder: give the folder of the Warcraft files")
     folder = path / f"{size}x{size}" if size is not None and (path / f"{size}x{size}").is_dir() else path
-    train, validation, test = (
-        _read(folder, split, count) for split, count in zip(("train", "val", "test"), counts, strict=True)
-    )
-    shapes = {maps.shape for maps in (train, validation, test)}
-    if len(shapes) > 1 or (size is not None and shapes != {(size, size)}):
-        found = ", ".join(f"{rows}×{cols}" for rows, cols in shapes)
-        raise InputError(
-            f"the maps in {folder} have {found} cells" + (f", not {size}×{size}" if size else ": one size!")
-        )
-    return DataSet(train, validation, test, augment=partial(noise, scale=0.02))
 
+    def find(part: str, name: str) -> Array | None:
+        found = _array(folder, part, NAMES[name])
+        if found is None and name in ("images", "paths"):
+            raise InputError(f"{folder / part}_{NAMES[name]}.npy does not exist (nor .npz, nor parts of it)")
+        return found
 
-def _read(folder: Path, split: str, count: int) -> Maps:
-    found = {name: _array(folder, split, published) for name, published in NAMES.items()}
-    for name in ("images", "paths"):
-        if found[name] is None:
-            raise InputError(f"{folder / split}_{NAMES[name]}.npy does not exist (nor .npz, nor parts of it)")
-    cut = {name: None if array is None else array[:count] for name, array in found.items()}
-    return maps_from_arrays(cut, {name: f"{folder / split}_{published}" for name, published in NAMES.items()})
+    data = maps_of_parts(find, lambda part, name: f"{folder / part}_{NAMES[name]}", counts, partial(noise, scale=0.02))
+    rows, cols = data.train.shape
+    if size is not None and (rows, cols) != (size, size):
+        raise InputError(f"the maps in {folder} have {rows}×{cols} cells, not {size}×{size}")
+    return data
 
 
 def _array(folder: Path, split: str, name: str) -> Array | None:

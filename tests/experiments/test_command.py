@@ -106,8 +106,10 @@ def test_losses_noises_and_means_over_splits(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "mnist"], "unknown data 'mnist': choose from digits, warcraft, planning, npz"),
+        (["--data", "mnist"], "data='mnist': write digits, warcraft:PATH, planning:PATH or npz:PATH"),
         (["--data", "warcraft"], "write digits, warcraft:PATH, planning:PATH or npz:PATH"),
+        (["--data", "own.npz"], "data='own.npz': write digits, warcraft:PATH, planning:PATH or npz:PATH"),
+        (["--data", "npz:own.npz", "--size", "4"], "size=4 goes with digits and warcraft"),
         (["--data", "warcraft:/nowhere"], "/nowhere does not exist"),
         (["--data", "planning:/nowhere"], "/nowhere does not exist"),
         (["--method", "interpolation", "--loss", "fenchel-young"], "needs a smoothed layer"),
@@ -135,6 +137,7 @@ def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys:
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

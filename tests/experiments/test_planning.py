@@ -39,9 +39,9 @@ def check_laws(data: DataSet[Maps]) -> None:
         assert torch.equal(maps.images[:, 0] == 0, maps.blocked)
         for baseline in (straight_line(maps), constant_costs(maps)):
             found = score(baseline, maps)
-            assert found.optimal <= found.free
-            if found.free:
-                assert found.ratio >= 1.0
+            assert found["optimal"] <= found["free"]
+            if found["free"]:
+                assert found["ratio"] >= 1.0
 
 
 def test_laws(planning: Path) -> None:
@@ -56,7 +56,7 @@ def test_laws_on_real_maps(environment: str) -> None:
     data = source.load(Path(folder) / "planning", environment, 0, (50, 100, 100))
     assert data.test.shape == (32, 32)
     check_laws(data)
-    assert score(straight_line(data.test), data.test).optimal < 0.8
+    assert score(straight_line(data.test), data.test)["optimal"] < 0.8
 
 
 def test_starts_follow_the_split(planning: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_path_through_a_wall_is_not_optimal(planning: Path) -> None:
     through = constant_costs(maps)
     crosses = (through * maps.blocked).sum((1, 2)) > 0
     assert bool(crosses.any())
-    assert score(through, maps).free == 1 - float(crosses.double().mean())
+    assert score(through, maps)["free"] == 1 - float(crosses.double().mean())
 
 
 def test_environment_of_a_folder(planning: Path) -> None:
