@@ -30,6 +30,7 @@ class AutoFormula(SatModel):
     need neither.
 
     >>> import numpy as np
+    >>> from combdiff_solvers.formulas.formula import Formula
     >>> free = Formula(70, hard=((1, 2),))
     >>> solver = AutoFormula(free, list(range(1, 71)))
     >>> solver.chosen(np.stack([np.ones(70), np.arange(70.0)]))

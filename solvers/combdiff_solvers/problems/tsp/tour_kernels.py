@@ -19,7 +19,7 @@ def _one_tree(
     """The cheapest 1-tree under cost + prices that has every forced edge and no forbidden one; inf if there is none.
 
     A spanning tree of the vertices 1..n−1 by Prim's algorithm (`parent`; that of 1 is −1), and the two cheapest edges
-    of vertex 0, whose ends are kept in `parent[0]` and `parent[n]`; `inside` numbers the steps.
+    of vertex 0, whose ends are kept in `parent[0]` and `parent[n]`.
     """
     n = len(cost)
     degree[:] = 0
@@ -29,7 +29,7 @@ def _one_tree(
     total = 0.0
     at = 1
     inside[1] = 1
-    for step in range(2, n):
+    for _ in range(n - 2):
         nearest = np.inf
         following = -1
         for j in range(2, n):
@@ -50,7 +50,7 @@ def _one_tree(
         if following < 0:
             return np.inf
         at = following
-        inside[at] = step
+        inside[at] = 1
         total += cost[at, parent[at]] + price[at] + price[parent[at]]
         degree[at] += 1
         degree[parent[at]] += 1
@@ -130,9 +130,7 @@ def _settle(state: Array) -> bool:
 
 
 @kernel()
-def _eliminate(
-    cost: Array, state: Array, price: Array, parent: Array, inside: Array, bound: float, upper: float, most: Array
-) -> None:
+def _eliminate(cost: Array, state: Array, price: Array, parent: Array, bound: float, upper: float, most: Array) -> None:
     """Forbid the edges whose exchange into the 1-tree would lift the bound to `upper`.
 
     `most[i, j]` is the dearest free edge on the tree's way from i to j.
@@ -144,14 +142,29 @@ def _eliminate(
             outside = state[0, j] == FREE and j != parent[0] and j != parent[n]
             if outside and bound + cost[0, j] + price[0] + price[j] - last > upper:
                 state[0, j] = state[j, 0] = FORBIDDEN
-    order = np.argsort(inside[1:]) + 1  # parents first
-    for size in range(1, n - 1):
-        v = order[size]
-        p = parent[v]
-        edge = -np.inf if state[v, p] == FORCED else cost[v, p] + price[v] + price[p]
-        for place in range(size):
-            u = order[place]
-            most[u, v] = most[v, u] = edge if u == p else max(most[u, p], edge)
+    placed = np.zeros(n, dtype=np.uint8)
+    placed[1] = 1
+    order = np.empty(n - 1, dtype=np.int64)
+    order[0] = 1
+    size = 1
+    for vertex in range(2, n):
+        v = vertex
+        chain = 0
+        while not placed[v]:  # climb to the part that is done, then come back down
+            chain += 1
+            v = parent[v]
+        for depth in range(chain, 0, -1):
+            v = vertex
+            for _ in range(depth - 1):
+                v = parent[v]
+            p = parent[v]
+            edge = -np.inf if state[v, p] == FORCED else cost[v, p] + price[v] + price[p]
+            for place in range(size):
+                u = order[place]
+                most[u, v] = most[v, u] = edge if u == p else max(most[u, p], edge)
+            order[size] = v
+            size += 1
+            placed[v] = 1
     for i in range(1, n):
         for j in range(i + 1, n):
             outside = state[i, j] == FREE and parent[i] != j and parent[j] != i
@@ -172,8 +185,9 @@ def tours(
     """Depth first; each node is bounded, its edges are thinned out, and a vertex of too high degree is branched on."""
     n = costs.shape[1]
     parent, degree, key = np.empty(n + 1, dtype=np.int64), np.empty(n, dtype=np.int64), np.empty(n)
-    inside, most = np.empty(n, dtype=np.int64), np.zeros((n, n))
-    states, prices, bounds = np.empty((64, n, n), dtype=np.uint8), np.empty((64, n)), np.empty(64)
+    inside, most = np.empty(n, dtype=np.uint8), np.zeros((n, n))
+    room = 64
+    states, prices, bounds = np.empty((room, n, n), dtype=np.uint8), np.empty((room, n)), np.empty(room)
     for row in range(first, last):
         cost = costs[row]
         best = best_local_tour(cost, starts, found[row])
@@ -204,21 +218,25 @@ def tours(
             if bound >= best - slack:
                 continue
             if degree.max() == 2:  # a 1-tree without branches is a tour
-                best = _take_tour(cost, parent, found[row], best)
+                length = _take_tour(cost, parent, found[row], best)
+                best = min(best, length)
                 continue
-            _eliminate(cost, state, price, parent, inside, bound, best - slack, most)
+            _eliminate(cost, state, price, parent, bound, best - slack, most)
             # Branch at the vertex with the most edges, on its dearest free one: without it, and with it.
             at = np.argmax(degree)
             dearest, other = -np.inf, -1
             for j in range(n):
-                in_tree = parent[j] == at or (parent[at] == j if j > 0 else parent[n] == at)
+                in_tree = (j > 0 and at > 0 and (parent[j] == at or parent[at] == j)) or (
+                    j == 0 and (parent[0] == at or parent[n] == at)
+                )
                 if in_tree and state[at, j] == FREE and cost[at, j] + price[at] + price[j] > dearest:
                     dearest = cost[at, j] + price[at] + price[j]
                     other = j
-            if size + 2 > len(bounds):
+            if size + 2 > room:
                 states = np.concatenate((states, np.empty_like(states)))
                 prices = np.concatenate((prices, np.empty_like(prices)))
                 bounds = np.concatenate((bounds, np.empty_like(bounds)))
+                room *= 2
             states[size + 1] = states[size]
             prices[size + 1] = prices[size]
             bounds[size] = bounds[size + 1] = bound
@@ -229,7 +247,7 @@ def tours(
 
 @kernel()
 def _take_tour(cost: Array, parent: Array, tour: Array, best: float) -> float:
-    """Keep the tour that a 1-tree is, if it is shorter than the best; the shorter length."""
+    """Keep the tour that a 1-tree is, if it is shorter than the best; its length."""
     n = len(cost)
     near = np.full((n, 2), -1, dtype=np.int64)
     for v in range(2, n + 2):
@@ -246,4 +264,4 @@ def _take_tour(cost: Array, parent: Array, tour: Array, best: float) -> float:
     length += cost[way[n - 1], 0]
     if length < best:
         tour[:] = way
-    return min(length, best)
+    return length
