@@ -62,7 +62,7 @@ class ProcessWorker(RemoteWorker):
             message = pack((sys.argv, main_module() if b"__main__" in self.solver else None, self.solver))
         try:
             send(self._process.stdin, message)
-            answer: bytes = pickle.load(self._process.stdout)  # type: ignore[arg-type]
+            return bytes(pickle.load(self._process.stdout))  # type: ignore[arg-type]
         except (OSError, EOFError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_SECONDS)  # else stop() could kill it first, and the reason would be lost
@@ -71,7 +71,6 @@ class ProcessWorker(RemoteWorker):
             raise WorkerDiedError(
                 f"the process ended {f'by signal {-code}' if code < 0 else f'with exit code {code}'}"
             ) from None
-        return answer
 
     def stop(self) -> None:
         """Kill the process."""
