@@ -2,6 +2,10 @@
 
 It is started as a plain interpreter: the caller's main module is imported there only where the solver was defined in
 it, so that a training script does not load torch once a worker. What passes the pipes are pickles of messages.
+
+Measured against libraries: in pebble 5.2.3 a row that ends its process with exit code 0 never returns, a death in the
+middle of an answer loses another worker's chunk, too, and two idle workers that are killed break the pool; in loky 3.7
+one death breaks every chunk on its way, and nobody can tell which row killed.
 """
 
 from __future__ import annotations
