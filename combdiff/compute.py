@@ -8,18 +8,8 @@ from math import prod
 import numpy as np
 import torch
 
+import combdiff_solvers as ours
 from combdiff.soft import soft_rank, soft_sort, soft_topk
-from combdiff_solvers import (
-    Assignment,
-    Cached,
-    Knapsack,
-    Matching,
-    Qubo,
-    ShortestPath,
-    SpanningTree,
-    TopK,
-    TravelingSalesman,
-)
 from combdiff_solvers.protocol import Solver
 
 
@@ -38,6 +28,7 @@ def warm_up(*solvers: Solver) -> None:
     Raises:
         ValueError: for a solver that needs instances.
 
+    >>> from combdiff.solvers import ShortestPath
     >>> warm_up(ShortestPath.grid(2))
     """
     for solver in solvers or _every_kernel():
@@ -48,19 +39,19 @@ def warm_up(*solvers: Solver) -> None:
 
 def _every_kernel() -> list[Solver]:
     triangle = [(0, 1), (1, 2), (2, 0)]
-    cached = Cached(TopK(2), solve_ratio=1e-9)
+    cached = ours.Cached(ours.TopK(2), solve_ratio=1e-9)
     cached.solve(np.eye(2)[:1])  # from now on its pool of solutions answers, by a kernel
     return [
         cached,
-        ShortestPath.grid(2),
-        ShortestPath.graph(triangle, 0, 2),
-        ShortestPath.graph([(0, 1), (1, 2)], 0, 2),
-        Assignment(2),
-        SpanningTree(triangle),
-        Matching([(0, 1)]),
-        Knapsack([[1.0, 1.0]], 1.0, backend="kernel"),
-        TravelingSalesman(4),
-        Qubo(2, backend="enumeration"),
+        ours.ShortestPath.grid(2),
+        ours.ShortestPath.graph(triangle, 0, 2),
+        ours.ShortestPath.graph([(0, 1), (1, 2)], 0, 2),
+        ours.Assignment(2),
+        ours.SpanningTree(triangle),
+        ours.Matching([(0, 1)]),
+        ours.Knapsack([[1.0, 1.0]], 1.0, backend="kernel"),
+        ours.TravelingSalesman(4),
+        ours.Qubo(2, backend="enumeration"),
     ]
 
 

@@ -15,7 +15,6 @@ import os
 import signal
 import threading
 import time
-from typing import Any
 
 import numpy as np
 from numpy import ndarray

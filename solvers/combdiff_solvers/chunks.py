@@ -25,8 +25,7 @@ def slice_instances(instances: Sequence[Any] | None, first: int, last: int) -> S
     """The instances of the rows first..last−1."""
     if instances is None or (first == 0 and last == len(instances)):
         return instances
-    chosen: Sequence[Any] = instances[first:last]
-    return chosen
+    return instances[first:last]
 
 
 def failed(rows: int, width: int, reason: BaseException | str, sense: Sense) -> Solutions:

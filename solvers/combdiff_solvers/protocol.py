@@ -239,12 +239,12 @@ class BatchSolver(ABC):
         Raises:
             ValueError: for instances that the solver does not take, or another number of them than rows.
         """
-        if instances is None:
-            return None
-        if not self.takes_instances:
-            refuse_instances(self, instances, self.without_instances)
-        check_count(instances, rows)
-        return as_instances(instances)
+        given = as_instances(instances)
+        if given is not None:
+            if not self.takes_instances:
+                refuse_instances(self, given, self.without_instances)
+            check_count(given, rows)
+        return given
 
 
 def _describe(value: Any) -> str:
@@ -347,13 +347,12 @@ def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> 
     array([2., 1.])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        found = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
+        found: Float64[ndarray, " b"] = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
         if not np.isfinite(found).all():
             large = np.flatnonzero(~np.isfinite(found))
             units = np.add.reduce(np.multiply(unit_rows(theta[large]), y[large], order="C"), axis=1)
             found[large] = np.ldexp(units, exponents(theta[large]))
-    products: Float64[ndarray, " b"] = found
-    return products
+    return found
 
 
 def rounding(theta: Float64[ndarray, "b n"], tolerance: ndarray | float = 0.0) -> Float64[ndarray, " b"]:

@@ -44,7 +44,7 @@ class CpSatFormula(FormulaSolver):
         held = set(units or ())
         if any(-unit in held for unit in held):
             return Answer(Status.INFEASIBLE)
-        return self._model._solve_one(theta, {abs(unit) - 1: int(unit > 0) for unit in held}, seconds)
+        return self._model.solve_row(theta, seconds, {abs(unit) - 1: int(unit > 0) for unit in held})
 
 
 def reason_against(formula: Formula) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,8 @@ from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
 from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows
-from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
+from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows
 from combdiff_solvers.wrap import options_of, wrap
-
-NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
 class CpSatModel(NativeModel):
@@ -101,43 +98,26 @@ class CpSatModel(NativeModel):
         self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        fixed = self._fixed(instances, len(theta))
-        return solve_rows(
-            theta,
-            self.limits.start(),
-            lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds),
-            self.sense,
-        )
+        clock = self.limits.start()
+        return solve_rows(theta, clock, lambda row, seconds: self.solve_row(theta[row], seconds), self.sense)
 
-    def _fixed(self, instances: Sequence[Any] | None, rows: int) -> Callable[[int], Mapping[int, int] | None]:
-        """Which variables have which values in each row; None for a row that nothing satisfies."""
-        return lambda row: {}
-
-    def _solve_one(
-        self, theta: Float64[ndarray, " n"], fixed: Mapping[int, int] | None, seconds: float | None
+    def solve_row(
+        self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
     ) -> Answer:
-        if fixed is None or self._crossed is not None:
+        """Solve one row, with the variables of these indices fixed at these values."""
+        if self._crossed is not None:
             return Answer(Status.INFEASIBLE, message=self._crossed)
         return self._engines.get().solve(theta, seconds, fixed)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
-        fixed = self._fixed(instances, len(theta))
-        return value_rows(theta, y, lambda row: self._h(y[row], fixed(row)))
-
-    def _h(self, y: Float64[ndarray, " n"], fixed: Mapping[int, int] | None = NOTHING) -> float:
+    def _h(self, y: Float64[ndarray, " n"]) -> float:
         costs, places = self._objective.costs, self._objective.places
         if not np.delete(costs, places).any():
             return float(y @ costs[places]) + self._objective.offset
         whole = np.rint(y).astype(np.int64).tolist()
-        if fixed is None or self._crossed is not None or (np.abs(y - whole) > WHOLE).any():
+        if self._crossed is not None or (np.abs(y - whole) > WHOLE).any():
             return float("nan")
         priced = dict(zip(self._indices.tolist(), whole, strict=True))
-        if any(priced.get(place, value) != value for place, value in fixed.items()):
-            return float("nan")
-        answer = self._completions.get().solve(np.zeros(len(y)), self.limits.time_limit, {**fixed, **priced})
-        return h_of(answer, self.sense)
+        return h_of(self._completions.get().solve(np.zeros(len(y)), self.limits.time_limit, priced), self.sense)
 
 
 def _take_crossed_bounds(model: Any) -> str | None:

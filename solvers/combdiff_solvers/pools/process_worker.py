@@ -2,6 +2,10 @@
 
 It is started as a plain interpreter: the caller's main module is imported there only where the solver was defined in
 it, so that a training script does not load torch once a worker. What passes the pipes are pickles of messages.
+
+Measured against libraries: in pebble 5.2.3 a row that ends its process with exit code 0 never returns, a death in the
+middle of an answer loses another worker's chunk, too, and two idle workers that are killed break the pool; in loky 3.7
+one death breaks every chunk on its way, and nobody can tell which row killed.
 """
 
 from __future__ import annotations
@@ -62,7 +66,7 @@ class ProcessWorker(RemoteWorker):
             message = pack((sys.argv, main_module() if b"__main__" in self.solver else None, self.solver))
         try:
             send(self._process.stdin, message)
-            answer: bytes = pickle.load(self._process.stdout)  # type: ignore[arg-type]
+            return bytes(pickle.load(self._process.stdout))  # type: ignore[arg-type]
         except (OSError, EOFError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_SECONDS)  # else stop() could kill it first, and the reason would be lost
@@ -71,7 +75,6 @@ class ProcessWorker(RemoteWorker):
             raise WorkerDiedError(
                 f"the process ended {f'by signal {-code}' if code < 0 else f'with exit code {code}'}"
             ) from None
-        return answer
 
     def stop(self) -> None:
         """Kill the process."""

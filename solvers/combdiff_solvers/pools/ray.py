@@ -94,10 +94,9 @@ class RayWorker(RemoteWorker):
         ray = _ray()
         self._running = self._task.remote(self._digest, self._place, message)
         try:
-            answer: bytes = ray.get(self._running)
+            return bytes(ray.get(self._running))
         except ray.exceptions.RayError as crash:
             raise WorkerDiedError(str(crash).splitlines()[0]) from None
-        return answer
 
     def stop(self) -> None:
         """Kill the process that is at work."""

@@ -83,8 +83,8 @@ class RemoteWorker(Worker):
         unpack(self.ask(None))
 
     def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Timed:
-        found: Timed = unpack(self.ask(pack((theta, instances))))
-        return found
+        found, seconds = unpack(self.ask(pack((theta, instances))))
+        return found, seconds
 
 
 class WorkerPool:

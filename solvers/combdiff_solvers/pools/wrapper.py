@@ -37,11 +37,9 @@ class Wrapper(BatchSolver):
         Raises:
             ValueError: for instances that the solver does not take, or another number of them than rows.
         """
-        if instances is None:
-            return None
         given = super().check_instances(instances, rows)
-        assert given is not None
-        self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
+        if given is not None:
+            self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
         return given
 
     def value_checked(
