@@ -7,12 +7,14 @@ READY := $(VENV)/.ready
 BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
 	$(if $(COMBDIFF_DATA),satlib sudoku)
 
-.PHONY: demo test lint types unit benchmarks torchsort clean
+.PHONY: demo test lint types kernels unit benchmarks torchsort clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments shortest-path --preset demo
 
-test: lint types unit
+test: $(READY)
+	$(MAKE) -j2 lint types kernels
+	$(MAKE) unit
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -20,6 +22,10 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+# Compiled beside the types, or each of pytest's processes would wait for the same ones.
+kernels: $(READY)
+	$(BIN)/python -c "import combdiff.compute; combdiff.compute.warm_up()"
 
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto

@@ -25,6 +25,7 @@ from numpy import ndarray
 
 from combdiff_solvers.compute.unit_rows import exponents, unit_rows
 from combdiff_solvers.instances import ColumnInstances, as_array
+from combdiff_solvers.limits import Limits
 
 BLOCK = 2**14
 """entries that stay in the cache while something is done with them"""
@@ -198,7 +199,9 @@ class BatchSolver(ABC):
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = own.get(name)
             plain = isinstance(value, bool | int | float | str | tuple)
-            if value is not None and name not in ("shape", "sense") and not (plain and value == parameter.default):
+            if isinstance(value, Limits):
+                parts |= {key: repr(given) for key, given in vars(value).items() if given}
+            elif value is not None and name not in ("shape", "sense") and not (plain and value == parameter.default):
                 parts[name] = _describe(value)
         parts |= {"shape": _describe(self.shape), "sense": repr(self.sense.value)}
         return f"{type(self).__name__}({', '.join(f'{name}={text}' for name, text in parts.items())})"
