@@ -131,12 +131,19 @@ class Solutions:
         OPTIMAL means here: but for the rounding of sums of θ in float64, and for `tolerance` times Σ|θ|. So much is
         given way in `bound`; other rows have none. The y of a row without a solution becomes NaN.
         """
+        sign = sense.sign
         if status is not None and (status > Status.FEASIBLE).any():
             y = np.where((status > Status.FEASIBLE)[:, None], np.nan, y)
-        objective = row_products(theta, y)
-        bound = exact_bound(objective, theta, sense, status, tolerance)
+        with np.errstate(over="ignore", invalid="ignore"):
+            objective = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
+            bound = objective - sign * rounding(theta, tolerance)
+        if not np.isfinite(bound).all():
+            objective = row_products(theta, y)
+            bound = np.where(np.isfinite(bound), bound, -sign * np.inf)
         if status is None:
             status = np.zeros(len(y), dtype=np.uint8)
+        elif status.any():
+            bound[status != Status.OPTIMAL] = -sign * np.inf
         return cls(y, objective, bound=bound, status=status, messages=messages or {})
 
 
@@ -361,33 +368,17 @@ def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> 
 def rounding(theta: Float64[ndarray, "b n"], tolerance: ndarray | float = 0.0) -> Float64[ndarray, " b"]:
     """What float64 and a tolerance can hide in comparisons of sums of a row's entries: (4 n ε + tolerance) Σ|θ|.
 
-    (A sum of n terms is wrong by n ε times that of their sizes at most; two sums are compared, one is printed.)
+    (A sum of n terms is wrong by n ε times that of their sizes at most; two sums are compared, one is printed.) It
+    overflows with a warning, unless NumPy is told otherwise.
     """
     rows, n = theta.shape
-    sizes, block = np.empty(rows), max(1, BLOCK // n)
-    with np.errstate(over="ignore"):
-        for first in range(0, rows, block):
-            part = slice(first, first + block)
-            np.add.reduce(np.abs(theta[part]), axis=1, out=sizes[part])
-    errors: Float64[ndarray, " b"] = sizes * (4.0 * n * 2.0**-53 + tolerance)
-    return errors
-
-
-def exact_bound(
-    objective: Float64[ndarray, " b"],
-    theta: Float64[ndarray, "b n"],
-    sense: Sense,
-    status: UInt8[ndarray, " b"] | None = None,
-    tolerance: ndarray | float = 0.0,
-) -> Float64[ndarray, " b"]:
-    """The bound of rows without h whose OPTIMAL is exact but for `rounding`; nothing is proven of the others."""
-    bound: Float64[ndarray, " b"] = objective - sense.sign * rounding(theta, tolerance)
-    if status is not None and status.any():
-        bound[status != Status.OPTIMAL] = -sense.sign * np.inf
-    finite = np.isfinite(bound)
-    if not finite.all():
-        bound[~finite] = -sense.sign * np.inf
-    return bound
+    block = max(1, BLOCK // n)
+    if rows <= block:
+        sizes: Float64[ndarray, " b"] = np.add.reduce(np.abs(theta), axis=1)
+    else:
+        sizes = np.concatenate([np.abs(theta[first : first + block]).sum(axis=1) for first in range(0, rows, block)])
+    sizes *= 4.0 * n * 2.0**-53 + tolerance
+    return sizes
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:

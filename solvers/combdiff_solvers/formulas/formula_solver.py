@@ -91,8 +91,9 @@ class FormulaSolver(BatchSolver):
 
         found, sign = solve_rows(theta, self.limits.start(), solve_row, self.sense), self.sense.sign
         weights = sum((abs(one.weight) for one in self.formula.soft), Fraction(0))
-        lost = 2.0 * rounding(theta) + (float(weights) if weights < 2**1000 else math.inf) * 2.0**-49
-        bound = np.where(np.isfinite(found.objective), found.bound, -sign * np.inf) - sign * lost
+        with np.errstate(over="ignore", invalid="ignore"):
+            lost = 2.0 * rounding(theta) + (float(weights) if weights < 2**1000 else math.inf) * 2.0**-49
+            bound = np.where(np.isfinite(found.objective), found.bound, -sign * np.inf) - sign * lost
         return replace(found, bound=bound)
 
     def value_checked(

@@ -106,6 +106,8 @@ class Pooled(Wrapper):
             part = theta[done : done + here], slice_instances(instances, done, done + here)
             found, seconds = self._solve_here(*part)
             policy.solved_here(here, seconds)
+            if here == rows:
+                return found
             pieces.append((done, found))
             done += here
         if done < rows:
