@@ -72,8 +72,10 @@ def _radix(single: bool, r: int, bits: Array, mask: Array, flip: bool, o: int, s
             source[i] = (key << np.uint64(32)) | np.uint64(i)
         else:
             source[i], items[i] = key, i
-        for digit in range(passes):
-            counts[digit, np.int64((key >> np.uint64(digit * width)) & low)] += 1
+    for digit in range(passes):  # a loop of its own for each: all at once take a tenth longer
+        shift = np.uint64(start + digit * width)
+        for i in range(n):
+            counts[digit, np.int64((source[i] >> shift) & low)] += 1
     for digit in range(passes):
         shift = np.uint64(start + digit * width)
         count = counts[digit, : 1 << width]
@@ -87,11 +89,10 @@ def _radix(single: bool, r: int, bits: Array, mask: Array, flip: bool, o: int, s
         for i in range(n):
             word = source[i]
             bucket = np.int64((word >> shift) & low)
-            at = count[bucket]
-            target[at] = word
+            target[count[bucket]] = word
             if not single:
-                moved[at] = items[i]
-            count[bucket] = at + 1
+                moved[count[bucket]] = items[i]
+            count[bucket] += 1
         source, target, items, moved = target, source, moved, items
     for i in range(n):
         order[o, i] = np.int32(source[i] & _INDEX) if single else items[i]
