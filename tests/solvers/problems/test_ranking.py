@@ -1,4 +1,4 @@
-"""What rankings of some of the entries promise; those of all are in `test_top_k`."""
+"""What rankings promise, of all entries or of some."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from combdiff.solvers import Ranking, RankingInstances, Sense, Solver, Status
 from combdiff.testing import SolverContract
 
 
-class TestMaskedRankings(SolverContract):
+class TestRanking(SolverContract):
     def make(self) -> Solver:
         return Ranking(4)
 
@@ -35,9 +35,14 @@ class TestMaskedRankings(SolverContract):
         return np.array(points)
 
 
-class TestMaskedRankingsDescending(TestMaskedRankings):
+class TestDescending(TestRanking):
     def make(self) -> Solver:
         return Ranking(4, Sense.MIN)
+
+
+def test_the_first_of_equal_entries_has_the_smaller_rank() -> None:
+    assert Ranking(3).solve(np.ones((1, 3))).y.tolist() == [[1, 2, 3]]
+    assert Ranking(3, "min").solve(np.ones((1, 3))).y.tolist() == [[1, 2, 3]]
 
 
 def test_a_mask_that_is_no_number_is_that_rows() -> None:
@@ -46,6 +51,8 @@ def test_a_mask_that_is_no_number_is_that_rows() -> None:
     assert "mask" in found.messages[1]
 
 
-def test_a_bad_mask() -> None:
+def test_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="n=0"):
+        Ranking(0)
     with pytest.raises(ValueError, match=r"mask has shape \(1, 3\)"):
         Ranking(2).solve(np.zeros((1, 2)), RankingInstances(mask=np.ones((1, 3))))
