@@ -22,13 +22,13 @@ class Lists(Examples):
     """Lists of up to n items; shorter ones are padded.
 
     Attributes:
-        inputs: (lists, n, ...), each item as the network sees it.
+        inputs: (lists, ...), what the network sees: each item, (lists, n, ...), or (lists, p) features of the list.
         solutions: (lists, n), the rank of each item, 1 for the smallest; 0 for padding.
         mask: (lists, n), True where an item counts; None where all do.
         digits: (lists, n, places), the digits of each number, where the items are images of numbers.
     """
 
-    inputs: Shaped[Tensor, "lists n *item"]
+    inputs: Shaped[Tensor, "lists ..."]
     solutions: Float[Tensor, "lists n"]
     mask: Bool[Tensor, "lists n"] | None = None
     digits: Int64[Tensor, "lists n places"] | None = None

@@ -7,6 +7,7 @@ examples:
   python -m experiments ranking
   python -m experiments ranking --length 9 --method soft-rank neuralsort --epsilon 0.3
   python -m experiments ranking --preset full --splits 5
+  python -m experiments ranking --data labels:FOLDER/glass.csv --splits 10
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task, distance
 from experiments.ranking.digits import Digits
+from experiments.ranking.labels import Labels
 from experiments.ranking.lists import Lists, Source
 
-SOURCES: dict[str, type[Source]] = {"digits": Digits, "mnist": Digits}
+SOURCES: dict[str, type[Source]] = {"digits": Digits, "mnist": Digits, "labels": Labels}
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Rankings(Task[Lists]):
     target: str = ""
     columns: tuple[Column, ...] = ()
 
-    data: str = option("digits", f"{', '.join(SOURCES)}; all but digits with :PATH")
+    data: str = option("digits", f"{', '.join(SOURCES)}; all but digits with :PATH, labels with or without")
     length: int = option(5, "items of a list (digits, mnist)", least=2)
     places: int = option(4, "digits of a number (digits, mnist)", least=1)
     lists: int = option(2000, "training lists (digits, mnist)", least=1)
@@ -46,8 +48,8 @@ class Rankings(Task[Lists]):
     def __post_init__(self) -> None:
         super().__post_init__()
         kind, colon, path = self.data.partition(":")
-        if kind not in SOURCES or (kind == "digits") == bool(colon):
-            raise InputError(f"data={self.data!r} must be digits or one of {', '.join(SOURCES)} with :PATH")
+        if kind not in SOURCES or bool(path) != bool(colon) or kind in ({"digits"} if colon else {"mnist"}):
+            raise InputError(f"data={self.data!r} must be digits, labels, or one of mnist, labels with :PATH")
         self.source = SOURCES[kind](self, path)
         self.target, self.columns = self.source.target, self.source.columns
 
