@@ -123,6 +123,31 @@ def spearman(a: Costs, b: Costs, solver: Row) -> PerRow:
     return product / torch.sqrt(rank_a.square().sum(-1) * rank_b.square().sum(-1))
 
 
+def kendall(a: Costs, b: Costs, solver: Row) -> PerRow:
+    """Kendall's rank correlation τ_b of each row of a with that of b, in [−1, 1].
+
+    Pairs of entries in the same order minus those in opposite orders, over √(n_a n_b), where n_a pairs differ in a and
+    n_b in b: a pair that is tied on either side is in no order. Without ties this is (same − opposite) / (all pairs).
+    A row in which either side is constant, or that holds a NaN, has no rank correlation: it is NaN. O(n²).
+
+    Args:
+        a, b, solver: as for `spearman`, with its errors.
+
+    Source: Kendall (1945), "The treatment of ties in ranking problems".
+
+    >>> a, b = torch.tensor([[1.0, 5.0, 9.0], [1.0, 1.0, 2.0]]), torch.tensor([[0.1, 0.3, 0.2], [1.0, 2.0, 3.0]])
+    >>> kendall(a, b, (3,))
+    tensor([0.3333, 0.8165], dtype=torch.float64)
+    """
+    flat = [part.detach() for part in _rows(solver, a=a, b=b)]
+    sums = torch.zeros(3, *flat[0].shape[:-1], dtype=torch.float64, device=flat[0].device)
+    for lag in range(1, flat[0].shape[-1]):
+        s, t = ((x[..., lag:] > x[..., :-lag]).double() - (x[..., lag:] < x[..., :-lag]).double() for x in flat)
+        sums += torch.stack([(s * t).sum(-1), s.square().sum(-1), t.square().sum(-1)])
+    known = ~(flat[0].isnan() | flat[1].isnan()).any(-1)
+    return (sums[0] / torch.sqrt(sums[1] * sums[2])).where(known, torch.nan)
+
+
 def _shape(solver: Row) -> tuple[int, ...]:
     if isinstance(solver, Solver):
         return solver.shape

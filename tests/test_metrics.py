@@ -7,28 +7,45 @@ import pytest
 import scipy.stats
 import torch
 
-from combdiff.metrics import cost_ratio, is_optimal, optimal_rate, regret, spearman
+from combdiff.metrics import cost_ratio, is_optimal, kendall, optimal_rate, regret, spearman
 from combdiff.solvers import ShortestPath
 from combdiff.testing import Enumerated
 
 
-def test_spearman_is_scipys_with_and_without_ties() -> None:
+@pytest.mark.parametrize(
+    ("metric", "reference"), [(spearman, scipy.stats.spearmanr), (kendall, scipy.stats.kendalltau)]
+)
+def test_rank_correlations_are_scipys_with_and_without_ties(metric: Any, reference: Any) -> None:
     rng = np.random.default_rng(0)
     for a, b in [
         (rng.standard_normal((7, 30)), rng.standard_normal((7, 30))),
         (rng.integers(0, 5, (7, 30)), rng.integers(0, 3, (7, 30))),
     ]:
-        expected = [scipy.stats.spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)]
-        found = spearman(torch.from_numpy(a.astype(float)), torch.from_numpy(b.astype(float)), (30,))
+        expected = [reference(x, y).statistic for x, y in zip(a, b, strict=True)]
+        found = metric(torch.from_numpy(a.astype(float)), torch.from_numpy(b.astype(float)), (30,))
         np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
 
 
-def test_spearman_sees_the_order_only_and_has_no_gradient() -> None:
+@pytest.mark.parametrize("metric", [spearman, kendall])
+def test_rank_correlations_see_the_order_only_and_have_no_gradient(metric: Any) -> None:
     x = torch.randn(2, 3, 20, requires_grad=True)
-    assert spearman(x, torch.exp(3 * x), (20,)).flatten().tolist() == pytest.approx([1.0] * 6)
-    assert spearman(x, -x, (20,)).flatten().tolist() == pytest.approx([-1.0] * 6)
-    assert not spearman(x, x, (20,)).requires_grad
-    assert bool(spearman(x, torch.ones_like(x), (20,)).isnan().all())
+    assert metric(x, torch.exp(3 * x), (20,)).flatten().tolist() == pytest.approx([1.0] * 6)
+    assert metric(x, -x, (20,)).flatten().tolist() == pytest.approx([-1.0] * 6)
+    assert not metric(x, x, (20,)).requires_grad
+    assert bool(metric(x, torch.ones_like(x), (20,)).isnan().all())
+
+
+def test_kendall_of_a_grid_of_integers_and_of_rows_with_holes() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 9, (2, 3, 4, 4))
+    expected = [scipy.stats.kendalltau(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
+    x, y = torch.from_numpy(a), torch.from_numpy(b)
+    assert kendall(x, y, (4, 4)).tolist() == pytest.approx(expected)
+    big = 2**60 + x  # float64 would see ties only
+    assert torch.equal(kendall(big, y, (4, 4)), kendall(x, y, (4, 4)))
+    holes = x.double()
+    holes[1, 2, 3] = torch.nan
+    assert kendall(holes, y, (4, 4)).isnan().tolist() == [False, True, False]
 
 
 def test_other_solutions_of_the_same_cost_are_optimal() -> None:

@@ -8,7 +8,6 @@ other handwriting in the test maps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,10 +15,9 @@ import torch
 from jaxtyping import Float64, Int64, UInt8
 from numpy import ndarray
 from scipy.ndimage import gaussian_filter
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from experiments.digits import Pool, pools, scans
 from experiments.harness.task import DataSet
 from experiments.shortest_path.augment import noise, warp_tiles
 from experiments.shortest_path.maps import Maps, grid_solver
@@ -27,34 +25,9 @@ from experiments.shortest_path.maps import Maps, grid_solver
 Terrain = Literal["smooth", "independent"]
 Augment = Literal["warp", "noise", "none"]
 TILE = 8
-TRAIN_DIGITS, TEST_DIGITS = 1000, 400  # the other 397 are for validation
 PIXEL_NOISE = 0.1
 SMOOTH_COSTS = np.arange(10) + 1.0
 INDEPENDENT_COSTS = np.linspace(0.8, 9.2, 10)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Some of the digits; `index` says which of scikit-learn's."""
-
-    images: UInt8[ndarray, "k 8 8"]
-    labels: Int64[ndarray, " k"]
-    index: Int64[ndarray, " k"]
-
-
-def pools(split: int) -> tuple[Pool, Pool, Pool]:
-    """Disjoint train, validation and test digits, each with about as many of every class.
-
-    >>> [len(pool.labels) for pool in pools(0)]
-    [1000, 397, 400]
-    """
-    pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels.reshape(-1, TILE, TILE) * (255 / 16)).astype(np.uint8)
-    everything = np.arange(len(labels))
-    rest, test = train_test_split(everything, test_size=TEST_DIGITS, stratify=labels, random_state=split)
-    train, validation = train_test_split(rest, train_size=TRAIN_DIGITS, stratify=labels[rest], random_state=split + 1)
-    first, second, third = (Pool(images[index], labels[index], index) for index in (train, validation, test))
-    return first, second, third
 
 
 def digit_classes(
@@ -97,7 +70,7 @@ def load(
         counts: how many maps to draw for training, validation and test.
         augment: how training images are varied: by warps and noise, by noise, or not at all.
     """
-    parts = enumerate(zip(pools(split), counts, strict=True))
+    parts = enumerate(zip(pools(*scans(), split), counts, strict=True))
     maps = (draw_maps(pool, count, size, terrain, (split, number)) for number, (pool, count) in parts)
     return DataSet(*maps, augment=AUGMENT[augment])
 

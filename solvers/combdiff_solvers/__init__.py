@@ -14,7 +14,7 @@ from combdiff_solvers.problems.k_subset import KSubset, KSubsetInstances, TopK
 from combdiff_solvers.problems.knapsack import Knapsack, KnapsackInstances
 from combdiff_solvers.problems.matching import Matching
 from combdiff_solvers.problems.qubo import MaxCut, Qubo
-from combdiff_solvers.problems.ranking import Ranking
+from combdiff_solvers.problems.ranking import Ranking, RankingInstances
 from combdiff_solvers.problems.shortest_path.shortest_path import GraphInstances, GridInstances, ShortestPath
 from combdiff_solvers.problems.spanning_tree import SpanningTree, SpanningTreeInstances
 from combdiff_solvers.problems.sudoku import Sudoku, SudokuInstances
@@ -43,6 +43,7 @@ __all__ = [
     "Parallel",
     "Qubo",
     "Ranking",
+    "RankingInstances",
     "SatInstances",
     "Sense",
     "ShortestPath",

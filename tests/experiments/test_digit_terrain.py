@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from combdiff.metrics import cost_ratio, optimal_rate
+from experiments.digits import pools, scans
 from experiments.shortest_path.augment import warp_tiles
 from experiments.shortest_path.baselines import straight_line
-from experiments.shortest_path.digit_terrain import Terrain, draw_maps, load, pools
+from experiments.shortest_path.digit_terrain import Terrain, draw_maps, load
 from experiments.shortest_path.evaluate import solve
 from experiments.shortest_path.maps import Maps
 
@@ -18,18 +19,18 @@ COUNTS = (30, 20, 20)
 
 @pytest.mark.parametrize("split", [0, 1])
 def test_pools_are_disjoint_and_hold_every_digit(split: int) -> None:
-    indices = [set(pool.index.tolist()) for pool in pools(split)]
+    indices = [set(pool.index.tolist()) for pool in pools(*scans(), split)]
     assert sum(map(len, indices)) == len(set.union(*indices)) == 1797
-    for pool in pools(split):
+    for pool in pools(*scans(), split):
         assert np.bincount(pool.labels, minlength=10).min() >= 0.08 * len(pool.labels)
 
 
 def test_splits_differ() -> None:
-    assert set(pools(0)[2].index.tolist()) != set(pools(1)[2].index.tolist())
+    assert set(pools(*scans(), 0)[2].index.tolist()) != set(pools(*scans(), 1)[2].index.tolist())
 
 
 def test_tiles_of_a_map_come_from_its_pool_only() -> None:
-    train, _, test = pools(0)
+    train, _, test = pools(*scans(), 0)
     known = {tile.tobytes() for tile in train.images}
     foreign = {tile.tobytes() for tile in test.images} - known
     image = draw_maps(test, 3, 12, "smooth", (0, 2)).images[0, 0].numpy()
@@ -51,7 +52,7 @@ def test_labels_are_shortest_paths(terrain: Terrain, size: int) -> None:
 
 
 def test_the_digit_is_the_cost() -> None:
-    pool = pools(0)[0]
+    pool = pools(*scans(), 0)[0]
     maps = draw_maps(pool, 4, 12, "smooth", (1,))
     costs = {image.tobytes(): label + 1 for image, label in zip(pool.images, pool.labels, strict=True)}
     for row in range(12):

@@ -1,0 +1,15 @@
+"""NeuralSort (Grover et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from experiments.ranking.relaxations import SoftPermutations
+
+
+@dataclass
+class NeuralSort(SoftPermutations):
+    """NeuralSort (Grover et al. 2019)."""
+
+    relaxation: ClassVar[str] = "neuralsort"

@@ -1,0 +1,31 @@
+"""Logistic loss of every pair of a list (RankNet, Burges et al. 2005), which sorts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from combdiff.solvers import Solver
+from experiments.harness.method import Method
+from experiments.harness.options import option
+
+
+@dataclass
+class Pairwise(Method):
+    """The plain rival: each pair should be in order."""
+
+    needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
+    uses_solver: ClassVar[bool] = False
+
+    epsilon: float = option(1.0, "temperature: divides the differences of scores", positive=True)
+
+    def setup(self, solver: Solver, train: Any) -> None:
+        pass
+
+    def objective(self, scores: Tensor, examples: Any) -> Tensor:
+        both = examples.counted[:, :, None] & examples.counted[:, None, :]
+        above = both & (examples.solutions[:, :, None] > examples.solutions[:, None, :])
+        return softplus((scores[:, None, :] - scores[:, :, None])[above] / self.epsilon).sum()

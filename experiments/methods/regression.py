@@ -1,0 +1,28 @@
+"""Regression of the ranks, which sorts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from combdiff.solvers import Solver
+from experiments.harness.method import Method
+from experiments.harness.options import option
+
+
+@dataclass
+class Regression(Method):
+    """Squared distance of the scores themselves from the ranks: what Blondel et al. (2020) compare soft ranks with."""
+
+    needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
+    uses_solver: ClassVar[bool] = False
+
+    epsilon: float = option(1.0, "temperature: divides the scores", positive=True)
+
+    def setup(self, solver: Solver, train: Any) -> None:
+        pass
+
+    def objective(self, scores: Tensor, examples: Any) -> Tensor:
+        return (scores / self.epsilon - examples.solutions)[examples.counted].square().sum()

@@ -1,0 +1,1 @@
+"""Rankings: learn to order the items of a list."""

@@ -1,0 +1,90 @@
+"""Lists of items and the order that is wanted, and what every kind of data says of itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor, nn
+
+from combdiff.solvers import RankingInstances
+from experiments.harness.table import Column, Row
+from experiments.harness.task import DataSet, Examples, Learned
+
+
+@dataclass(frozen=True)
+class Lists(Examples):
+    """Lists of up to n items; shorter ones are padded.
+
+    Attributes:
+        inputs: (lists, ...), what the network sees: each item, (lists, n, ...), or (lists, p) features of the list.
+        solutions: (lists, n), the rank of each item, 1 for the smallest; 0 for padding.
+        mask: (lists, n), True where an item counts; None where all do.
+        digits: (lists, n, places), the digits of each number, where the items are images of numbers.
+    """
+
+    inputs: Shaped[Tensor, "lists ..."]
+    solutions: Float[Tensor, "lists n"]
+    mask: Bool[Tensor, "lists n"] | None = None
+    digits: Int64[Tensor, "lists n places"] | None = None
+
+    def instances(self) -> RankingInstances | None:
+        """Which items count, for `Ranking`."""
+        return None if self.mask is None else RankingInstances(mask=self.mask.numpy())
+
+    @property
+    def counted(self) -> Bool[Tensor, "lists n"]:
+        """The mask, where there is none as well."""
+        return torch.ones_like(self.solutions, dtype=torch.bool) if self.mask is None else self.mask
+
+
+class Source(ABC):
+    """One kind of data of the task: what `--data` names.
+
+    Args:
+        options: the task, whose options it reads.
+        path: what follows the colon of `--data`; empty if nothing does.
+
+    Attributes:
+        methods: what is trained unless the command line says.
+        target: the score by which the best epoch is chosen; large is good.
+        columns: the scores in the table.
+        presets: settings of "demo" and "full" that are not the defaults.
+    """
+
+    methods: ClassVar[tuple[str, ...]]
+    target: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]]
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def __init__(self, options: Any, path: str) -> None:
+        self.options, self.path = options, Path(path)
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The title of the table."""
+
+    @abstractmethod
+    def load(self, split: int) -> DataSet[Lists]:
+        """The lists of one split."""
+
+    @abstractmethod
+    def network(self, examples: Lists) -> nn.Module:
+        """A new network: inputs to scores (lists, n); large scores for large ranks."""
+
+    @abstractmethod
+    def score(self, ranks: Tensor, examples: Lists) -> dict[str, float]:
+        """Scores of predicted ranks."""
+
+    def baselines(self, examples: Lists) -> dict[str, Tensor]:
+        """Ranks that need no training, by name."""
+        return {}
+
+    def pictures(self, folder: Path, rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]) -> list[str]:
+        """Draw PNG files into the folder, and return their names."""
+        return []

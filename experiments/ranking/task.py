@@ -1,0 +1,85 @@
+"""Rankings: learn to score items from nothing but the order of lists of them.
+
+Trains one network through soft ranks, relaxed permutations and black-box rankings, beside losses that sort nothing, and
+writes one results folder: config.json, metrics.csv, checkpoints, summary.csv and .json, pictures, report.html.
+
+examples:
+  python -m experiments ranking
+  python -m experiments ranking --length 9 --method soft-rank neuralsort --epsilon 0.3
+  python -m experiments ranking --preset full --splits 5
+  python -m experiments ranking --data labels:FOLDER/glass.csv --splits 10
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from combdiff.solvers import Ranking, Solver
+from experiments.harness.errors import InputError
+from experiments.harness.options import option
+from experiments.harness.table import Column, Row
+from experiments.harness.task import DataSet, Learned, Task, distance
+from experiments.ranking.digits import Digits
+from experiments.ranking.labels import Labels
+from experiments.ranking.lists import Lists, Source
+
+SOURCES: dict[str, type[Source]] = {"digits": Digits, "mnist": Digits, "labels": Labels}
+
+
+@dataclass
+class Rankings(Task[Lists]):
+    """Lists of items, and the order of each."""
+
+    methods: ClassVar[tuple[str, ...]] = ()
+    target: str = ""
+    columns: tuple[Column, ...] = ()
+
+    data: str = option("digits", f"{', '.join(SOURCES)}; all but digits with :PATH, labels with or without")
+    length: int = option(5, "items of a list (digits, mnist)", least=2)
+    places: int = option(4, "digits of a number (digits, mnist)", least=1)
+    lists: int = option(2000, "training lists (digits, mnist)", least=1)
+    test_lists: int = option(1000, "test lists, and as many for validation (digits, mnist)", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kind, colon, path = self.data.partition(":")
+        if kind not in SOURCES or bool(path) != bool(colon) or kind in ({"digits"} if colon else {"mnist"}):
+            raise InputError(f"data={self.data!r} must be digits, labels, or one of mnist, labels with :PATH")
+        self.source = SOURCES[kind](self, path)
+        self.target, self.columns = self.source.target, self.source.columns
+
+    @classmethod
+    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        source = SOURCES.get(str(given.get("data", "digits")).partition(":")[0], Digits)
+        return {"methods": source.methods, **source.presets.get(name, {})}
+
+    def describe(self) -> str:
+        return self.source.describe()
+
+    def load(self, split: int) -> DataSet[Lists]:
+        return self.source.load(split)
+
+    def network(self, examples: Lists) -> nn.Module:
+        return self.source.network(examples)
+
+    def solver(self, backend: str, examples: Lists) -> Solver:
+        return Ranking(examples.solutions.shape[1])
+
+    def loss(self, y: Tensor, examples: Lists) -> Tensor:
+        return distance("squared", y, examples.solutions)
+
+    def score(self, solutions: Tensor, examples: Lists, costs: Tensor | None = None) -> dict[str, float]:
+        return self.source.score(solutions, examples)
+
+    def baselines(self, examples: Lists) -> dict[str, Tensor]:
+        return self.source.baselines(examples)
+
+    def pictures(
+        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]
+    ) -> list[str]:
+        return self.source.pictures(folder, rows, examples, learned)
