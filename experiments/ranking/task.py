@@ -7,6 +7,8 @@ examples:
   python -m experiments ranking
   python -m experiments ranking --length 9 --method soft-rank neuralsort --epsilon 0.3
   python -m experiments ranking --preset full --splits 5
+  python -m experiments ranking --data races:races.csv.gz
+  python -m experiments ranking --data letor:FOLDER
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task, distance
 from experiments.ranking.digits import Digits
+from experiments.ranking.letor import Letor
 from experiments.ranking.lists import Lists, Source
+from experiments.ranking.races import Races
 
-SOURCES: dict[str, type[Source]] = {"digits": Digits, "mnist": Digits}
+SOURCES: dict[str, type[Source]] = {"digits": Digits, "mnist": Digits, "letor": Letor, "races": Races}
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Rankings(Task[Lists]):
     places: int = option(4, "digits of a number (digits, mnist)", least=1)
     lists: int = option(2000, "training lists (digits, mnist)", least=1)
     test_lists: int = option(1000, "test lists, and as many for validation (digits, mnist)", least=1)
+    train_from: int = option(2003, "first season of training (races)")
+    test_from: int = option(2021, "first test season; the three before are for validation (races)")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +83,10 @@ class Rankings(Task[Lists]):
     def baselines(self, examples: Lists) -> dict[str, Tensor]:
         return self.source.baselines(examples)
 
+    def remarks(self, examples: Lists, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
+        return self.source.remarks(examples, metrics, learned)
+
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]
     ) -> list[str]:
-        return self.source.pictures(folder, rows, examples, learned)
+        return self.source.pictures(folder, metrics, rows, examples, learned)
