@@ -16,6 +16,9 @@ from jaxtyping import Bool, Float64, Real, Shaped
 from torch import Tensor
 
 from combdiff import _bridge
+from combdiff.retrieval import average_precision as average_precision
+from combdiff.retrieval import ndcg as ndcg
+from combdiff.retrieval import reciprocal_rank as reciprocal_rank
 from combdiff_solvers.protocol import Solver, as_rows, check_count, value
 
 Row = Solver | Sequence[int]

@@ -46,7 +46,7 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
         ]
     metrics, trained, learned = _train(run, jobs, folder, console, workers)
     groups = [[*(row for row in trained if row["split"] == split), *baselines[split]] for split in splits]
-    for remark in task.remarks(first.test):
+    for remark in task.remarks(first.test, metrics, learned):
         console.print(remark, highlight=False)
     rows = [row for group in groups for row in group]
     pictures = task.pictures(folder.path, metrics, rows, first.test, learned)

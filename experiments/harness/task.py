@@ -141,8 +141,8 @@ class Task(Options, ABC, Generic[E]):
         """Solutions that are found without looking at the inputs."""
         return {}
 
-    def remarks(self, examples: E) -> list[str]:
-        """What the reader of the table should know of the test examples."""
+    def remarks(self, examples: E, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
+        """What the reader of the table should know of the test examples, and of the trainings; see `pictures`."""
         return []
 
     def pictures(

@@ -111,7 +111,9 @@ class Digits(Source):
             "spearman": float(correlation.mean()),
         }
 
-    def pictures(self, folder: Path, rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]) -> list[str]:
+    def pictures(
+        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]
+    ) -> list[str]:
         figure = Figure(
             figsize=(1.5 * examples.inputs.shape[1], 0.62 * SHOWN * len(learned) + 0.4), layout="constrained"
         )

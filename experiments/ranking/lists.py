@@ -23,15 +23,17 @@ class Lists(Examples):
 
     Attributes:
         inputs: (lists, ...), what the network sees: each item, (lists, n, ...), or (lists, p) features of the list.
-        solutions: (lists, n), the rank of each item, 1 for the smallest; 0 for padding.
+        solutions: (lists, n), the rank of each item, 1 for the smallest; ties share their mean rank; 0 for padding.
         mask: (lists, n), True where an item counts; None where all do.
         digits: (lists, n, places), the digits of each number, where the items are images of numbers.
+        relevance: (lists, n), how relevant each item is, where the data say so; large ones have large ranks.
     """
 
     inputs: Shaped[Tensor, "lists ..."]
     solutions: Float[Tensor, "lists n"]
     mask: Bool[Tensor, "lists n"] | None = None
     digits: Int64[Tensor, "lists n places"] | None = None
+    relevance: Float[Tensor, "lists n"] | None = None
 
     def instances(self) -> RankingInstances | None:
         """Which items count, for `Ranking`."""
@@ -41,6 +43,13 @@ class Lists(Examples):
     def counted(self) -> Bool[Tensor, "lists n"]:
         """The mask, where there is none as well."""
         return torch.ones_like(self.solutions, dtype=torch.bool) if self.mask is None else self.mask
+
+    @property
+    def strict_orders(self) -> Float[Tensor, "lists n"] | None:
+        """The ranks, unless any list has ties: what a method needs that cannot learn from those."""
+        n = self.solutions.shape[1]
+        wanted = torch.arange(1 - n, 1).add(self.counted.sum(1, keepdim=True)).clamp(min=0)  # 0, ..., 0, 1, 2, ...
+        return self.solutions if torch.equal(self.solutions.sort(1).values.double(), wanted.double()) else None
 
 
 class Source(ABC):
@@ -85,6 +94,23 @@ class Source(ABC):
         """Ranks that need no training, by name."""
         return {}
 
-    def pictures(self, folder: Path, rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]) -> list[str]:
+    def remarks(self, examples: Lists, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
+        """What the reader of the table should know."""
+        return []
+
+    def pictures(
+        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]
+    ) -> list[str]:
         """Draw PNG files into the folder, and return their names."""
         return []
+
+
+def best_learned(metrics: Sequence[Row], learned: Sequence[Learned], target: str) -> Learned:
+    """The training whose best epochs have the largest target on the validation lists, in the mean over the splits."""
+
+    def validated(one: Learned) -> float:
+        own = [row for row in metrics if (row["method"], row["solver"] or "") == (one.method, one.solver)]
+        best = [max(row[f"validation_{target}"] for row in own if row["split"] == s) for s in {r["split"] for r in own}]
+        return sum(best) / len(best)
+
+    return max(learned, key=validated)

@@ -8,6 +8,8 @@ examples:
   python -m experiments ranking --length 9 --method soft-rank neuralsort --epsilon 0.3
   python -m experiments ranking --preset full --splits 5
   python -m experiments ranking --data labels:FOLDER/glass.csv --splits 10
+  python -m experiments ranking --data races:races.csv.gz
+  python -m experiments ranking --data letor:FOLDER
 """
 
 from __future__ import annotations
@@ -26,9 +28,17 @@ from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task, distance
 from experiments.ranking.digits import Digits
 from experiments.ranking.labels import Labels
+from experiments.ranking.letor import Letor
 from experiments.ranking.lists import Lists, Source
+from experiments.ranking.races import Races
 
-SOURCES: dict[str, type[Source]] = {"digits": Digits, "mnist": Digits, "labels": Labels}
+SOURCES: dict[str, type[Source]] = {
+    "digits": Digits,
+    "mnist": Digits,
+    "labels": Labels,
+    "letor": Letor,
+    "races": Races,
+}
 
 
 @dataclass
@@ -44,12 +54,16 @@ class Rankings(Task[Lists]):
     places: int = option(4, "digits of a number (digits, mnist)", least=1)
     lists: int = option(2000, "training lists (digits, mnist)", least=1)
     test_lists: int = option(1000, "test lists, and as many for validation (digits, mnist)", least=1)
+    train_from: int = option(2003, "first season of training (races)")
+    test_from: int = option(2021, "first test season; the three before are for validation (races)")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         kind, colon, path = self.data.partition(":")
-        if kind not in SOURCES or bool(path) != bool(colon) or kind in ({"digits"} if colon else {"mnist"}):
-            raise InputError(f"data={self.data!r} must be digits, labels, or one of mnist, labels with :PATH")
+        alone = {"digits", "labels"}
+        if kind not in SOURCES or bool(path) != bool(colon) or (kind == "digits" if colon else kind not in alone):
+            named = ", ".join(name for name in SOURCES if name != "digits")
+            raise InputError(f"data={self.data!r} must be digits, labels, or one of {named} with :PATH")
         self.source = SOURCES[kind](self, path)
         self.target, self.columns = self.source.target, self.source.columns
 
@@ -79,7 +93,10 @@ class Rankings(Task[Lists]):
     def baselines(self, examples: Lists) -> dict[str, Tensor]:
         return self.source.baselines(examples)
 
+    def remarks(self, examples: Lists, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
+        return self.source.remarks(examples, metrics, learned)
+
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]
     ) -> list[str]:
-        return self.source.pictures(folder, rows, examples, learned)
+        return self.source.pictures(folder, metrics, rows, examples, learned)

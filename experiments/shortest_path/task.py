@@ -124,7 +124,7 @@ class ShortestPaths(Task[Maps]):
     def score(self, solutions: Tensor, examples: Maps, costs: Tensor | None = None) -> dict[str, float]:
         return evaluate.score(solutions, examples, costs)
 
-    def remarks(self, examples: Maps) -> list[str]:
+    def remarks(self, examples: Maps, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
         known = examples.true_costs is not None
         return [] if known else ["no true costs: the scores that need them are left out"]
 
