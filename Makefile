@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-BENCHMARKS := shortest_path lean versus_pyepo tsp parallel ray memory soft_sort \
+BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
 	$(if $(COMBDIFF_DATA),satlib sudoku)
 
 .PHONY: demo test lint types unit benchmarks torchsort clean

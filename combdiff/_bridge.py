@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, UInt8
+from jaxtyping import Float, Float64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -18,26 +18,23 @@ from combdiff_solvers.instances import select
 def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:
     """The rows of a tensor as a contiguous float64 array on the CPU, without its gradient."""
     try:
-        array = costs.detach().cpu().double().numpy()
+        array = costs.detach().cpu().numpy()
     except (RuntimeError, TypeError) as error:
         raise _without_values(costs, error) from error
-    return np.ascontiguousarray(array.reshape(-1, array.shape[-1]))
+    return np.ascontiguousarray(array.reshape(-1, array.shape[-1]), dtype=np.float64)
 
 
 def to_tensor(array: ndarray, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """An array as a tensor of a shape, of the device and dtype of another one."""
-    return torch.from_numpy(array.reshape(shape)).to(like)
+    """An array as a tensor of a shape, of the device and dtype (float32 or float64) of another one."""
+    if like.dtype is torch.float32:
+        array = array.astype(np.float32)
+    tensor = torch.from_numpy(array.reshape(shape))
+    return tensor if like.device.type == "cpu" else tensor.to(like.device)
 
 
 def worst_status(status: UInt8[ndarray, " rows"], batch: int) -> UInt8[Tensor, " batch"]:
     """The largest status of each of `batch` rows that are stacked any number of times."""
     return torch.from_numpy(status if len(status) == batch else status.reshape(-1, batch).max(axis=0))
-
-
-def above(status: UInt8[Tensor, "*batch"], limit: int) -> Bool[Tensor, "*batch"] | None:
-    """Which statuses are above a limit; None where none is."""
-    larger = status.numpy() > limit
-    return torch.from_numpy(larger) if larger.any() else None
 
 
 def run_kernel(kernel: Callable[..., None], rows: int, *arguments: Any, grain: int) -> None:

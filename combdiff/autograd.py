@@ -65,7 +65,7 @@ def with_gradient(value: Tensor, gradient: Tensor, source: Tensor) -> Tensor:
 
 
 def _times_gradient(outer: Tensor, source: Tensor, gradient: Tensor) -> Tensor:
-    return outer.unsqueeze(-1) * gradient
+    return (outer.unsqueeze(-1) if outer.ndim else outer) * gradient
 
 
 class _Known(torch.autograd.Function):

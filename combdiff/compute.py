@@ -8,8 +8,8 @@ from math import prod
 import numpy as np
 import torch
 
-from combdiff.soft import soft_rank, soft_sort
-from combdiff_solvers import Assignment, Knapsack, Matching, Qubo, ShortestPath, SpanningTree, TravelingSalesman
+import combdiff_solvers as ours
+from combdiff.soft import soft_rank, soft_sort, soft_topk
 from combdiff_solvers.protocol import Solver
 
 
@@ -28,6 +28,7 @@ def warm_up(*solvers: Solver) -> None:
     Raises:
         ValueError: for a solver that needs instances.
 
+    >>> from combdiff.solvers import ShortestPath
     >>> warm_up(ShortestPath.grid(2))
     """
     for solver in solvers or _every_kernel():
@@ -38,16 +39,19 @@ def warm_up(*solvers: Solver) -> None:
 
 def _every_kernel() -> list[Solver]:
     triangle = [(0, 1), (1, 2), (2, 0)]
+    cached = ours.Cached(ours.TopK(2), solve_ratio=1e-9)
+    cached.solve(np.eye(2)[:1])  # from now on its pool of solutions answers, by a kernel
     return [
-        ShortestPath.grid(2),
-        ShortestPath.graph(triangle, 0, 2),
-        ShortestPath.graph([(0, 1), (1, 2)], 0, 2),
-        Assignment(2),
-        SpanningTree(triangle),
-        Matching([(0, 1)]),
-        Knapsack([[1.0, 1.0]], 1.0, backend="kernel"),
-        TravelingSalesman(4),
-        Qubo(2, backend="enumeration"),
+        cached,
+        ours.ShortestPath.grid(2),
+        ours.ShortestPath.graph(triangle, 0, 2),
+        ours.ShortestPath.graph([(0, 1), (1, 2)], 0, 2),
+        ours.Assignment(2),
+        ours.SpanningTree(triangle),
+        ours.Matching([(0, 1)]),
+        ours.Knapsack([[1.0, 1.0]], 1.0, backend="kernel"),
+        ours.TravelingSalesman(4),
+        ours.Qubo(2, backend="enumeration"),
     ]
 
 
@@ -59,3 +63,4 @@ def _soft_operators() -> None:
         x = torch.linspace(0.0, 1.0, 2 * n, dtype=dtype).reshape(2, n).requires_grad_()
         mask = torch.ones(2, n, dtype=torch.bool) if masked else None
         torch.autograd.backward(operator(x, kind, 0.1, mask=mask).sum())
+        soft_topk(x, 1, kind, 0.1, mask=mask)

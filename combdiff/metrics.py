@@ -19,15 +19,13 @@ from combdiff import _bridge
 from combdiff_solvers.protocol import Solver, as_rows, check_count, value
 
 Row = Solver | Sequence[int]
+Rows = Shaped[Tensor, "..."]  # shape: (*batch, *shape)
+Costs = Real[Tensor, "..."]  # shape: (*batch, *shape)
+PerRow = Float64[Tensor, "..."]  # shape: (*batch,)
+Instances = Sequence[Any] | None
 
 
-def regret(
-    y: Shaped[Tensor, "*rows"],
-    y_best: Shaped[Tensor, "*rows_best"],
-    costs: Real[Tensor, "*rows_costs"],
-    solver: Row,
-    instances: Sequence[Any] | None = None,
-) -> Float64[Tensor, "*batch"]:
+def regret(y: Rows, y_best: Rows, costs: Costs, solver: Row, instances: Instances = None) -> PerRow:
     """What it costs to have taken y in place of the best solution, in units of the costs: never negative.
 
     For c to be minimised ⟨c, y⟩ + h(y) − (⟨c, y_best⟩ + h(y_best)); for a maximum the negative of that.
@@ -61,13 +59,7 @@ def regret(
     return own - best
 
 
-def cost_ratio(
-    y: Shaped[Tensor, "*rows"],
-    y_best: Shaped[Tensor, "*rows_best"],
-    costs: Real[Tensor, "*rows_costs"],
-    solver: Row,
-    instances: Sequence[Any] | None = None,
-) -> Float64[Tensor, "*batch"]:
+def cost_ratio(y: Rows, y_best: Rows, costs: Costs, solver: Row, instances: Instances = None) -> PerRow:
     """The objective of y over that of y_best: 1 for an optimal solution, more for a worse one (less for a maximum).
 
     It means something where optimal objectives are positive.
@@ -84,12 +76,7 @@ def cost_ratio(
 
 
 def is_optimal(
-    y: Shaped[Tensor, "*rows"],
-    y_best: Shaped[Tensor, "*rows_best"],
-    costs: Real[Tensor, "*rows_costs"],
-    solver: Row,
-    instances: Sequence[Any] | None = None,
-    tolerance: float = 1e-9,
+    y: Rows, y_best: Rows, costs: Costs, solver: Row, instances: Instances = None, tolerance: float = 1e-9
 ) -> Bool[Tensor, "*batch"]:
     """Which solutions are worth as much as the best one. Objectives are compared: solutions are often not unique.
 
@@ -105,12 +92,7 @@ def is_optimal(
 
 
 def optimal_rate(
-    y: Shaped[Tensor, "*rows"],
-    y_best: Shaped[Tensor, "*rows_best"],
-    costs: Real[Tensor, "*rows_costs"],
-    solver: Row,
-    instances: Sequence[Any] | None = None,
-    tolerance: float = 1e-9,
+    y: Rows, y_best: Rows, costs: Costs, solver: Row, instances: Instances = None, tolerance: float = 1e-9
 ) -> float:
     """The share of rows that are optimal, in [0, 1]; NaN of no rows. See `is_optimal`.
 
@@ -120,7 +102,7 @@ def optimal_rate(
     return float(is_optimal(y, y_best, costs, solver, instances, tolerance).double().mean())
 
 
-def spearman(a: Real[Tensor, "*rows"], b: Real[Tensor, "*rows"], solver: Row) -> Float64[Tensor, "*batch"]:
+def spearman(a: Costs, b: Costs, solver: Row) -> PerRow:
     """Spearman's rank correlation of each row of a with that of b, in [−1, 1]; ties share their mean rank.
 
     A row in which either side is constant has no rank correlation: it is NaN.
@@ -170,16 +152,14 @@ def _rows(solver: Row, **tensors: Tensor) -> list[Tensor]:
     return [tensor.reshape(*tensor.shape[: tensor.ndim - len(shape)], prod(shape)) for tensor in alike]
 
 
-def _values(
-    y: Tensor, y_best: Tensor, costs: Tensor, solver: Row, instances: Sequence[Any] | None
-) -> tuple[Float64[Tensor, "*batch"], Float64[Tensor, "*batch"]]:
+def _values(y: Tensor, y_best: Tensor, costs: Tensor, solver: Row, instances: Instances) -> tuple[PerRow, PerRow]:
     """The objectives of y and of y_best as costs: negated for a solver that maximises."""
     y, y_best, costs = _rows(solver, y=y, y_best=y_best, costs=costs)
     theta = as_rows(_bridge.to_rows(costs), _shape(solver))
     if instances is not None:
         check_count(instances, len(theta))
 
-    def objective(part: Tensor) -> Float64[Tensor, "*batch"]:
+    def objective(part: Tensor) -> PerRow:
         points = _bridge.to_rows(part)
         if isinstance(solver, Solver):
             found = solver.sense.sign * value(solver, points, theta, instances)

@@ -13,9 +13,12 @@ from typing import ClassVar, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 T = TypeVar("T")
+Samples = Float[Tensor, "..."]  # of a shape that the caller gives
+Costs = Float[Tensor, "b n"]
+Perturbed = Float[Tensor, "m b n"]
 
 
 class Noise(ABC):
@@ -30,22 +33,20 @@ class Noise(ABC):
     symmetric: ClassVar[bool] = False
 
     @abstractmethod
-    def sample(
-        self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape"]:
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
         """Draw Z of a shape, with the dtype and device of `like`, from the generator or torch's global one."""
 
     @abstractmethod
-    def score(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def score(self, z: Samples) -> Samples:
         """∇ν(z), entry by entry."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-def _empty(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+def _empty(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
     """Room for samples where the generator can draw them."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device if generator is None else generator.device)
+    return torch.empty(shape, dtype=like.dtype, device=(generator or like).device)
 
 
 class Gaussian(Noise):
@@ -59,13 +60,11 @@ class Gaussian(Noise):
 
     symmetric = True
 
-    def sample(
-        self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape"]:
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
         """Draw Z of a shape."""
         return _empty(shape, like, generator).normal_(generator=generator).to(like.device)
 
-    def score(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def score(self, z: Samples) -> Samples:
         """∇ν(z) = z."""
         return z
 
@@ -82,14 +81,12 @@ class Gumbel(Noise):
     True
     """
 
-    def sample(
-        self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape"]:
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
         """Draw Z of a shape: the logarithm of an exponential variable, and γ."""
         z = _empty(shape, like, generator).exponential_(generator=generator)
         return z.clamp_(min=torch.finfo(z.dtype).tiny).log_().add_(np.euler_gamma).to(like.device)
 
-    def score(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def score(self, z: Samples) -> Samples:
         """∇ν(z) = exp(z − γ) − 1."""
         return torch.exp(z - np.euler_gamma) - 1.0
 
@@ -108,12 +105,10 @@ class Perturbation(ABC):
         """Raise a ValueError for noise that it does not take."""
 
     @abstractmethod
-    def perturb(
-        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], sigma: float
-    ) -> tuple[Float[Tensor, "m b n"], Float[Tensor, "m b n"] | None]:
+    def perturb(self, costs: Costs, noise: Perturbed, sigma: float) -> tuple[Perturbed, Perturbed | None]:
         """The perturbed costs, and their derivatives by c, entry by entry; None where these are 1."""
 
-    def divide(self, gradient: Float[Tensor, "b n"], costs: Float[Tensor, "b n"]) -> tuple[Float[Tensor, "b n"], int]:
+    def divide(self, gradient: Costs, costs: Costs) -> tuple[Costs, int]:
         """Turn Σ ⟨g, y⟩ ∇ν(Z) / σ into the gradient by c; and the number of entries that get none."""
         return gradient, 0
 
@@ -128,9 +123,7 @@ class Additive(Perturbation):
     (tensor([[[ 1.5000, -1.0000]]]), None)
     """
 
-    def perturb(
-        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], sigma: float
-    ) -> tuple[Float[Tensor, "m b n"], None]:
+    def perturb(self, costs: Costs, noise: Perturbed, sigma: float) -> tuple[Perturbed, None]:
         """c + σZ."""
         return torch.add(costs, noise, alpha=sigma), None
 
@@ -156,14 +149,12 @@ class Multiplicative(Perturbation):
         if not isinstance(noise, Gaussian):
             raise ValueError(f"multiplicative noise is log-normal: use noise='gaussian', not {noise!r}")
 
-    def perturb(
-        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], sigma: float
-    ) -> tuple[Float[Tensor, "m b n"], Float[Tensor, "m b n"]]:
+    def perturb(self, costs: Costs, noise: Perturbed, sigma: float) -> tuple[Perturbed, Perturbed]:
         """c ⊙ w and w = exp(σZ − σ²/2)."""
         weight = torch.exp(sigma * noise - sigma**2 / 2)
         return costs * weight, weight
 
-    def divide(self, gradient: Float[Tensor, "b n"], costs: Float[Tensor, "b n"]) -> tuple[Float[Tensor, "b n"], int]:
+    def divide(self, gradient: Costs, costs: Costs) -> tuple[Costs, int]:
         """Divide by c, and by infinity where c is too near zero."""
         if not costs.numel():
             return gradient, 0

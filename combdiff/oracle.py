@@ -79,7 +79,8 @@ class Report:
     @cached_property
     def failed(self) -> Bool[Tensor, "*batch"] | None:
         """Which rows have no solution; None where every row has one."""
-        return _bridge.above(self.status, FEASIBLE)
+        failed = self.status > FEASIBLE
+        return failed if failed.any() else None
 
 
 class Answer:
@@ -231,11 +232,13 @@ class Oracle:
         stats.solves += len(rows)
         stats.seconds += seconds
         stats.cached += found.cached
-        report = _report(found, batch)
+        report = Report(_bridge.worst_status(found.status, batch))
         if found.status.any():
+            report.messages = _messages(found, report.status)
             found = self._count_failures(found, report)
-        elif not batch:
-            stats.empty += 1
+        else:
+            report.failed = None
+            stats.empty += not batch
         return Answer(found, sign, costs, report)
 
     def _count_failures(self, found: Solutions, report: Report) -> Solutions:
@@ -259,15 +262,13 @@ class Oracle:
         self.last = report if report.status.shape == batch else Report(report.status.reshape(batch), report.messages)
 
 
-def _report(found: Solutions, batch: int) -> Report:
-    status = _bridge.worst_status(found.status, batch)
-    if not found.messages:
-        return Report(status)
+def _messages(found: Solutions, status: UInt8[Tensor, " batch"]) -> dict[int, str]:
+    """What the solver said of each row, in a solve that ended as the row does."""
     messages: dict[int, str] = {}
     for row, message in found.messages.items():
-        if found.status[row] == status[row % batch]:  # a row's message is of a solve that ended as the row does
-            messages.setdefault(row % batch, message)
-    return Report(status, messages)
+        if found.status[row] == status[row % len(status)]:
+            messages.setdefault(row % len(status), message)
+    return messages
 
 
 def _error(report: Report) -> SolverError:

@@ -9,7 +9,17 @@ import torch
 
 import combdiff
 from combdiff.compute import warm_up
-from combdiff.solvers import Assignment, Factory, GridInstances, Knapsack, MaxCut, ShortestPath, SpanningTree
+from combdiff.solvers import (
+    Assignment,
+    Cached,
+    Factory,
+    GridInstances,
+    Knapsack,
+    MaxCut,
+    ShortestPath,
+    SpanningTree,
+    TopK,
+)
 from combdiff_solvers.compute.kernels import Kernel
 
 
@@ -41,6 +51,10 @@ def test_nothing_is_compiled_after_warm_up() -> None:
     SpanningTree([(0, 1), (0, 2), (1, 2)]).solve(rng.random((4, 3)), {"allowed": torch.ones(4, 3)})
     Knapsack(np.ones((2, 3)), [1.0, 2.0]).solve(rng.random((4, 3)), {"capacity": np.ones((4, 2), dtype=int)})
     MaxCut([(0, 1), (1, 2), (2, 3)]).solve(rng.random((4, 3)))
+    known = Cached(TopK(3, 2, "min"), solve_ratio=0.1)
+    for _ in range(3):
+        known.solve(rng.random((4, 3)))
+    assert known.pooled
     for dtype in (torch.bfloat16, torch.float32, torch.float64):
         for n in (2, 9, 100, 700):
             x = torch.randn(3, n).to(dtype).requires_grad_()

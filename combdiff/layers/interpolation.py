@@ -71,7 +71,7 @@ class Interpolation(SolverLayer):
                 bad = bad.any(-1, keepdim=True)
                 target = torch.where(bad, costs, target)
             moved = self.oracle.solve(target, instances)
-            change = (moved.y - y) / lam
+            change = torch.sub(moved.y, y).div_(lam)
             if moved.report.failed is not None:
                 change = change.masked_fill(moved.report.failed.to(costs.device).unsqueeze(-1), 0.0)
             return change if bad is None else change.masked_fill(bad, torch.nan)

@@ -126,7 +126,8 @@ class Perturbed(SmoothedLayer):
             self.stats.no_gradient += without
             return result
 
-        return with_vjp(_mean(answer.y), vjp, costs, answer.y, noise), answer.report
+        mean = answer.y.mean(0) if self.samples > 1 else answer.y[0].clone()
+        return with_vjp(mean, vjp, costs, answer.y, noise), answer.report
 
     def cost_potential(
         self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
@@ -158,4 +159,4 @@ class Perturbed(SmoothedLayer):
 
 
 def _mean(samples: Tensor) -> Tensor:
-    return samples.mean(0) if len(samples) > 1 else samples[0].clone()
+    return samples.mean(0) if len(samples) > 1 else samples[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -115,14 +116,10 @@ class FenchelYoungLoss(nn.Module):
             target = target.reshape(costs.shape).to(costs.dtype)
         if failed is not None:
             target = target.masked_fill(failed.unsqueeze(-1), 0.0)
-        bad = _bridge.not_finite(target)
-        if bad is not None:
-            index = tuple(bad.reshape(theta.shape).nonzero()[0].tolist())
-            raise ValueError(
-                f"y_true[{', '.join(map(str, index))}] is {y_true[index].item()}, but every target of a row with a "
-                "solution must be finite: leave such rows out"
-            )
-        loss, gradient = torch.linalg.vecdot(point, target) - value, target - gradient
+        loss, gradient = (point * target).sum(-1).sub_(value), target - gradient
+        total = loss.sum()
+        if not math.isfinite(total.item()):  # as it is under every target that is not
+            _check_finite(target.reshape(theta.shape))
         if self.reduction == "none":
             loss = with_gradient(loss, gradient, costs)
             if failed is not None:
@@ -132,9 +129,19 @@ class FenchelYoungLoss(nn.Module):
             rows = len(loss)
             if failed is not None:
                 rows -= int(failed.sum())
-                loss, gradient = loss.masked_fill(failed, 0.0), gradient.masked_fill(failed.unsqueeze(-1), 0.0)
-            loss = loss.sum()
+                total, gradient = loss.masked_fill(failed, 0.0).sum(), gradient.masked_fill(failed.unsqueeze(-1), 0.0)
             if self.reduction == "mean" and rows:
-                loss, gradient = loss / rows, gradient / rows
-            loss = with_gradient(loss, gradient, costs)
-        return loss if torch.is_autocast_enabled(loss.device.type) else loss.to(theta.dtype)
+                total, gradient = total.div_(rows), gradient.div_(rows)
+            loss = with_gradient(total, gradient, costs)
+        same = loss.dtype is theta.dtype or torch.is_autocast_enabled(loss.device.type)
+        return loss if same else loss.to(theta.dtype)
+
+
+def _check_finite(target: Float[Tensor, "*dims"]) -> None:
+    bad = _bridge.not_finite(target)
+    if bad is not None:
+        index = tuple(bad.nonzero()[0].tolist())
+        raise ValueError(
+            f"y_true[{', '.join(map(str, index))}] is {target[index].item()}, but every target of a row with a "
+            "solution must be finite: leave such rows out"
+        )

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import HasStrength, Strength, check_choice, computing, reduced
+from combdiff.soft.arguments import SoftLoss, Strength, check_choice, computing, reduced
 from combdiff.soft.operators.permutation import MATRICES, soft_permutation
-from combdiff.soft.operators.rank import soft_rank
+from combdiff.soft.operators.rank import METHODS, soft_rank
 from combdiff.soft.operators.topk import soft_topk_mask
 from combdiff.soft.transforms import concrete
 
@@ -19,7 +19,7 @@ Reduction = Literal["mean", "mean_relevant", "sum", "none"]
 SCALINGS, TOLERANCE = 50, 1e-6  # of NeuralNDCG
 
 
-class SoftNDCGLoss(HasStrength):
+class SoftNDCGLoss(SoftLoss):
     """One minus the soft NDCG of a scored list.
 
     With gains g (2^relevance − 1, or the relevance itself) and the DCG of an ideal order,
@@ -64,17 +64,12 @@ class SoftNDCGLoss(HasStrength):
         gain: Gain = "exponential",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__((*METHODS, *MATRICES), method, regularization, regularization_strength)
         check_choice("gain", gain, get_args(Gain))
         check_choice("reduction", reduction, get_args(Reduction))
         if k is not None and k < 1:
             raise ValueError(f"k={k} must be at least 1, or None for the whole list")
-        self.regularization = regularization
-        self.regularization_strength = regularization_strength
-        self.method = method
-        self.k = k
-        self.gain = gain
-        self.reduction = reduction
+        self.k, self.gain, self.reduction = k, gain, reduction
 
     def forward(
         self,
@@ -112,7 +107,7 @@ class SoftNDCGLoss(HasStrength):
             matrix = soft_permutation(scores, strength, descending=True, mask=mask, method=self.method)
             found = ((_scaled(matrix) * gains[..., None, :]).sum(-1) * discount).sum(-1)
         else:
-            ranks = soft_rank(scores, self.regularization, strength, descending=True, mask=mask, method=self.method)
+            ranks = soft_rank(scores, descending=True, mask=mask, **self.options)
             each = gains / torch.log2(1.0 + ranks.clamp(min=1.0))
             if cut < n:
                 family = "lapsum" if self.method == "lapsum" else "pav"

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from combdiff.soft.arguments import HasStrength, Strength, computing
-from combdiff.soft.operators.topk import soft_topk_mask
+from combdiff.soft.arguments import SoftLoss, Strength, computing
+from combdiff.soft.operators.topk import TOPK_METHODS, soft_topk_mask
 
 
-class SoftTopKLoss(HasStrength):
+class SoftTopKLoss(SoftLoss):
     """Minus the logarithm of how much the true class is among the k highest scores.
 
     With m_k(x) the soft top-k mask of the scores, y the true class, and weights w_k that sum to 1,
@@ -29,7 +29,8 @@ class SoftTopKLoss(HasStrength):
         floor: smallest share, positive.
 
     Raises:
-        ValueError: for weights that are negative or do not sum to 1, or another floor.
+        ValueError: for weights that are negative or do not sum to 1, another floor, an unknown word, or a negative
+            strength.
 
     Sources: Petersen, Kuehne, Borgelt & Deussen (2022), "Differentiable top-k classification learning", equation 3;
     Struski et al. (2025) for lapsum.
@@ -50,15 +51,12 @@ class SoftTopKLoss(HasStrength):
         method: str = "lapsum",
         floor: float = 1e-12,
     ) -> None:
-        super().__init__()
+        super().__init__(TOPK_METHODS, method, regularization, regularization_strength)
         self.weights = dict(k) if isinstance(k, Mapping) else {k: 1.0}
         if min(self.weights.values(), default=-1.0) < 0 or abs(sum(self.weights.values()) - 1.0) > 1e-6:
             raise ValueError(f"k={k!r}: the weights must be at least 0 and sum to 1")
         if not floor > 0:
             raise ValueError(f"floor={floor} must be positive")
-        self.regularization = regularization
-        self.regularization_strength = regularization_strength
-        self.method = method
         self.floor = floor
 
     def forward(self, scores: Float[Tensor, "batch classes"], target: Int[Tensor, batch]) -> Float[Tensor, ""]:
@@ -79,6 +77,6 @@ class SoftTopKLoss(HasStrength):
         scores = computing(scores)
         share = torch.zeros(scores.shape[0], dtype=scores.dtype, device=scores.device)
         for k, weight in self.weights.items():
-            mask = soft_topk_mask(scores, k, self.regularization, self.regularization_strength, method=self.method)
+            mask = soft_topk_mask(scores, k, **self.options)
             share = share + weight * mask.gather(-1, target[:, None])[:, 0]
         return -share.clamp(min=self.floor).log().mean()

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import HasStrength, Strength, check_choice, computing, reduced
-from combdiff.soft.operators.rank import soft_rank
+from combdiff.soft.arguments import SoftLoss, Strength, check_choice, computing, reduced
+from combdiff.soft.operators.rank import METHODS, soft_rank
 
 Reduction = Literal["mean", "sum", "none"]
 
 
-class SpearmanLoss(HasStrength):
+class SpearmanLoss(SoftLoss):
     """One minus the rank correlation of predictions and targets.
 
     With soft ranks r of the predictions and hard ranks t of the targets (ties share theirs), both centred,
@@ -48,13 +48,9 @@ class SpearmanLoss(HasStrength):
         method: str = "pav",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__(METHODS, method, regularization, regularization_strength)
         check_choice("reduction", reduction, get_args(Reduction))
-        self.regularization = regularization
-        self.regularization_strength = regularization_strength
-        self.dim = dim
-        self.method = method
-        self.reduction = reduction
+        self.dim, self.reduction = dim, reduction
 
     def forward(
         self,
@@ -77,14 +73,7 @@ class SpearmanLoss(HasStrength):
             )
         predictions = computing(predictions)
         targets = targets.detach().to(torch.float64 if targets.dtype == torch.float64 else torch.float32)
-        soft = soft_rank(
-            predictions,
-            self.regularization,
-            self.regularization_strength,
-            dim=self.dim,
-            mask=mask,
-            method=self.method,
-        )
+        soft = soft_rank(predictions, dim=self.dim, mask=mask, **self.options)
         hard = soft_rank(targets, regularization_strength=0.0, dim=self.dim, mask=mask)
         hard = hard.to(torch.promote_types(predictions.dtype, targets.dtype))
         one = torch.ones_like(hard) if mask is None else mask.expand(hard.shape).to(hard.dtype)

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import HasStrength, Strength, computing
+from combdiff.soft.arguments import SoftLoss, Strength, computing
+from combdiff.soft.operators.rank import METHODS
 from combdiff.soft.operators.sort import soft_sort
 
 
-class TrimmedLoss(HasStrength):
+class TrimmedLoss(SoftLoss):
     """The mean of the smaller losses of a batch, after soft sorting: outliers are left out.
 
     With s the ascending soft sort of n losses and m = n − ⌊trim · n⌋,
@@ -28,7 +29,7 @@ class TrimmedLoss(HasStrength):
         dim: the dimension that is sorted and averaged; the mean over all others is returned.
 
     Raises:
-        ValueError: for a trim out of range.
+        ValueError: for a trim out of range, an unknown word, or a negative strength.
 
     Source: Blondel et al. (2020), section 6.4.
 
@@ -46,14 +47,10 @@ class TrimmedLoss(HasStrength):
         dim: int = -1,
         method: str = "pav",
     ) -> None:
-        super().__init__()
+        super().__init__(METHODS, method, regularization, regularization_strength)
         if not 0 <= trim < 1:
             raise ValueError(f"trim={trim} must be at least 0 and below 1: the share of the losses to leave out")
-        self.trim = trim
-        self.regularization = regularization
-        self.regularization_strength = regularization_strength
-        self.dim = dim
-        self.method = method
+        self.trim, self.dim = trim, dim
 
     def forward(self, losses: Float[Tensor, "*dims"], mask: Bool[Tensor, "*#dims"] | None = None) -> Float[Tensor, ""]:
         """The trimmed mean.
@@ -62,14 +59,7 @@ class TrimmedLoss(HasStrength):
             losses: one number an example, as a loss with reduction="none" gives them.
             mask: broadcasts to losses, True where an example counts.
         """
-        ordered = soft_sort(
-            computing(losses),
-            self.regularization,
-            self.regularization_strength,
-            dim=self.dim,
-            mask=mask,
-            method=self.method,
-        ).movedim(self.dim, -1)
+        ordered = soft_sort(computing(losses), dim=self.dim, mask=mask, **self.options).movedim(self.dim, -1)
         n = ordered.shape[-1]
         if mask is None:
             count = torch.full_like(ordered[..., :1], n, dtype=torch.float64)

@@ -27,7 +27,30 @@ class HasStrength(nn.Module):
         return self.regularization_strength
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__("regularization_strength" if name == "temperature" else name, value)
+        if name in ("temperature", "regularization_strength"):
+            name = "regularization_strength"
+            checked_strength(value)
+        super().__setattr__(name, value)
+
+
+class SoftLoss(HasStrength):
+    """A loss made of soft operators, whose arguments it holds, checked.
+
+    Args:
+        methods: the methods that it takes.
+        method, regularization, strength: as of the operators.
+    """
+
+    def __init__(self, methods: tuple[str, ...], method: str, regularization: str, strength: Strength) -> None:
+        super().__init__()
+        check_options(methods, method, regularization)
+        self.method, self.regularization, self.regularization_strength = method, regularization, strength
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of an operator that it holds."""
+        names = ("regularization", "regularization_strength", "method")
+        return {name: getattr(self, name) for name in names}
 
 
 def check_values(values: Tensor, dim: int) -> int:
@@ -61,6 +84,15 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, choices))}")
 
 
+def check_options(methods: tuple[str, ...], method: str, regularization: str = "l2", **flags: bool) -> None:
+    """The arguments of an operator that are words, or True or False."""
+    check_choice("method", method, methods)
+    check_choice("regularization", regularization, ("l2", "kl"))
+    for name, value in flags.items():
+        if value is not True and value is not False:
+            raise TypeError(f"{name}={value!r} must be True or False")
+
+
 class Rows(NamedTuple):
     """The arguments that all operators share, checked, as rows."""
 
@@ -70,11 +102,10 @@ class Rows(NamedTuple):
     mask: Tensor | None
 
 
-def as_rows(values: Tensor, dim: int, strength: Strength, mask: Tensor | None, regularization: str = "l2") -> Rows:
-    """Check the arguments of an operator, and turn them into rows."""
+def as_rows(values: Tensor, dim: int, strength: Strength, mask: Tensor | None) -> Rows:
+    """Check the arguments of an operator that are numbers, and turn them into rows."""
     axis = check_values(values, dim)
     check_mask(mask, values)
-    check_choice("regularization", regularization, ("l2", "kl"))
     eps = strength_rows(strength, values, axis)
     return Rows(axis, computing(to_rows(values, axis)), eps, mask_rows(mask, values, axis))
 
@@ -114,13 +145,9 @@ def mask_rows(mask: Tensor | None, values: Tensor, dim: int) -> Tensor | None:
 
 def strength_rows(strength: Strength, values: Tensor, dim: int) -> float | Tensor:
     """ε as a number, or as a tensor (rows, 1) or (1, 1) that keeps its graph."""
+    strength = checked_strength(strength)
     if not isinstance(strength, Tensor):
-        number = float(strength)
-        if not number >= 0:
-            raise ValueError(f"regularization_strength={number} must be positive, or 0 for the hard operator")
-        return number
-    if concrete(strength):
-        check_strength(strength)
+        return strength
     if strength.numel() == 1:
         return strength.reshape(1, 1)
     shape = list(values.shape)
@@ -132,6 +159,18 @@ def strength_rows(strength: Strength, values: Tensor, dim: int) -> float | Tenso
             f"regularization_strength of shape {tuple(strength.shape)} does not broadcast to {tuple(shape)}: "
             f"one strength a row, so values' shape with 1 at dim={dim}"
         ) from None
+
+
+def checked_strength(strength: Strength) -> float | Tensor:
+    """ε as a number or a tensor; at least 0, if its values may be looked at."""
+    if not isinstance(strength, Tensor):
+        number = float(strength)
+        if not number >= 0:
+            raise ValueError(f"regularization_strength={number} must be positive, or 0 for the hard operator")
+        return number
+    if concrete(strength):
+        check_strength(strength)
+    return strength
 
 
 def check_strength(strength: Tensor) -> None:

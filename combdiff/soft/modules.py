@@ -9,13 +9,13 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import HasStrength
+from combdiff.soft.arguments import HasStrength, check_options
 from combdiff.soft.operators.argmax import soft_argmax
-from combdiff.soft.operators.permutation import soft_permutation
-from combdiff.soft.operators.quantile import soft_median, soft_quantile
-from combdiff.soft.operators.rank import soft_rank
+from combdiff.soft.operators.permutation import MATRICES, soft_permutation
+from combdiff.soft.operators.quantile import check_points, soft_median, soft_quantile
+from combdiff.soft.operators.rank import METHODS, soft_rank
 from combdiff.soft.operators.sort import soft_sort
-from combdiff.soft.operators.topk import soft_topk
+from combdiff.soft.operators.topk import TOPK_METHODS, check_places, soft_topk
 
 
 class _Operator(HasStrength):
@@ -26,20 +26,30 @@ class _Operator(HasStrength):
 
     Raises:
         TypeError: for an argument that the function does not have, or lacks.
+        ValueError: for a value of an argument that the function refuses, whatever its values are.
     """
 
     operator: Callable[..., Any]
+    methods: tuple[str, ...] = METHODS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         try:
-            bound = inspect.signature(type(self).operator).bind(None, *args, **kwargs).arguments
-            if "mask" in bound:
+            bound = inspect.signature(type(self).operator).bind(None, *args, **kwargs)
+            if "mask" in bound.arguments:
                 raise TypeError("give the mask at the call")
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}: {error}") from None
-        self.regularization_strength = bound.pop("regularization_strength", 1.0)
-        self.kwargs = dict(list(bound.items())[1:])
+        self.kwargs = dict(list(bound.arguments.items())[1:])
+        self.regularization_strength = self.kwargs.pop("regularization_strength", 1.0)
+        bound.apply_defaults()
+        flags = ("regularization", "descending", "largest", "keepdim")
+        given = {name: bound.arguments[name] for name in flags if name in bound.arguments}
+        check_options(self.methods, bound.arguments["method"], **given)
+        if "k" in self.kwargs:
+            check_places(self.kwargs["k"])
+        if "q" in self.kwargs:
+            check_points(self.kwargs["q"])
 
     def forward(self, values: Float[Tensor, "*dims"], mask: Bool[Tensor, "*#dims"] | None = None) -> Any:
         """The operator of the values; see the function of the same name."""
@@ -72,6 +82,7 @@ class SoftTopK(_Operator):
     """`soft_topk` as a module; the first argument is k."""
 
     operator = staticmethod(soft_topk)
+    methods = TOPK_METHODS
 
 
 class SoftQuantile(_Operator):
@@ -90,9 +101,11 @@ class SoftArgmax(_Operator):
     """`soft_argmax` as a module."""
 
     operator = staticmethod(soft_argmax)
+    methods = TOPK_METHODS
 
 
 class SoftPermutation(_Operator):
     """`soft_permutation` as a module."""
 
     operator = staticmethod(soft_permutation)
+    methods = tuple(MATRICES)

@@ -4,16 +4,23 @@
     python -m experiments.benchmarks.parallel
 
 Above 1.8 is the bar for rows of 5 ms and more, with the back end that suits the solver (threads for those that let go
-of the GIL, processes for Python); above 0.9 everywhere, whatever the row and the back end.
+of the GIL, processes for Python); above 0.9 everywhere, whatever the row and the back end. Where Ray is installed:
+`OnRay` on a local cluster of two CPUs with rows of 20 ms, whose bar is 1.6, and with a process killed amid a batch.
 """
 
 from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import threading
+import time
 
 import numpy as np
 from numpy import ndarray
 from pysat.formula import CNF
 
-from combdiff.solvers import MixedInteger, Parallel, Solver, TopK, wrap
+from combdiff.solvers import MixedInteger, OnRay, Parallel, Solver, TopK, wrap
 from experiments.benchmarks.busy import Busy
 from experiments.benchmarks.timing import race
 
@@ -76,6 +83,27 @@ def compare(name: str, solver: Solver, rows: int) -> None:
     )
 
 
+def compare_ray(rows: int = 200, seconds_a_row: float = 0.02) -> None:
+    """Print what two processes of Ray gain, with and without the death of one."""
+    import ray
+
+    solver = Busy(10, seconds_a_row)
+    theta = np.random.default_rng(0).normal(size=(rows, 10))
+    expected = solver.solve(theta).y
+    with OnRay(solver, workers=2) as pool:
+        for _ in range(3):  # until both are there
+            np.testing.assert_array_equal(pool.solve(theta).y, expected)
+        seconds = race({"serial": lambda: solver.solve(theta), "ray": lambda: pool.solve(theta)}, rounds=3, warm_up=1)
+        print(f"rows of 20 ms, two processes: {seconds['serial'] / seconds['ray']:.2f} × serial (bar 1.6 ×)")
+        pid = ray.get(ray.remote(os.getpid).remote())  # of a process that waits for chunks
+        threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
+        began = time.perf_counter()
+        found = pool.solve(theta)
+        took = time.perf_counter() - began
+        np.testing.assert_array_equal(found.y, expected)
+        print(f"one process killed: all rows right, {pool.replaced} replaced, {seconds['serial'] / took:.2f} × serial")
+
+
 if __name__ == "__main__":
     compare("SCIP", native_scip(30), 60)
     compare("MIP, SCIP in OR-Tools", mixed_integer(24, "scip"), 60)
@@ -86,3 +114,5 @@ if __name__ == "__main__":
         compare("TopK", TopK(100, 10), batch)
     for row in (1e-5, 1e-4, 1e-3, 5e-3, 2e-2):
         compare(f"Python, {row * 1e3:g} ms", Busy(10, row), min(2000, max(20, int(BATCH_SECONDS / row))))
+    if importlib.util.find_spec("ray"):
+        compare_ray()

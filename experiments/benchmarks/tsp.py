@@ -22,11 +22,11 @@ def compare(cities: int, rows: int, peers: int) -> None:
     low, high = np.triu_indices(cities, 1)
     theta = np.linalg.norm(places[:, low] - places[:, high], axis=-1)
     kernel = TravelingSalesman(cities, threads=1)
-    rough = TravelingSalesman(cities, method="heuristic", threads=1)
+    rough = TravelingSalesman(cities, backend="heuristic", threads=1)
     found = kernel.solve(theta)
     gap = rough.solve(theta).objective.sum() / found.objective.sum() - 1
     seconds = race({"kernel": lambda: kernel.solve(theta), "rough": lambda: rough.solve(theta)}, rounds=3, warm_up=1)
-    peer = TravelingSalesman(cities, method="cp_sat", time_limit=PATIENCE)
+    peer = TravelingSalesman(cities, backend="cp_sat", time_limit=PATIENCE)
     began = time.perf_counter()
     checked = peer.solve(theta[:peers])
     slow = (time.perf_counter() - began) / peers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,31 +99,31 @@ def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str
     count, rows, cols = given[cells].shape
     for key in given.keys() & {"paths", "costs", "obstacles"}:
         expect_shape(named[key], given[key], (count, rows, cols))
-    pixels = _pixels(named["images"], given["images"], (count, rows, cols))
-    instances = _instances(named, given, (rows, cols))
-    costs = given["costs"].astype(np.float64) if "costs" in given else None
-    if costs is not None and not (np.isfinite(costs).all() and (costs > 0).all()):
+    if "costs" in given and not (np.isfinite(given["costs"]).all() and (given["costs"] > 0).all()):
         raise InputError(f"{named['costs']} must be positive and finite")
-    if "paths" not in given:
-        assert costs is not None
-        answer = grid_solver((rows, cols)).solve(costs.reshape(count, rows * cols), instances)
-        if not answer.solved.all():
-            row = int(np.argmin(answer.solved))
-            raise InputError(f"{named['costs']}[{row}] has no way around the obstacles from start to goal")
-        paths = answer.y.reshape(count, rows, cols)
-    else:
-        paths = given["paths"]
-        _check_paths(named, paths, costs, instances)
-    assert instances.start is not None
-    assert instances.goal is not None
-    return Maps(
-        torch.from_numpy(pixels),
-        None if costs is None else torch.from_numpy(costs),
-        torch.from_numpy(paths.astype(np.float32)),
-        torch.from_numpy(instances.start) if "starts" in given else None,
-        torch.from_numpy(instances.goal) if "starts" in given else None,
-        None if instances.obstacles is None else torch.from_numpy(instances.obstacles),
+    for key in given.keys() & {"paths", "obstacles"}:
+        if not np.isin(given[key], (0, 1)).all():
+            raise InputError(f"{named[key]} must be 0/1")
+    if ("starts" in given) != ("goals" in given):
+        raise InputError(f"{named['starts']} and {named['goals']} go together: one of them is missing")
+    ends = {key: _ends(named[key], given[key], count, (rows, cols)) for key in given.keys() & {"starts", "goals"}}
+    maps = Maps(
+        torch.from_numpy(_pixels(named["images"], given["images"], (count, rows, cols))),
+        torch.from_numpy(given["costs"].astype(np.float64)) if "costs" in given else None,
+        torch.from_numpy(given.get("paths", np.zeros((count, rows, cols))).astype(np.float32)),
+        ends.get("starts"),
+        ends.get("goals"),
+        torch.from_numpy(given["obstacles"] == 1) if "obstacles" in given else None,
     )
+    instances = GridInstances(*maps.ends(), None if maps.blocked is None else maps.blocked.numpy())
+    if "paths" in given:
+        _check_paths(named, maps, instances)
+        return maps
+    answer = grid_solver((rows, cols)).solve(maps.costs.reshape(count, rows * cols).numpy(), instances)
+    if not answer.solved.all():
+        row = int(np.argmin(answer.solved))
+        raise InputError(f"{named['costs']}[{row}] has no way around the obstacles from start to goal")
+    return replace(maps, paths=torch.from_numpy(answer.y.reshape(count, rows, cols)).float())
 
 
 def _pixels(name: str, images: Array, cells: tuple[int, int, int]) -> Array:
@@ -149,43 +150,31 @@ def _pixels(name: str, images: Array, cells: tuple[int, int, int]) -> Array:
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8)
 
 
-def _instances(named: Mapping[str, str], given: Mapping[str, Array], shape: tuple[int, int]) -> GridInstances:
-    """The ends and the obstacles of each map."""
-    count, last = len(given["images"]), np.array(shape) - 1
-    ends: dict[str, Array] = {"starts": np.zeros((count, 2), dtype=np.int64), "goals": np.tile(last, (count, 1))}
-    if ("starts" in given) != ("goals" in given):
-        raise InputError(f"{named['starts']} and {named['goals']} go together: one of them is missing")
-    for key in given.keys() & {"starts", "goals"}:
-        array = given[key]
-        expect_shape(named[key], array, (count, 2))
-        if array.dtype.kind not in "ui" or (array < 0).any() or (array >= shape).any():
-            raise InputError(f"{named[key]} must hold rows from 0 to {shape[0] - 1}, columns from 0 to {shape[1] - 1}")
-        ends[key] = array.astype(np.int64)
-    obstacles = given.get("obstacles")
-    if obstacles is not None and not np.isin(obstacles, (0, 1)).all():
-        raise InputError(f"{named['obstacles']} must be 0/1")
-    return GridInstances(ends["starts"], ends["goals"], None if obstacles is None else obstacles == 1)
+def _ends(name: str, cells: Array, count: int, shape: tuple[int, int]) -> Tensor:
+    """The starts or the goals."""
+    expect_shape(name, cells, (count, 2))
+    if cells.dtype.kind not in "ui" or (cells < 0).any() or (cells >= shape).any():
+        raise InputError(f"{name} must hold rows from 0 to {shape[0] - 1}, columns from 0 to {shape[1] - 1}")
+    return torch.from_numpy(cells.astype(np.int64))
 
 
-def _check_paths(named: Mapping[str, str], paths: Array, costs: Array | None, instances: GridInstances) -> None:
+def _check_paths(named: Mapping[str, str], maps: Maps, instances: GridInstances) -> None:
     """Labels have to be paths between the ends, shortest ones by the costs, up to rounding."""
-    count, rows, cols = paths.shape
-    if not np.isin(paths, (0, 1)).all():
-        raise InputError(f"{named['paths']} must be 0/1")
-    solver, on_path = grid_solver((rows, cols)), paths == 1
-    if costs is not None:
-        ratio = (costs * paths).sum((1, 2)) / solver.solve(costs.reshape(count, rows * cols), instances).objective
+    solver, paths = grid_solver(maps.shape), maps.paths.double().flatten(1).numpy()
+    if maps.true_costs is not None:
+        costs = maps.true_costs.flatten(1).numpy()
+        ratio = (costs * paths).sum(1) / solver.solve(costs, instances).objective
         if (ratio > 1 + ROUNDING).any():
             row = int(np.nanargmax(ratio))
             raise InputError(
                 f"{named['paths']}[{row}] costs {ratio[row]:.3g} times as much as the shortest path by "
                 f"{named['costs']}: do the files belong together?"
             )
-    around = np.where(on_path, 1.0, 1.0 + rows * cols)  # leaving the label costs more than all of it
-    wrong = solver.solve(around.reshape(count, rows * cols), instances).objective != on_path.sum((1, 2))
+    around = np.where(paths == 1, 1.0, 1.0 + paths.shape[1])  # leaving the label costs more than all of it
+    wrong = solver.solve(around, instances).objective != paths.sum(1)
     if wrong.any():
         row = int(wrong.argmax())
-        start, goal = (tuple(instances[row][end].tolist()) for end in ("start", "goal"))
+        start, goal = (tuple(ends[row].tolist()) for ends in maps.ends())
         raise InputError(
             f"{named['paths']}[{row}] does not go from {start} to {goal} by free cells, 8 neighbours each, with none "
             f"to spare: give other ends by {named['starts']} and {named['goals']}"

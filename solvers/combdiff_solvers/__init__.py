@@ -1,7 +1,7 @@
 """Batch solvers for linear objectives over combinatorial sets. Never imports torch."""
 
 from combdiff_solvers.files import wrap_file
-from combdiff_solvers.formulas.sat import SatInstances
+from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.mixed_integer import MixedInteger
 from combdiff_solvers.pools.cached import Cached
@@ -10,7 +10,7 @@ from combdiff_solvers.pools.parallel import Parallel
 from combdiff_solvers.pools.ray import OnRay
 from combdiff_solvers.problems.assignment import Assignment, AssignmentInstances
 from combdiff_solvers.problems.exact_cover import ExactCover
-from combdiff_solvers.problems.k_subset import KSubset, KSubsetInstances
+from combdiff_solvers.problems.k_subset import KSubset, KSubsetInstances, TopK
 from combdiff_solvers.problems.knapsack import Knapsack, KnapsackInstances
 from combdiff_solvers.problems.matching import Matching
 from combdiff_solvers.problems.qubo import MaxCut, Qubo
@@ -18,7 +18,6 @@ from combdiff_solvers.problems.ranking import Ranking, RankingInstances
 from combdiff_solvers.problems.shortest_path.shortest_path import GraphInstances, GridInstances, ShortestPath
 from combdiff_solvers.problems.spanning_tree import SpanningTree, SpanningTreeInstances
 from combdiff_solvers.problems.sudoku import Sudoku, SudokuInstances
-from combdiff_solvers.problems.top_k import TopK
 from combdiff_solvers.problems.tsp.tsp import TravelingSalesman
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import FunctionSolver, wrap

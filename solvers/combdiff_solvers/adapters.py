@@ -29,10 +29,8 @@ KNOWN_MODELS = (
 
 def load_adapter(model: Any) -> bool:
     """Import the adapter for a model's type or one of its bases; False where the table has none."""
-    found = False
-    for base in type(model).__mro__:
-        for prefix, adapter in ADAPTERS.items():
-            if base.__module__ == prefix or base.__module__.startswith(prefix + "."):
-                importlib.import_module(adapter)
-                found = True
-    return found
+    modules = [f"{base.__module__}." for base in type(model).__mro__]
+    found = [adapter for prefix, adapter in ADAPTERS.items() if any(one.startswith(f"{prefix}.") for one in modules)]
+    for adapter in found:
+        importlib.import_module(adapter)
+    return bool(found)

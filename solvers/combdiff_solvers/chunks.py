@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from numpy import ndarray
 
 from combdiff_solvers.protocol import Sense, Solutions, Solver, solve_checked
 from combdiff_solvers.rows import as_solutions, failure
+
+Timed = tuple[Solutions, float]
+"""the answers to a chunk, and the seconds that they took"""
 
 
 class ContractError(ValueError):
@@ -22,8 +25,7 @@ def slice_instances(instances: Sequence[Any] | None, first: int, last: int) -> S
     """The instances of the rows first..last−1."""
     if instances is None or (first == 0 and last == len(instances)):
         return instances
-    chosen: Sequence[Any] = instances[first:last]
-    return chosen
+    return instances[first:last]
 
 
 def failed(rows: int, width: int, reason: BaseException | str, sense: Sense) -> Solutions:
@@ -31,20 +33,20 @@ def failed(rows: int, width: int, reason: BaseException | str, sense: Sense) -> 
     return as_solutions([failure(reason)] * rows, width, sense)
 
 
-def check_solutions(solver: Solver, found: object, rows: int, width: int) -> None:
-    """Raise unless a solver answered each of `rows` rows of `width` entries.
+def check_solutions(solver: Solver, found: object, theta: Float64[ndarray, "b n"]) -> None:
+    """Raise unless a solver answered each row of θ.
 
     Raises:
         ContractError: when it returned no Solutions, or y, objective, bound or status of another shape.
     """
     if not isinstance(found, Solutions):
         raise ContractError(f"{type(solver).__name__}.solve returned a {type(found).__name__}, and no Solutions")
-    got = found.y.shape, found.objective.shape, found.bound.shape, found.status.shape
-    if got != ((rows, width), (rows,), (rows,), (rows,)):
+    if found.y.shape != theta.shape or not len(theta) == found.objective.size == found.bound.size == found.status.size:
         raise ContractError(
-            f"{type(solver).__name__}.solve returned y of shape {got[0]}, objective {got[1]}, bound {got[2]} and "
-            f"status {got[3]} for {rows} rows of theta, but ({rows}, {width}) and three times ({rows},) were expected: "
-            "a row without a solution keeps its place, with NaN in y and its status"
+            f"{type(solver).__name__}.solve returned y of shape {found.y.shape}, objective {found.objective.shape}, "
+            f"bound {found.bound.shape} and status {found.status.shape} for {len(theta)} rows of theta, but "
+            f"{theta.shape} and three times ({len(theta)},) were expected: a row without a solution keeps its place, "
+            "with NaN in y and its status"
         )
 
 
@@ -53,7 +55,7 @@ def solve_safely(
     theta: Float64[ndarray, "b n"],
     instances: Sequence[Any] | None,
     caught: type[BaseException] = Exception,
-) -> tuple[Solutions, float]:
+) -> Timed:
     """Solve rows that were checked, and return the seconds that it took; an exception becomes an ERROR of its rows.
 
     When a batch raises, its rows are solved one by one. `caught` is BaseException in a process of its own, where
@@ -62,7 +64,7 @@ def solve_safely(
     Raises:
         ContractError: when the solver does not answer each row.
     """
-    began = time.perf_counter()
+    began = perf_counter()
     try:
         found = solve_checked(solver, theta, instances)
     except ContractError:
@@ -76,19 +78,20 @@ def solve_safely(
                 for row in range(len(theta))
             )
             found = concatenate(one_by_one, *theta.shape)
-    check_solutions(solver, found, *theta.shape)
-    return found, time.perf_counter() - began
+    check_solutions(solver, found, theta)
+    return found, perf_counter() - began
 
 
-def concatenate(pieces: Iterable[tuple[int, Solutions]], rows: int, width: int) -> Solutions:
-    """One answer from those of chunks, each with the number of its first row; they cover all rows."""
+def concatenate(pieces: Iterable[tuple[int | list[int], Solutions]], rows: int, width: int) -> Solutions:
+    """One answer from those of chunks, each with the number of its first row, or of every row; they cover all rows."""
     y, objective, bound, status = np.empty((rows, width)), np.empty(rows), np.empty(rows), np.empty(rows, np.uint8)
     messages: dict[int, str] = {}
     cached = 0
-    for first, piece in pieces:
-        here = slice(first, first + len(piece.y))
+    for place, piece in pieces:
+        at = range(place, place + len(piece.y)) if isinstance(place, int) else place
+        here = slice(at.start, at.stop) if isinstance(at, range) else at
         y[here], objective[here], bound[here], status[here] = piece.y, piece.objective, piece.bound, piece.status
-        messages.update({first + row: text for row, text in piece.messages.items()})
+        messages.update({at[row]: text for row, text in piece.messages.items()})
         cached += piece.cached
     return Solutions(y, objective, bound=bound, status=status, messages=messages, cached=cached)
 

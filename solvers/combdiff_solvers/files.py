@@ -10,7 +10,7 @@ import gzip
 import importlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,11 @@ MAX_TOKENS = 2**23
 _CHUNK = 2**18
 
 FILE_WRAPPERS = {
-    ".mps": ("combdiff_solvers.models.model_files", "wrap_model_file", "ortools"),
-    ".lp": ("combdiff_solvers.models.model_files", "wrap_model_file", "ortools"),
-    ".cnf": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
-    ".cnf+": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
-    ".wcnf": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
-    ".wcnf+": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
-    ".opb": ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
+    **dict.fromkeys((".mps", ".lp"), ("combdiff_solvers.models.model_files", "wrap_model_file", "ortools")),
+    **dict.fromkeys(
+        (".cnf", ".cnf+", ".wcnf", ".wcnf+", ".opb"),
+        ("combdiff_solvers.formulas.formula_files", "wrap_formula_file", "sat"),
+    ),
 }
 """from a suffix (without .gz) to the module and function that wrap such a file, and the extra that it needs"""
 
@@ -62,11 +60,10 @@ def wrap_file(path: str | os.PathLike[str], /, *args: Any, **options: Any) -> So
         raise FileNotFoundError(f"there is no file {os.fspath(path)!r}")
     module, function, extra = FILE_WRAPPERS[suffix]
     try:
-        wrapper = getattr(importlib.import_module(module), function)
+        wrapper: Callable[..., Solver] = getattr(importlib.import_module(module), function)
     except ImportError as error:
         raise ImportError(f"reading {suffix} files needs more: pip install 'combdiff[{extra}]' ({error})") from error
-    solver: Solver = wrapper(path, *args, **options)
-    return solver
+    return wrapper(path, *args, **options)
 
 
 def read_lines(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS) -> Iterator[str]:

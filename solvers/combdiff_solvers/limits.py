@@ -5,6 +5,16 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import TypedDict
+
+
+class LimitOptions(TypedDict, total=False):
+    """The keywords of `Limits`, as solvers take them."""
+
+    time_limit: float | None
+    batch_time_limit: float | None
+    relative_gap: float
+    absolute_gap: float
 
 
 @dataclass(frozen=True)

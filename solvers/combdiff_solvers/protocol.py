@@ -128,8 +128,10 @@ class Solutions:
         """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told.
 
         OPTIMAL means here: but for the rounding of sums of θ in float64, and for `tolerance` times Σ|θ|. So much is
-        given way in `bound`; other rows have none.
+        given way in `bound`; other rows have none. The y of a row without a solution becomes NaN.
         """
+        if status is not None and (status > Status.FEASIBLE).any():
+            y = np.where((status > Status.FEASIBLE)[:, None], np.nan, y)
         objective = row_products(theta, y)
         bound = exact_bound(objective, theta, sense, status, tolerance)
         if status is None:
@@ -213,7 +215,7 @@ class BatchSolver(ABC):
                 the solver does not take, or another number of them than rows.
         """
         theta = as_rows(theta, self.shape)
-        return self.solve_checked(theta, self.check_instances(instances, len(theta)))
+        return self.solve_checked(theta, None if instances is None else self.check_instances(instances, len(theta)))
 
     def value(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
@@ -253,8 +255,8 @@ def _describe(value: Any) -> str:
 
 def solve_checked(solver: Solver, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
     """Solve rows that were checked before, without checking them again where the solver is one of ours."""
-    if isinstance(solver, BatchSolver) and _inherited(solver.solve, BatchSolver.solve):
-        return solver.solve_checked(theta, instances)
+    if getattr(solver.solve, "__func__", None) is BatchSolver.solve:  # and not what a subclass put in its place
+        return solver.solve_checked(theta, instances)  # type: ignore[attr-defined]
     return solver.solve(theta, instances)
 
 
@@ -265,8 +267,8 @@ def value_checked(
     own = getattr(solver, "value", None)
     if own is None:
         return row_products(theta, y)
-    if isinstance(solver, BatchSolver) and _inherited(own, BatchSolver.value):
-        return solver.value_checked(y, theta, instances)
+    if _inherited(own, BatchSolver.value):
+        return solver.value_checked(y, theta, instances)  # type: ignore[attr-defined]
     found = np.asarray(own(y, theta, instances), dtype=np.float64)
     if found.shape != (len(theta),):
         raise ValueError(
@@ -345,13 +347,12 @@ def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> 
     array([2., 1.])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        found = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
+        found: Float64[ndarray, " b"] = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
         if not np.isfinite(found).all():
             large = np.flatnonzero(~np.isfinite(found))
             units = np.add.reduce(np.multiply(unit_rows(theta[large]), y[large], order="C"), axis=1)
             found[large] = np.ldexp(units, exponents(theta[large]))
-    products: Float64[ndarray, " b"] = found
-    return products
+    return found
 
 
 def rounding(theta: Float64[ndarray, "b n"], tolerance: ndarray | float = 0.0) -> Float64[ndarray, " b"]:
@@ -424,6 +425,8 @@ def as_instances(instances: Instances | None) -> Sequence[Any] | None:
     >>> as_instances({"start": np.array([4, 7])})[1]
     {'start': np.int64(7)}
     """
+    if instances is None:
+        return None
     if isinstance(instances, Mapping):
         return ColumnInstances(**instances)
     if hasattr(instances, "__array__"):

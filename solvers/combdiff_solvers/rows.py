@@ -71,6 +71,13 @@ def as_solutions(answers: Sequence[Answer], width: int, sense: Sense) -> Solutio
     )
 
 
+def answer_of(solutions: Solutions, row: int) -> Answer:
+    """One row of a batch, in memory of its own."""
+    status = Status(int(solutions.status[row]))
+    y = solutions.y[row].copy() if status.has_solution else None
+    return Answer(status, y, float(solutions.objective[row]), solutions.messages.get(row), float(solutions.bound[row]))
+
+
 def solve_rows(
     theta: Float64[ndarray, "b n"], clock: Clock, solve_row: Callable[[int, float | None], Answer], sense: Sense
 ) -> Solutions:

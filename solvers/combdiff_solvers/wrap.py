@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
-from functools import singledispatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import singledispatch, wraps
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.adapters import KNOWN_MODELS, load_adapter
-from combdiff_solvers.protocol import (
-    BatchSolver,
-    Sense,
-    Solutions,
-    Solver,
-    Status,
-    as_shape,
-    row_products,
-)
+from combdiff_solvers.limits import Limits
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_shape, row_products
+from combdiff_solvers.rows import Answer, failure, solve_rows
 
-__all__ = ["FunctionSolver", "wrap"]
+__all__ = ["FunctionSolver", "options_of", "wrap"]
 
 OWN = "combdiff_solvers."
 
@@ -44,7 +40,8 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
     of its own with `wrap.register(ModelType)`, as with `functools.singledispatch`.
 
     Raises:
-        TypeError: for a model of a kind that nobody registered, or a function without its `shape`.
+        TypeError: for a model of a kind that nobody registered, a function without its `shape`, or an option that a
+            model of this kind does not have (with the nearest that it has).
 
     >>> cheapest = wrap(lambda theta: (theta == theta.min()).astype(float), shape=(3,))
     >>> cheapest.solve(np.array([[2.0, 1.0, 3.0]])).y
@@ -58,6 +55,7 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
                 "wrap(function) needs the shape of one θ and one y: wrap(function, shape=(n,)), and sense=, batched= "
                 "or h= where they are wanted"
             )
+        _check_names(options, inspect.signature(FunctionSolver).parameters)
         return FunctionSolver(model, *args, **options)
     if isinstance(model, Solver):
         raise TypeError(f"a {type(model).__name__} is a Solver already: use it as it is")
@@ -69,6 +67,55 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
         f"cannot wrap a {type(model).__name__}: give a function θ ↦ y of NumPy arrays and its shape=, the path of a "
         f"model file, or one of {known}; other types are taken after combdiff.wrap.register(type, function)"
     )
+
+
+def options_of(*makers: Callable[..., Any]) -> Callable[[Callable[..., Solver]], Callable[..., Solver]]:
+    """For a function that `wrap` calls: it takes the keywords of these makers of Solvers beside its own.
+
+    In the place of `limits` it takes the fields of `Limits`. Its signature shows them all, and any other name is
+    refused with the nearest ones.
+
+    >>> cheapest = options_of(FunctionSolver)(lambda shape, **options: FunctionSolver(np.sign, shape, **options))
+    >>> cheapest(3, sence="max")
+    Traceback (most recent call last):
+    TypeError: 'sence' is no option here: did you mean 'sense'? The options are sense, batched, h
+    """
+
+    def decorate(function: Callable[..., Solver]) -> Callable[..., Solver]:
+        own = [it for it in inspect.signature(function).parameters.values() if it.kind is not it.VAR_KEYWORD]
+        shown = {it.name: it for it in own}
+        for maker in makers:
+            for name, it in inspect.signature(maker).parameters.items():
+                if it.default is not it.empty:
+                    shown.setdefault(name, it.replace(kind=it.KEYWORD_ONLY))
+        limited = shown.pop("limits", None) is not None
+        if limited:
+            shown |= {name: it.replace(kind=it.KEYWORD_ONLY) for name, it in LIMITS.items()}
+
+        @wraps(function)
+        def wrapper(*args: Any, **options: Any) -> Solver:
+            _check_names(options, shown)
+            if limited:
+                options["limits"] = Limits(**{name: options.pop(name) for name in LIMITS if name in options})
+            return function(*args, **options)
+
+        wrapper.__signature__ = inspect.Signature(list(shown.values()))  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
+
+
+LIMITS = inspect.signature(Limits).parameters
+
+
+def _check_names(options: Iterable[str], parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Raise for an option that is no parameter."""
+    known = [name for name, it in parameters.items() if it.default is not it.empty]
+    for name in options:
+        if name not in parameters:
+            near = " or ".join(map(repr, get_close_matches(name, known, cutoff=0.5)))
+            meant = f": did you mean {near}?" if near else "."
+            raise TypeError(f"{name!r} is no option here{meant} The options are {', '.join(known)}")
 
 
 class FunctionSolver(BatchSolver):
@@ -130,93 +177,69 @@ class FunctionSolver(BatchSolver):
         self._h_takes_instances = h is not None and _takes_two(h)
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        y = np.full_like(theta, np.nan)
-        status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
-        messages: dict[int, str] = {}
-        if not (self.batched and self._solve_together(theta, instances, y, status)):
-            for row in range(len(theta)):
-                self._solve_one(row, theta, instances, y, status, messages)
-        objective = row_products(theta, y)
-        if self.h is not None:
-            for row in np.flatnonzero(status == Status.OPTIMAL).tolist():
-                try:
-                    own = self._own(y[row], instances, row)
-                except Exception as error:
-                    own, messages[row] = np.nan, f"h: {type(error).__name__}: {error}"
-                objective[row] += own
-                if not np.isfinite(own):
-                    messages.setdefault(row, f"h returned {own}, but must return a finite number")
-                    status[row], y[row], objective[row] = Status.ERROR, np.nan, np.nan
-        nothing = np.full(len(theta), -self.sense.sign * np.inf)  # the function may be wrong
-        return Solutions(y, objective, bound=nothing, status=status, messages=messages)
+        y = self._solve_together(theta, instances)
+        if y is not None and self.h is None:
+            nothing = np.full(len(theta), -self.sense.sign * np.inf)  # the function may be wrong
+            status = np.zeros(len(theta), dtype=np.uint8)
+            return Solutions(y, row_products(theta, y), bound=nothing, status=status)
+
+        def solve_row(row: int, seconds: float | None) -> Answer:
+            found = self._solve_row(row, theta, instances) if y is None else Answer(Status.OPTIMAL, y[row])
+            if found.y is None:
+                return found
+            try:
+                own = self._own(found.y, instances, row)
+            except Exception as error:
+                return failure(f"h: {failure(error).message}")
+            if not np.isfinite(own):
+                return failure(f"h returned {own}, but must return a finite number")
+            return found._replace(objective=own)
+
+        found = solve_rows(theta, Limits().start(), solve_row, self.sense)
+        return replace(found, objective=found.objective + row_products(theta, found.y))
 
     def value_checked(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of each row; NaN where y holds NaN. An exception of h is raised."""
         found = row_products(theta, y)
-        if self.h is not None:
-            for row in np.flatnonzero(~np.isnan(y).any(axis=1)).tolist():
-                found[row] += self._own(y[row], instances, row)
+        for row in np.flatnonzero(~np.isnan(y).any(axis=1)).tolist() if self.h else ():
+            found[row] += self._own(y[row], instances, row)
         return found
 
     def _own(self, y: Float64[ndarray, " n"], instances: Sequence[Any] | None, row: int) -> float:
         """h of one point."""
-        assert self.h is not None
+        if self.h is None:
+            return 0.0
         point = y.reshape(self.shape).copy()
         given = (instances[row],) if instances is not None and self._h_takes_instances else ()
         return float(self.h(point, *given))
 
     def _solve_together(
-        self,
-        theta: Float64[ndarray, "b n"],
-        instances: Sequence[Any] | None,
-        y: Float64[ndarray, "b n"],
-        status: UInt8[ndarray, " b"],
-    ) -> bool:
-        """Fill y and status by one call of the function; False where any row has to be looked at alone."""
-        if not len(theta):
-            return True
+        self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
+    ) -> Float64[ndarray, "b n"] | None:
+        """y of all rows by one call of the function; None where any row has to be looked at alone."""
+        if not (self.batched and len(theta)):
+            return None
         try:
             answer = self._call(theta.reshape(-1, *self.shape), () if instances is None else (instances,))
-            answer = np.asarray(answer, dtype=np.float64)
+            y = np.array(answer, dtype=np.float64)
         except Exception:
-            return False
-        if answer.shape != (len(theta), *self.shape) or not np.isfinite(answer).all():
-            return False
-        y[:] = answer.reshape(theta.shape)
-        status[:] = Status.OPTIMAL
-        return True
+            return None
+        return y.reshape(theta.shape) if y.shape == (len(theta), *self.shape) and np.isfinite(y).all() else None
 
-    def _solve_one(
-        self,
-        row: int,
-        theta: Float64[ndarray, "b n"],
-        instances: Sequence[Any] | None,
-        y: Float64[ndarray, "b n"],
-        status: UInt8[ndarray, " b"],
-        messages: dict[int, str],
-    ) -> None:
+    def _solve_row(self, row: int, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Answer:
         problem = theta[row].reshape((1, *self.shape) if self.batched else self.shape)
-        instance = () if instances is None else (instances[row],)
-        if self.batched and instance:
-            instance = ([instance[0]],)
-        try:
-            answer = self._call(problem, instance)
-            if answer is None:
-                status[row] = Status.INFEASIBLE
-                return
-            found = np.asarray(answer, dtype=np.float64)
-        except Exception as error:
-            messages[row] = f"{type(error).__name__}: {error}"
-            return
+        instance = () if instances is None else ([instances[row]] if self.batched else instances[row],)
+        answer = self._call(problem, instance)
+        if answer is None:
+            return Answer(Status.INFEASIBLE)
+        found = np.array(answer, dtype=np.float64)  # the function may return the same array again
         if found.shape != problem.shape:
-            messages[row] = f"the function returned shape {found.shape}, but shape {problem.shape} was expected"
-        elif not np.isfinite(found).all():
-            messages[row] = "the function returned NaN or inf; return None where no solution exists"
-        else:
-            y[row] = found.reshape(-1)
-            status[row] = Status.OPTIMAL
+            return failure(f"the function returned shape {found.shape}, but shape {problem.shape} was expected")
+        if not np.isfinite(found).all():
+            return failure("the function returned NaN or inf; return None where no solution exists")
+        return Answer(Status.OPTIMAL, found.reshape(-1))
 
     def _call(self, problem: ndarray, instance: tuple[Any, ...]) -> Any:
         return self.function(problem.copy(), *instance)  # the function may write into its argument
@@ -229,5 +252,5 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     except ValueError:  # a builtin without a signature
-        return True
+        pass
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, SupportsIndex, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, Protocol, SupportsIndex, TypeVar, Unpack, overload
 
 from numpy import ndarray
 from ortools.linear_solver import pywraplp
@@ -15,54 +15,46 @@ from pysat.formula import CNF, WCNF
 from pyscipopt import Model as ScipModel
 
 from combdiff_solvers.formulas.formula import Formula
+from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.protocol import Sense, Solver
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class LimitOptions(TypedDict, total=False):
-    """Options of every model; see `Limits`."""
+class CommonOptions(LimitOptions, total=False):
+    """Options of every model."""
 
     sense: Sense | str | None
-    time_limit: float | None
-    batch_time_limit: float | None
-    relative_gap: float
-    absolute_gap: float
 
 
-class ModelOptions(LimitOptions, total=False):
+class ModelOptions(CommonOptions, total=False):
     """Options of linear models; see `MathOptModel`."""
 
     backend: str | None
     warm_start: ndarray | None
+    parameters: mathopt.SolveParameters | Mapping[str, Any] | None
 
 
-class MathOptOptions(ModelOptions, total=False):
-    """Options of MathOpt models."""
-
-    parameters: mathopt.SolveParameters | None
-
-
-class CpSatOptions(LimitOptions, total=False):
+class CpSatOptions(CommonOptions, total=False):
     """Options of CP-SAT models; see `CpSatModel`."""
 
     warm_start: ndarray | None
     parameters: Mapping[str, Any] | None
 
 
-class FormulaOptions(LimitOptions, total=False):
+class FormulaOptions(CommonOptions, total=False):
     """Options of formulas; see `SatModel`."""
 
     backend: str
     price: Literal["variables", "clauses"]
 
 
-class FileOptions(LimitOptions, total=False):
+class FileOptions(ModelOptions, total=False):
     """Options of model and formula files."""
 
-    backend: str | None
-    warm_start: ndarray | None
     price: Literal["variables", "clauses"]
+    max_bytes: int
+    max_tokens: int
 
 
 class Wrap(Protocol):
@@ -73,20 +65,17 @@ class Wrap(Protocol):
     @overload
     def __call__(
         self,
-        model: pywraplp.Solver | model_builder.Model,
+        model: mathopt.Model | pywraplp.Solver | model_builder.Model,
         /,
         variables: Any,
         **options: Unpack[ModelOptions],
     ) -> Solver: ...
 
     @overload
-    def __call__(self, model: mathopt.Model, /, variables: Any, **options: Unpack[MathOptOptions]) -> Solver: ...
-
-    @overload
     def __call__(self, model: cp_model.CpModel, /, variables: Any, **options: Unpack[CpSatOptions]) -> Solver: ...
 
     @overload
-    def __call__(self, model: ScipModel, /, variables: Any, **options: Unpack[LimitOptions]) -> Solver: ...
+    def __call__(self, model: ScipModel, /, variables: Any, **options: Unpack[CommonOptions]) -> Solver: ...
 
     @overload
     def __call__(

@@ -160,3 +160,13 @@ def test_trimmed_loss_goes_from_least_trimmed_to_all() -> None:
     assert gradcheck(TrimmedLoss(0.2), (losses.requires_grad_(),))
     with pytest.raises(ValueError, match="trim=1"):
         TrimmedLoss(1.0)
+
+
+@pytest.mark.parametrize("loss", [SpearmanLoss, SoftNDCGLoss, SoftTopKLoss, TrimmedLoss])
+def test_bad_values_are_refused_when_a_loss_is_made(loss: type) -> None:
+    wrong = "torchsort" if loss is SoftTopKLoss else "quick" if loss is SoftNDCGLoss else "bitonic"
+    for name, bad in (("regularization", "l3"), ("method", wrong), ("regularization_strength", -1.0)):
+        with pytest.raises(ValueError, match=f"{name}={bad!r}"):
+            loss(**{name: bad})
+    for method in ("pav", "sinkhorn", *(["bitonic"] if loss is SoftNDCGLoss else [])):
+        assert loss(method=method).method == method

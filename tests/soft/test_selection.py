@@ -3,6 +3,7 @@
 # mypy: disable-error-code="no-untyped-call"
 import inspect
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ from combdiff.temperature import Geometric
 
 OTHERS = ["lapsum", "neuralsort", "softsort", "sinkhorn", "network"]
 MATRICES = ["neuralsort", "softsort", "sinkhorn", "network", "bitonic"]
+NAN = float("nan")
 DOUBLY = ["sinkhorn", "network", "bitonic"]
 
 
@@ -292,6 +294,38 @@ def test_modules_take_the_arguments_of_the_function_and_no_others(module: type) 
     if own:
         with pytest.raises(TypeError, match="missing"):
             module()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_bad_values_are_refused_when_a_module_is_made(module: type) -> None:
+    """By the checks of the function, whose errors they are."""
+    operator, x = MODULES[module], sample(3, 5)
+    parameters = inspect.signature(operator).parameters
+    own = {name: {"k": 2, "q": 0.3}[name] for name in ("k", "q") if name in parameters}
+    for name, bad in (
+        ("k", -1),
+        ("q", 1.5),
+        ("q", torch.zeros(2, 2)),
+        ("regularization", "l3"),
+        ("regularization_strength", -1.0),
+        ("regularization_strength", torch.tensor([[NAN]])),
+        ("descending", "up"),
+        ("largest", 1),
+        ("keepdim", None),
+        ("method", "quick"),
+        ("method", "bitonic" if module in (SoftRank, SoftSort) else "torchsort"),
+    ):
+        if name not in parameters or (module in (SoftQuantile, SoftMedian) and bad == "torchsort"):
+            continue
+        with pytest.raises((TypeError, ValueError)) as refused:
+            operator(x, **{**own, name: bad})
+        with pytest.raises(refused.type, match=re.escape(str(refused.value).split(" number of")[0])):
+            module(**{**own, name: bad})
+    made = module(**own)
+    for name in ("temperature", "regularization_strength"):
+        with pytest.raises(ValueError, match=r"-0\.5"):
+            setattr(made, name, -0.5)
+    assert made.temperature == 1.0
 
 
 def test_bad_arguments_say_what_to_do() -> None:

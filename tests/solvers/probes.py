@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from combdiff_solvers import Sense, Solutions, Status
+from combdiff_solvers import Sense, Solutions, Status, TopK
 
 
 class Probe:
@@ -144,3 +144,8 @@ class WithTerm(Probe):
         )
         found: ndarray = (theta * y).sum(axis=1) + factor * y[:, 0]
         return found
+
+
+def build_misfit(kind: str) -> Any:
+    """What a `Factory` of shape (3,) and sense "max" may be given, and what it refuses."""
+    return {"fits": TopK(3, 1), "shape": TopK(4, 1), "sense": TopK(3, 1, "min"), "nothing": "nonsense"}[kind]

@@ -18,6 +18,7 @@ from combdiff.solvers import (
     Cached,
     FunctionSolver,
     Knapsack,
+    Limits,
     Parallel,
     Sense,
     ShortestPath,
@@ -229,10 +230,12 @@ def test_the_type_checker_knows_what_wrap_takes() -> None:
     [
         ("ModelOptions", "models.pywraplp", "wrap_pywraplp"),
         ("ModelOptions", "models.pywraplp", "wrap_model_builder"),
-        ("MathOptOptions", "models.math_opt", "wrap_math_opt"),
+        ("ModelOptions", "models.math_opt", "wrap_math_opt"),
         ("CpSatOptions", "models.cp_sat", "wrap_cp_sat"),
         ("LimitOptions", "models.scip", "wrap_scip"),
         ("FormulaOptions", "formulas.formula_model", "wrap_formula"),
+        ("FileOptions", "models.model_files", "wrap_model_file"),
+        ("FileOptions", "formulas.formula_files", "wrap_formula_file"),
     ],
 )
 def test_the_completion_names_the_options_of_each_kind(options: str, module: str, function: str) -> None:
@@ -241,7 +244,65 @@ def test_the_completion_names_the_options_of_each_kind(options: str, module: str
     shown = importlib.import_module("combdiff_solvers.wrap_overloads")
     wrapper = getattr(importlib.import_module(f"combdiff_solvers.{module}"), function)
     taken = {name for name, it in inspect.signature(wrapper).parameters.items() if it.kind is it.KEYWORD_ONLY}
-    assert set(getattr(shown, options).__annotations__) | (taken & {"variables"}) == taken
+    of_one_kind_of_file = {"price", "warm_start", "parameters"} if options == "FileOptions" else set()
+    assert taken <= set(getattr(shown, options).__annotations__) <= taken | of_one_kind_of_file
+
+
+def native(kind: str, folder: Path) -> tuple[Any, ...]:
+    """A model of two booleans, and its variables, as `wrap` takes them."""
+    for library in ("ortools", "pysat", "pyscipopt"):
+        pytest.importorskip(library)
+    if kind == "function":
+        return np.sign, 2
+    if kind == "MathOpt":
+        from ortools.math_opt.python import mathopt
+
+        model: Any = mathopt.Model()
+        return model, [model.add_binary_variable() for _ in range(2)]
+    if kind == "pywraplp":
+        from ortools.linear_solver import pywraplp
+
+        model = pywraplp.Solver.CreateSolver("GLOP")
+        return model, [model.BoolVar("") for _ in range(2)]
+    if kind == "CP-SAT":
+        from ortools.sat.python import cp_model
+
+        model = cp_model.CpModel()
+        return model, [model.new_bool_var("") for _ in range(2)]
+    if kind == "SCIP":
+        import pyscipopt
+
+        model = pyscipopt.Model()
+        return model, [model.addVar(vtype="B") for _ in range(2)]
+    if kind == "PySAT":
+        from pysat.formula import CNF
+
+        return CNF(from_clauses=[[1, 2]]), [1, 2]
+    path = folder / f"model.{kind}"
+    path.write_text("min\n 0 x + 0 y\nend\n" if kind == "lp" else "p cnf 2 1\n1 2 0\n")
+    return (path,)
+
+
+KINDS = ("function", "MathOpt", "pywraplp", "CP-SAT", "SCIP", "PySAT", "lp", "cnf")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_misspelt_option_is_refused_with_the_nearest(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'sence' is no option here: did you mean 'sense'"):
+        wrap(*native(kind, tmp_path), sence="max")
+    if kind != "function":
+        with pytest.raises(TypeError, match=r"'time_limits' .* mean 'time_limit' or 'batch_time_limit'"):
+            wrap(*native(kind, tmp_path), time_limits=3.0)
+    with pytest.raises(TypeError, match=r"'qqqq' is no option here\. The options are .*sense"):
+        wrap(*native(kind, tmp_path), qqqq=1)
+    assert wrap(*native(kind, tmp_path), sense="max").sense is Sense.MAX
+
+
+def test_the_limits_of_a_wrapped_model_are_those_that_are_given(tmp_path: Path) -> None:
+    given = {"time_limit": 3.0, "batch_time_limit": 4.0, "relative_gap": 0.5, "absolute_gap": 0.25}
+    for kind in KINDS[1:]:
+        solver: Any = wrap(*native(kind, tmp_path), **given)
+        assert solver.limits == Limits(**given), kind
 
 
 def test_the_completion_costs_no_import() -> None:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, check_values
-from combdiff.soft.operators.topk import soft_topk_mask
+from combdiff.soft.arguments import Strength, check_options, check_values
+from combdiff.soft.operators.topk import TOPK_METHODS, soft_topk_mask
 
 
 def soft_argmax(
@@ -33,14 +33,14 @@ def soft_argmax(
         keepdim: keep it with size 1.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for no values, and as `soft_topk`.
+        TypeError, ValueError: as `soft_topk`, and for no values.
 
     Source: Martins & Astudillo (2016), "From softmax to sparsemax", for l2.
 
     >>> soft_argmax(torch.tensor([0.0, 1.0, 1.5]))
     tensor(1.7500)
     """
+    check_options(TOPK_METHODS, method, regularization, keepdim=keepdim)
     axis = check_values(values, dim)
     if values.shape[axis] == 0:
         raise ValueError(f"values of shape {tuple(values.shape)} has no entries along dim={dim}: no largest one exists")

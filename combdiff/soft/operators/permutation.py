@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, as_rows, check_choice, strength_tensor
+from combdiff.soft.arguments import Strength, as_rows, check_options, strength_tensor
 from combdiff.soft.ends import Ends, without_ends
 from combdiff.soft.relaxations.network import network_matrix
 from combdiff.soft.relaxations.neuralsort import neuralsort_matrix
@@ -41,9 +41,7 @@ def soft_permutation(
     share their places with "neuralsort", "softsort" and "sinkhorn").
 
     Args:
-        values: (..., n, ...), any float dtype. Half precision is computed in float32.
-        regularization_strength: ε ≥ 0: a number, a schedule, or a tensor that broadcasts to values with size 1 at
-            `dim`.
+        values, regularization_strength: (..., n, ...) and ε as in `soft_rank`, with its errors.
         dim: the dimension that is permuted; the result has the other ones first, then (n, n).
         descending: the largest value first.
         mask: broadcasts to values, True where an entry counts. The others have a zero column, and as many of
@@ -52,10 +50,6 @@ def soft_permutation(
 
     Infinite values have the first and the last positions; equal ones share theirs. A row with a NaN becomes NaN.
 
-    Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for a negative strength, shapes that do not fit, or an unknown method.
-
     Sources: see the functions of each method.
 
     >>> x = torch.tensor([3.0, 1.0])
@@ -63,7 +57,7 @@ def soft_permutation(
     tensor([[0.0180, 0.9820],
             [0.9820, 0.0180]])
     """
-    check_choice("method", method, tuple(MATRICES))
+    check_options(tuple(MATRICES), method, descending=descending)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     matrix = matrix_of(method, rows, strength, valid, descending).to(values.dtype)
     batch = [size for at, size in enumerate(values.shape) if at != axis]

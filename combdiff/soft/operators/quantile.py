@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, check_mask, check_values, from_rows, mask_rows, to_rows
+from combdiff.soft.arguments import Strength, check_options, check_values, from_rows, mask_rows, to_rows
+from combdiff.soft.operators.rank import METHODS
 from combdiff.soft.operators.sort import soft_sort
 
 
@@ -35,8 +36,7 @@ def soft_quantile(
         mask: broadcasts to values, True where an entry counts; where nothing does, the result is NaN.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for q outside of [0, 1], no values, and as `soft_sort`.
+        TypeError, ValueError: as `soft_rank`, and for q outside of [0, 1], or no values.
 
     >>> x = torch.tensor([4.0, 1.0, 2.0])
     >>> soft_quantile(x, 0.25, regularization_strength=0.1)
@@ -44,19 +44,14 @@ def soft_quantile(
     >>> soft_quantile(x, torch.tensor([0.0, 1.0]), regularization_strength=0.1)
     tensor([1., 4.])
     """
+    check_options(METHODS, method, regularization, keepdim=keepdim)
+    check_points(q)
     axis = check_values(values, dim)
-    check_mask(mask, values)
     if values.shape[axis] == 0:
         raise ValueError(f"values of shape {tuple(values.shape)} has no entries along dim={dim}: no quantile exists")
     points = q if isinstance(q, Tensor) else torch.tensor(q, dtype=torch.float64)
-    if not isinstance(q, Tensor) and not 0 <= q <= 1:
-        raise ValueError(f"q={q} is not between 0 and 1")
-    if points.ndim > 1:
-        raise ValueError(f"q of shape {tuple(points.shape)} must be a number or a vector")
-    ordered = to_rows(
-        soft_sort(values, regularization, regularization_strength, dim=dim, mask=mask, method=method), axis
-    )
-    valid = mask_rows(mask, values, axis)
+    ordered = soft_sort(values, regularization, regularization_strength, dim=dim, mask=mask, method=method)
+    ordered, valid = to_rows(ordered, axis), mask_rows(mask, values, axis)
     counts = torch.full_like(ordered[..., :1], ordered.shape[-1]) if valid is None else valid.sum(-1, keepdim=True)
     place = points.reshape(-1).to(device=values.device, dtype=torch.float64) * (counts - 1).clamp(min=0)
     low = place.floor().long()  # shape: (rows, points)
@@ -73,6 +68,15 @@ def soft_quantile(
         return result if keepdim else result.squeeze(axis)
     front = result.movedim(axis, 0)
     return front.unsqueeze(axis + 1) if keepdim else front
+
+
+def check_points(q: float | Tensor) -> None:
+    """q is a number in [0, 1], or a tensor of at most one dimension."""
+    if isinstance(q, Tensor):
+        if q.ndim > 1:
+            raise ValueError(f"q of shape {tuple(q.shape)} must be a number or a vector")
+    elif not 0 <= q <= 1:
+        raise ValueError(f"q={q} is not between 0 and 1")
 
 
 def soft_median(

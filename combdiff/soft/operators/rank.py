@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, as_rows, as_values, check_choice
+from combdiff.soft.arguments import Strength, as_rows, as_values, check_options
 from combdiff.soft.operators.permutation import matrix_ranks
 from combdiff.soft.operators.torchsort_backend import torchsort_backend
 from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2
@@ -35,9 +35,8 @@ def soft_rank(
         l2:  argmin over r ∈ P(ρ) of ½ ‖r − x/ε‖²            kl:  argmin over r ∈ P(ρ) of KL(r, exp(x/ε))
 
     Two values closer than about ε share their ranks, values further apart have the ranks 1, 2, 3, ... exactly; ε = 0
-    (and
-    every small enough ε) gives the hard ranks, ε → ∞ gives (n + 1)/2 to all. Equal values always have equal ranks.
-    O(n log n). The gradient is exact, as are second derivatives; it is zero where the ranks are hard.
+    (and every small enough ε) gives the hard ranks, ε → ∞ gives (n + 1)/2 to all. Equal values always have equal
+    ranks. O(n log n). The gradient is exact, as are second derivatives; it is zero where the ranks are hard.
 
     Args:
         values: (..., n, ...), any float dtype. Half precision is computed in float32.
@@ -56,7 +55,7 @@ def soft_rank(
     larger ranks are set to that, with a warning.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
+        TypeError: for values that are not floats, a mask that is not boolean, or a flag that is not True or False.
         ValueError: for a negative strength, shapes that do not fit, or an unknown word.
 
     Source: Blondel, Teboul, Berthet & Djolonga (2020), "Fast differentiable sorting and ranking", equation 6.
@@ -69,24 +68,21 @@ def soft_rank(
     >>> soft_rank(x, descending=True, mask=torch.tensor([True, True, False]))
     tensor([2., 1., 0.])
     """
-    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask, regularization)
+    check_options(METHODS, method, regularization, descending=descending)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     if method == "pav":
         kind = RANK_L2 if regularization == "l2" else RANK_KL
         ranks = projected(rows, strength, valid, kind, -1 if descending else 1)
     elif method == "torchsort":
         ranks = torchsort_backend("soft_rank", rows, regularization, strength, valid, descending)
+    elif method == "lapsum":
+        ranks = lapsum_ranks(rows, strength, valid, descending)
     else:
-        check_choice("method", method, METHODS)
-        ranks = (
-            lapsum_ranks(rows, strength, valid, descending)
-            if method == "lapsum"
-            else matrix_ranks(method, rows, strength, valid, descending)
-        )
+        ranks = matrix_ranks(method, rows, strength, valid, descending)
     if values.dtype == torch.float16 and rows.shape[-1] > 65504:
         warnings.warn(
-            f"float16 holds no rank above 65504, and there are {rows.shape[-1]} values: "
-            "the largest ranks are set to it; "
-            "pass values.bfloat16() or values.float() to keep them",
+            f"float16 holds no rank above 65504, and there are {rows.shape[-1]} values: the largest ranks are set to "
+            "it; pass values.bfloat16() or values.float() to keep them",
             stacklevel=2,
         )
         ranks = ranks - (ranks - 65504.0).clamp(min=0.0).detach()

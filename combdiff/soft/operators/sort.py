@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, as_rows, as_values, check_choice
+from combdiff.soft.arguments import Strength, as_rows, as_values, check_options
 from combdiff.soft.operators.permutation import matrix_and_sorted
 from combdiff.soft.operators.rank import METHODS
 from combdiff.soft.operators.torchsort_backend import torchsort_backend
@@ -36,24 +36,16 @@ def soft_sort(
     constant (kl) everywhere. O(n log n). Unlike in the hard sort, every value of a block gets a part of the gradient.
 
     Args:
-        values: (..., n, ...), any float dtype. Half precision is computed in float32.
-        regularization: "l2" or "kl"; of the methods "pav" and "torchsort", the others have one of their own.
-        regularization_strength: ε ≥ 0: a number, a temperature schedule, or a tensor that broadcasts to values with
-            size 1 at `dim` and may ask for a gradient. Its unit is 1/values with the two projections, as in torchsort,
-            and that of the values with the other methods.
-        dim: the dimension to sort along.
+        values, regularization, dim: (..., n, ...) and the others as in `soft_rank`, with its errors.
+        regularization_strength: as there. Its unit is 1/values with the two projections, as in torchsort, and that of
+            the values with the other methods.
         descending: largest first.
         mask: broadcasts to values, True where an entry counts. Those come first; the rest of the result is 0.
-        method: "pav", this projection; "torchsort", the same by that library; or another relaxation, see
-            `docs/soft.md`. "lapsum" is the product of LapSum's doubly stochastic matrix with the values, not the levels
+        method: as there. "lapsum" is the product of LapSum's doubly stochastic matrix with the values, not the levels
             b_{i−½} that LapSum's own package calls a soft sort.
 
     With every method but "torchsort" infinite values are sorted exactly, to the ends, and take no part in the softness,
     and a row with a NaN becomes NaN.
-
-    Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for a negative strength, shapes that do not fit, or an unknown word.
 
     Source: Blondel, Teboul, Berthet & Djolonga (2020), "Fast differentiable sorting and ranking", equation 5.
 
@@ -66,17 +58,15 @@ def soft_sort(
     >>> soft_sort(x, mask=torch.tensor([True, False, True]))
     tensor([0.1000, 0.3000, 0.0000])
     """
-    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask, regularization)
+    check_options(METHODS, method, regularization, descending=descending)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     if method == "pav":
         kind = SORT_L2 if regularization == "l2" else SORT_KL
         ordered = projected(rows, strength, valid, kind, 1 if descending else -1)
     elif method == "torchsort":
         ordered = torchsort_backend("soft_sort", rows, regularization, strength, valid, descending)
+    elif method == "lapsum":
+        ordered = lapsum_sorted(rows, strength, valid, descending)
     else:
-        check_choice("method", method, METHODS)
-        ordered = (
-            lapsum_sorted(rows, strength, valid, descending)
-            if method == "lapsum"
-            else matrix_and_sorted(method, rows, strength, valid, descending)[1]
-        )
+        ordered = matrix_and_sorted(method, rows, strength, valid, descending)[1]
     return as_values(ordered, values, axis)

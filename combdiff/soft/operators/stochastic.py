@@ -57,8 +57,7 @@ def stochastic(
     """A soft operator under Gumbel noise: `operator` of `gumbel_perturbed(values, ...)`.
 
     With `soft_permutation` this is stochastic NeuralSort (Grover et al. 2019) or Gumbel–Sinkhorn (Mena et al. 2018).
-    The
-    mean over samples is smooth even where the operator is flat; the gradient is reparameterised.
+    The mean over samples is smooth even where the operator is flat; the gradient is reparameterised.
 
     Args:
         operator: any function of this package.

@@ -6,8 +6,6 @@ transforms and `torch.compile`, on other devices and for second derivatives the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -17,6 +15,7 @@ from combdiff.soft.ends import without_ends
 from combdiff.soft.permutahedron import compiled
 from combdiff.soft.permutahedron.formula import exponent, inverse, working
 from combdiff.soft.permutahedron.kinds import TOP_KL, TOP_LAPLACE
+from combdiff.soft.permutahedron.project import Gradients, by_formula, by_kernel
 from combdiff.soft.relaxations.lapsum import lapsum_top
 from combdiff.soft.transforms import concrete
 
@@ -37,44 +36,33 @@ def top_shares(
         return torch.where(torch.zeros_like(x, dtype=torch.bool), x, 0.0)
     if not (concrete(x) and compiled.serves(x)):
         return _by_torch(x, k, strength, mask, kind)
-    x = x.contiguous()
-    if torch.is_grad_enabled() and (x.requires_grad or (isinstance(strength, Tensor) and strength.requires_grad)):
-        found: Tensor = _Top.apply(x, k, strength, mask, kind)  # type: ignore[no-untyped-call]
-        return found
-    return compiled.share_top(x, k, strength, mask, kind)[0]
+    return by_kernel(x, strength, mask, kind, k, _gradients)
 
 
-class _Top(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, k: int, strength: Tensor | float, mask: Tensor | None, kind: int) -> Tensor:
-        out, weight = compiled.share_top(x, k, strength, mask, kind)
-        of_tensor = isinstance(strength, Tensor)
-        ctx.save_for_backward(x, strength if of_tensor else None, mask, weight)
-        ctx.rest = k, None if of_tensor else strength, kind
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        x, eps, mask, weight = ctx.saved_tensors
-        k, strength, kind = ctx.rest
-        strength = strength if eps is None else eps
-        if torch.is_grad_enabled():
-            of_x, _, of_eps, *_ = ctx.needs_input_grad
-            with torch.enable_grad():
-                y = _by_torch(x, k, strength, mask, kind)
-            inputs = [part for part, want in ((x, of_x), (strength, of_eps)) if want]
-            found = list(torch.autograd.grad(y, inputs, grad_out, create_graph=True))
-            return found.pop(0) if of_x else None, None, found.pop(0) if of_eps else None, None, None
-        inv = inverse(strength_tensor(strength, weight)).clamp(max=1e100)  # 0 for ε = 0
-        total = weight.sum(-1, keepdim=True)
-        total = torch.where(total > 0, total, 1.0)
-        grad = weight * inv * (grad_out - (weight * grad_out).sum(-1, keepdim=True) / total)
-        of_eps = None
-        if ctx.needs_input_grad[2]:  # the mask is the same for c x and c ε, and for x + c
-            wide = torch.where(weight > 0, x.double(), 0.0)
-            away = torch.where(weight > 0, wide - (weight * wide).sum(-1, keepdim=True) / total, 0.0)
-            of_eps = (-(grad * away).sum(-1, keepdim=True) * inv).sum_to_size(strength.shape).to(strength)
-        return grad.to(x.dtype), None, of_eps, None, None
+def _gradients(
+    x: Tensor,
+    strength: Tensor | float,
+    mask: Tensor | None,
+    kind: int,
+    k: int,
+    out: Tensor,
+    weight: Tensor,
+    grad_out: Tensor,
+    wanted: tuple[bool, bool],
+) -> Gradients:
+    """Gradients with respect to x and ε from the slopes; those that are differentiable again by torch operations."""
+    if torch.is_grad_enabled():
+        return by_formula(lambda x, eps: _by_torch(x, k, eps, mask, kind), x, strength, grad_out, wanted)
+    inv = inverse(strength_tensor(strength, weight)).clamp(max=1e100)  # 0 for ε = 0
+    total = weight.sum(-1, keepdim=True)
+    total = torch.where(total > 0, total, 1.0)
+    grad = weight * inv * (grad_out - (weight * grad_out).sum(-1, keepdim=True) / total)
+    of_eps = None
+    if wanted[1] and isinstance(strength, Tensor):  # the mask is the same for c x and c ε, and for x + c
+        wide = torch.where(weight > 0, x.double(), 0.0)
+        away = torch.where(weight > 0, wide - (weight * wide).sum(-1, keepdim=True) / total, 0.0)
+        of_eps = (-(grad * away).sum(-1, keepdim=True) * inv).sum_to_size(strength.shape).to(strength)
+    return grad.to(x.dtype), of_eps
 
 
 def _by_torch(x: Tensor, k: int, strength: float | Tensor, mask: Tensor | None, kind: int) -> Tensor:

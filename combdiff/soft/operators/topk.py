@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Rows, Strength, as_rows, as_values, check_choice
+from combdiff.soft.arguments import Strength, as_rows, as_values, check_options
 from combdiff.soft.operators.permutation import MATRICES, matrix_and_sorted, matrix_of
 from combdiff.soft.operators.top_shares import top_shares
 from combdiff.soft.permutahedron.kinds import SORT_KL, SORT_L2, TOP_KL, TOP_L2, TOP_LAPLACE
@@ -47,11 +47,9 @@ def soft_topk(
     `soft_sort` with the same words, whose ε has the unit 1/values for "pav".
 
     Args:
-        values: (..., n, ...), any float dtype. Half precision is computed in float32.
+        values, regularization_strength: (..., n, ...) and ε as in `soft_rank`, with its errors.
         k: number of places, 0 ≤ k ≤ n. Where a mask leaves fewer values than k, all of them are in.
         regularization: "l2" or "kl"; of the method "pav".
-        regularization_strength: ε ≥ 0: a number, a schedule, or a tensor that broadcasts to values with size 1 at
-            `dim`.
         dim: the dimension to select along.
         largest: False for the k smallest.
         mask: broadcasts to values, True where an entry counts; the others have the share 0.
@@ -65,8 +63,7 @@ def soft_topk(
     +inf takes a place for itself, −inf what nothing else takes; equal ones share. A row with a NaN becomes NaN.
 
     Raises:
-        TypeError: for values that are not floats, or a mask that is not boolean.
-        ValueError: for a k out of range, a negative strength, shapes that do not fit, or an unknown word.
+        TypeError, ValueError: as `soft_rank`, and for a k out of range.
 
     Sources: Blondel et al. (2020), section 5 (projection onto the k-subset polytope); Struski et al. (2025) for lapsum.
 
@@ -74,7 +71,9 @@ def soft_topk(
     >>> soft_topk(torch.tensor([3.0, 1.0, 2.2, 2.0]), 2)
     TopK(values=tensor([3.0000, 2.2000]), mask=tensor([1.0000, 0.0000, 0.6000, 0.4000]))
     """
-    axis, rows, strength, valid = _checked(values, k, regularization, regularization_strength, dim, mask, method)
+    check_options(TOPK_METHODS, method, regularization, largest=largest)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
+    check_places(k, rows.shape[-1])
     if method in MATRICES:
         matrix, ordered = matrix_and_sorted(method, rows, strength, valid, descending=largest)
         shares = matrix[..., :k, :].sum(-2)
@@ -108,38 +107,23 @@ def soft_topk_mask(
     >>> soft_topk_mask(torch.tensor([3.0, 1.0, 2.2, 2.0]), 2)
     tensor([1.0000, 0.0000, 0.6000, 0.4000])
     """
-    axis, rows, strength, valid = _checked(values, k, regularization, regularization_strength, dim, mask, method)
+    check_options(TOPK_METHODS, method, regularization, largest=largest)
+    axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
+    check_places(k, rows.shape[-1])
     shares = _shares(rows, k, regularization, strength, valid, largest, method)
     return as_values(shares, values, axis)
 
 
-def _checked(
-    values: Tensor,
-    k: int,
-    regularization: str,
-    regularization_strength: Strength,
-    dim: int,
-    mask: Tensor | None,
-    method: str,
-) -> Rows:
-    check_choice("method", method, TOPK_METHODS)
-    found = as_rows(values, dim, regularization_strength, mask, regularization)
-    n = found.x.shape[-1]
-    if not 0 <= k <= n:
-        raise ValueError(f"k={k} is not between 0 and the {n} values along dim={dim}")
-    return found
+def check_places(k: int, n: int | None = None) -> None:
+    """k is between 0 and the number of values, where that is known."""
+    if k < 0 or (n is not None and k > n):
+        raise ValueError(f"k={k} is not between 0 and the number of values" + ("" if n is None else f", {n}"))
 
 
 def _shares(
-    rows: Tensor,
-    k: int,
-    regularization: str,
-    strength: float | Tensor,
-    valid: Tensor | None,
-    largest: bool,
-    method: str,
+    rows: Tensor, k: int, reg: str, strength: float | Tensor, valid: Tensor | None, largest: bool, method: str
 ) -> Tensor:
     if method in MATRICES:
         return matrix_of(method, rows, strength, valid, descending=largest)[..., :k, :].sum(-2)
-    kind = TOP_LAPLACE if method == "lapsum" else TOP_L2 if regularization == "l2" else TOP_KL
+    kind = TOP_LAPLACE if method == "lapsum" else TOP_L2 if reg == "l2" else TOP_KL
     return top_shares(rows if largest else -rows, k, strength, valid, kind)

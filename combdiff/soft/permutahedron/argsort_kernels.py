@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from combdiff.soft.permutahedron.kinds import Array
 from combdiff_solvers.compute.kernels import kernel
 
 # Up to here NumPy's sorting networks win, beyond it radix sort: soft ranks with their gradient take 1.1 to 1.3 times as
@@ -20,150 +21,90 @@ from combdiff_solvers.compute.kernels import kernel
 SHORT = 512
 WIDE = 4000  # beyond it, three passes over 11 bits win over four passes over 8
 
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
-
-_SIGN32, _REST32 = np.uint32(0x80000000), np.uint32(0xFFFFFFFF)
-_SIGN64, _REST64 = np.uint64(0x8000000000000000), np.uint64(0xFFFFFFFFFFFFFFFF)
-_LAST32, _LAST64 = np.uint32(0xFFFFFFFE), np.uint64(0xFFFFFFFFFFFFFFFE)
-_HALF = np.uint64(32)
+_ZERO, _ONE, _INDEX = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFF)
 
 
 @kernel(counted=False, inline="always")
-def _key32(bits: Any, flip: bool) -> Any:
-    """An unsigned integer in the order of the float with these bits; in the reverse order with `flip`."""
-    # (a mask and exclusive or: the complement of an unsigned number is wider than the number)
-    key = bits ^ (_REST32 if bits & _SIGN32 else _SIGN32)
-    if flip:
-        key ^= _REST32
-    return min(key, _LAST32)  # the largest key is kept for masked entries
+def _key(r: int, i: int, bits: Array, mask: Array, flip: bool, sign: Any) -> Any:
+    """An unsigned integer in the order of the float with these bits; in the reverse order with `flip`.
 
-
-@kernel(counted=False, inline="always")
-def _key64(bits: Any, flip: bool) -> Any:
-    key = bits ^ (_REST64 if bits & _SIGN64 else _SIGN64)
-    if flip:
-        key ^= _REST64
-    return min(key, _LAST64)
+    The largest key is kept for masked entries. `sign` is the float's highest bit, as a uint64.
+    """
+    last = (sign << _ONE) - _ONE
+    word = np.uint64(bits[r, i])
+    key = min(word ^ (last if word & sign else sign) ^ (last if flip else _ZERO), last - _ONE)
+    return last if mask.size > 0 and not mask[r, i] else key
 
 
 @kernel(counted=False)
-def _pack32(first: int, last: int, bits: Array, mask: Array, flip: bool, words: Array) -> None:
-    """words[r, i] = key of entry i in the upper half, i in the lower half."""
-    n = bits.shape[1]
-    masked = mask.size > 0
+def _pack(first: int, last: int, bits: Array, mask: Array, flip: bool, words: Array) -> None:
+    """words[r, i]: the key of entry i; that of a float32 is in the upper half, and i in the lower half."""
+    sign = _ONE << np.uint64(8 * bits.itemsize - 1)
+    shift, low = (np.uint64(32), _INDEX) if bits.itemsize == 4 else (_ZERO, _ZERO)
     for r in range(first, last):
-        for i in range(n):
-            key = _key32(bits[r, i], flip)
-            if masked and not mask[r, i]:
-                key = _REST32
-            words[r - first, i] = (np.uint64(key) << _HALF) | np.uint64(i)
+        for i in range(bits.shape[1]):
+            words[r - first, i] = (_key(r, i, bits, mask, flip, sign) << shift) | (np.uint64(i) & low)
 
 
 @kernel(counted=False)
-def _pack64(first: int, last: int, bits: Array, mask: Array, flip: bool, keys: Array) -> None:
+def _unpack(first: int, words: Array, order: Array) -> None:
+    """The lower halves of words; a cast by NumPy makes soft operators of (128, 100) 2 to 4 % slower."""
+    for r in range(words.shape[0]):
+        for i in range(words.shape[1]):
+            order[first + r, i] = np.int32(words[r, i] & _INDEX)
+
+
+@kernel(counted=False, error_model="numpy", inline="always")
+def _radix(single: bool, r: int, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
+    """Argsort a row by counting passes: three or four over words as of `_pack` (float32), or six over keys with their
+    indices beside them (float64)."""
+    order, _, counts, source, target, items, moved = scratch
     n = bits.shape[1]
-    masked = mask.size > 0
-    for r in range(first, last):
-        for i in range(n):
-            key = _key64(bits[r, i], flip)
-            if masked and not mask[r, i]:
-                key = _REST64
-            keys[r - first, i] = key
-
-
-@kernel(counted=False, error_model="numpy")
-def _to_offsets(count: Array) -> None:
-    """Turn numbers of keys into the places where they start."""
-    total = 0
-    for value in range(count.size):
-        before = total
-        total += int(count[value])
-        count[value] = before
-
-
-@kernel(counted=False, error_model="numpy")
-def _radix32(
-    r: int, bits: Array, mask: Array, flip: bool, o: int, order: Array, counts: Array, source: Array, target: Array
-) -> None:
-    """Argsort a float32 row by three or four counting passes over words (key, index)."""
-    n = bits.shape[1]
-    width, passes = (11, 3) if n > WIDE else (8, 4)
-    low = np.uint64((1 << width) - 1)
-    masked = mask.size > 0
+    width, passes = (8, 4) if single and n <= WIDE else (11, 3 if single else 6)
+    low, start = np.uint64((1 << width) - 1), 32 if single else 0
+    sign = _ONE << np.uint64(31 if single else 63)
     for digit in range(passes):
         for value in range(1 << width):
             counts[digit, value] = 0
     for i in range(n):
-        key = _key32(bits[r, i], flip)
-        if masked and not mask[r, i]:
-            key = _REST32
-        word = np.uint64(key)
-        source[i] = (word << _HALF) | np.uint64(i)
-        for digit in range(passes):
-            counts[digit, np.int64((word >> np.uint64(digit * width)) & low)] += 1
-    for digit in range(passes):
-        shift = np.uint64(32 + digit * width)
-        count = counts[digit, : 1 << width]
-        if count[np.int64((source[0] >> shift) & low)] == n:
-            continue  # every key has the same digit
-        _to_offsets(count)
-        for i in range(n):
-            word = source[i]
-            bucket = np.int64((word >> shift) & low)
-            target[count[bucket]] = word
-            count[bucket] += 1
-        source, target = target, source
-    for i in range(n):
-        order[o, i] = np.int32(source[i] & np.uint64(0xFFFFFFFF))
-
-
-@kernel(counted=False, error_model="numpy")
-def _radix64(
-    r: int,
-    bits: Array,
-    mask: Array,
-    flip: bool,
-    o: int,
-    order: Array,
-    counts: Array,
-    source: Array,
-    target: Array,
-    items: Array,
-    moved: Array,
-) -> None:
-    """Argsort a float64 row by six counting passes over keys with their indices beside them."""
-    n = bits.shape[1]
-    width, passes = 11, 6
-    low = np.uint64((1 << width) - 1)
-    masked = mask.size > 0
-    for digit in range(passes):
-        for value in range(1 << width):
-            counts[digit, value] = 0
-    for i in range(n):
-        key = _key64(bits[r, i], flip)
-        if masked and not mask[r, i]:
-            key = _REST64
-        source[i] = key
-        items[i] = i
+        key = _key(r, i, bits, mask, flip, sign)
+        if single:
+            source[i] = (key << np.uint64(32)) | np.uint64(i)
+        else:
+            source[i], items[i] = key, i
         for digit in range(passes):
             counts[digit, np.int64((key >> np.uint64(digit * width)) & low)] += 1
     for digit in range(passes):
-        shift = np.uint64(digit * width)
+        shift = np.uint64(start + digit * width)
         count = counts[digit, : 1 << width]
         if count[np.int64((source[0] >> shift) & low)] == n:
-            continue
-        _to_offsets(count)
+            continue  # every key has the same digit
+        total = 0
+        for value in range(count.size):  # numbers of keys become the places where they start
+            before = total
+            total += int(count[value])
+            count[value] = before
         for i in range(n):
-            bucket = np.int64((source[i] >> shift) & low)
+            word = source[i]
+            bucket = np.int64((word >> shift) & low)
             at = count[bucket]
-            target[at] = source[i]
-            moved[at] = items[i]
+            target[at] = word
+            if not single:
+                moved[at] = items[i]
             count[bucket] = at + 1
-        source, target = target, source
-        items, moved = moved, items
+        source, target, items, moved = target, source, moved, items
     for i in range(n):
-        order[o, i] = items[i]
+        order[o, i] = np.int32(source[i] & _INDEX) if single else items[i]
+
+
+@kernel(counted=False, error_model="numpy")
+def _radix32(r: int, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
+    _radix(True, r, bits, mask, flip, o, scratch)
+
+
+@kernel(counted=False, error_model="numpy")
+def _radix64(r: int, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
+    _radix(False, r, bits, mask, flip, o, scratch)
 
 
 @kernel(counted=False, inline="always")
@@ -189,22 +130,25 @@ def _count_smaller(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
 
 
 @kernel()
-def sorting_scratch(bits: Array, rows: int, n: int) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """What `sort_row` needs: `rows` rows for orders, and the arrays of a radix sort, for rows of n values."""
+def sorting_scratch(bits: Array, order: Array, rows: int, n: int) -> Any:
+    """What `sort_row` needs: `order`, or `rows` rows of its own where that is empty, and whether it is; and the arrays
+    of a radix sort of n values."""
+    unsorted, pairs = order.size == 0, bits.itemsize == 8
     long = n if n > SHORT else 0
-    size = 0 if long == 0 else 1 << 11 if bits.itemsize == 8 or n > WIDE else 1 << 8
+    size = 0 if long == 0 else 1 << 11 if pairs or n > WIDE else 1 << 8
     return (
-        np.zeros((rows, n), np.int32),
+        np.zeros((rows, n), np.int32) if unsorted else order,
+        unsorted,
         np.empty((6, size), np.int64),
         np.empty(long, np.uint64),
         np.empty(long, np.uint64),
-        np.empty(long if bits.itemsize == 8 else 0, np.int32),
-        np.empty(long if bits.itemsize == 8 else 0, np.int32),
+        np.empty(long if pairs else 0, np.int32),
+        np.empty(long if pairs else 0, np.int32),
     )
 
 
 @kernel(counted=False, inline="always")
-def sort_row(r: int, x: Array, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
+def sort_row(r: int, o: int, x: Array, bits: Array, mask: Array, flip: bool, scratch: Any) -> None:
     """Write into row o of the orders of `scratch` the indices that sort row r of x.
 
     Args:
@@ -214,13 +158,12 @@ def sort_row(r: int, x: Array, bits: Array, mask: Array, flip: bool, o: int, scr
         flip: descending.
         scratch: of `sorting_scratch`.
     """
-    order, counts, source, target, items, moved = scratch
     if x.shape[1] <= SHORT:
-        _count_smaller(r, x, flip, o, order)
+        _count_smaller(r, x, flip, o, scratch[0])
     elif bits.itemsize == 4:
-        _radix32(r, bits, mask, flip, o, order, counts, source, target)
+        _radix32(r, bits, mask, flip, o, scratch)
     else:
-        _radix64(r, bits, mask, flip, o, order, counts, source, target, items, moved)
+        _radix64(r, bits, mask, flip, o, scratch)
 
 
 def argsort_rows(first: int, last: int, x: Array, bits: Array, mask: Array, flip: bool, order: Array) -> None:
@@ -229,11 +172,10 @@ def argsort_rows(first: int, last: int, x: Array, bits: Array, mask: Array, flip
     Args:
         order: (rows, n) int32, written.
     """
-    keys = np.empty((last - first, x.shape[1]), np.uint64)
+    words = np.empty((last - first, x.shape[1]), np.uint64)
+    _pack(first, last, bits, mask, flip, words)
     if x.dtype == np.float32:
-        _pack32(first, last, bits, mask, flip, keys)
-        keys.sort(axis=-1)
-        order[first:last] = keys  # their lower halves
+        words.sort(axis=-1)
+        _unpack(first, words, order)
     else:
-        _pack64(first, last, bits, mask, flip, keys)
-        order[first:last] = keys.argsort(axis=-1)
+        order[first:last] = words.argsort(axis=-1)

@@ -10,15 +10,14 @@ from torch import Tensor
 
 from combdiff._bridge import run_kernel
 from combdiff.soft.arguments import check_strength
-from combdiff.soft.permutahedron import top_kernels
+from combdiff.soft.permutahedron import pull_back_kernels
 from combdiff.soft.permutahedron.argsort_kernels import SHORT, argsort_rows
-from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
+from combdiff.soft.permutahedron.kinds import TOP_L2
 from combdiff.soft.permutahedron.kl_kernels import project_kl
 from combdiff.soft.permutahedron.l2_kernels import project_l2
-from combdiff.soft.permutahedron.pull_back_kernels import pull_back_rank, pull_back_sort
+from combdiff.soft.permutahedron.top_kernels import share_top
 
-PROJECT = {RANK_L2: project_l2, SORT_L2: project_l2, RANK_KL: project_kl, SORT_KL: project_kl}
-PULL_BACK = {RANK_L2: pull_back_rank, SORT_L2: pull_back_sort, RANK_KL: pull_back_rank, SORT_KL: pull_back_sort}
+KERNELS = 2 * [project_l2] + 2 * [project_kl] + 3 * [share_top]  # of each kind
 GRAIN = 8192  # entries below which a chunk of rows is not worth a thread
 TINY = 7  # rows up to this length are sorted by counting, if nothing is masked
 SMALL = 16, 256  # so are rows up to the first length in batches up to the second number of entries
@@ -33,79 +32,38 @@ def serves(x: Tensor) -> bool:
 
 
 def _sort_and_run(
-    first: int,
-    last: int,
-    kernel: Any,
-    kind: int,
-    key: int,
-    descending: bool,
-    x: Any,
-    mask: Any,
-    strength: Any,
-    out: Any,
-    state: Any,
+    first: int, last: int, kernel: Any, kind: int, key: int, x: Any, mask: Any, strength: Any, out: Any, state: Any
 ) -> None:
     bits, order = x.view(BITS[x.dtype.itemsize]), NO_ORDER
     if x.shape[1] <= SHORT:
         order = np.empty((last, x.shape[1]), np.int32)
-        argsort_rows(first, last, x, bits, mask, descending, order)
+        argsort_rows(first, last, x, bits, mask, key > 0, order)
     kernel(first, last, kind, key, x, bits, mask, strength, order, out, state)
 
 
-def _run(
-    kernel: Any,
-    kind: int,
-    key: int,
-    descending: bool,
-    x: Tensor,
-    mask: Tensor | None,
-    strength: Tensor | float,
-    out: Tensor,
-    state: Tensor,
-) -> None:
-    """Run a kernel over all rows; `key` is its fourth argument, `state` what it writes beside the result."""
-    rows, n = x.shape
-    eps, grain = _strengths(strength), 1 + GRAIN // (n + 1)
-    if mask is None and (n <= TINY or (n <= SMALL[0] and rows * n <= SMALL[1])):
-        bits = NO_BITS[x.dtype]
-        run_kernel(kernel, rows, kind, key, x, bits, NO_MASK, eps, NO_ORDER, out, state, grain=grain)
-    else:
-        valid = NO_MASK if mask is None else mask
-        run_kernel(_sort_and_run, rows, kernel, kind, key, descending, x, valid, eps, out, state, grain=grain)
-
-
-def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
-    """The projection of each row of x, and the block of each entry.
+def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, key: int) -> tuple[Tensor, Tensor]:
+    """The projection of each row of x and the block of each entry; or its top-k mask and slopes.
 
     Args:
         x: (rows, n), contiguous, float32 or float64, on the CPU.
         strength: ε, a number or a tensor (rows, 1) or (1, 1).
         mask: (rows, n), contiguous, or None where every entry counts.
-        kind: RANK_L2, SORT_L2, RANK_KL or SORT_KL.
-        sign: +1 or −1: t = sign · x is walked downwards.
+        kind: one of `kinds`.
+        key: of a projection the sign, +1 or −1: t = sign · x is walked downwards; of a top-k mask k ≥ 1.
 
     Raises:
         ValueError: for a negative strength, or NaN.
     """
-    out, block = torch.empty_like(x), torch.empty(x.shape, dtype=torch.int32)
-    _run(PROJECT[kind], kind, sign, sign > 0, x, mask, strength, out, block)
-    return out, block
-
-
-def share_top(x: Tensor, k: int, strength: Tensor | float, mask: Tensor | None, kind: int) -> tuple[Tensor, Tensor]:
-    """The top-k mask of each row of x, and the slope w of each entry (float64); see `top_kernels`.
-
-    Args:
-        x, strength, mask: as of `project`.
-        k: number of places.
-        kind: TOP_L2, TOP_KL or TOP_LAPLACE.
-
-    Raises:
-        ValueError: for a negative strength, or NaN.
-    """
-    out, weight = torch.empty_like(x), torch.empty(x.shape, dtype=torch.float64)
-    _run(top_kernels.share_top, kind, k, True, x, mask, strength, out, weight)
-    return out, weight
+    rows, n = x.shape
+    out, state = torch.empty_like(x), torch.empty(x.shape, dtype=torch.int32 if kind < TOP_L2 else torch.float64)
+    kernel, eps, grain = KERNELS[kind], _strengths(strength), 1 + GRAIN // (n + 1)
+    if mask is None and (n <= TINY or (n <= SMALL[0] and rows * n <= SMALL[1])):
+        bits = NO_BITS[x.dtype]
+        run_kernel(kernel, rows, kind, key, x, bits, NO_MASK, eps, NO_ORDER, out, state, grain=grain)
+    else:
+        valid = NO_MASK if mask is None else mask
+        run_kernel(_sort_and_run, rows, kernel, kind, key, x, valid, eps, out, state, grain=grain)
+    return out, state
 
 
 def pull_back(
@@ -115,7 +73,7 @@ def pull_back(
     grad, grad_out = torch.empty_like(x), grad_out.contiguous()
     rows, n = x.shape
     arguments = (kind, sign, x, _strengths(strength), out, block, grad_out, grad)
-    run_kernel(PULL_BACK[kind], rows, *arguments, grain=1 + 2 * GRAIN // (n + 1))
+    run_kernel(pull_back_kernels.pull_back, rows, *arguments, grain=1 + 2 * GRAIN // (n + 1))
     return grad
 
 

@@ -6,17 +6,13 @@ error is below two units in the last place, tested against NumPy).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from combdiff.soft.permutahedron.kinds import Array
 from combdiff_solvers.compute.kernels import kernel
 
 FEW = 8  # a vector
 LOWEST = -700.0  # exp below this is not told from exp(-700) ~ 1e-304
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # from fdlibm's e_exp.c

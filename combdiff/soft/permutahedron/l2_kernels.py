@@ -16,12 +16,9 @@ from typing import Any
 import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft.permutahedron.kinds import RANK_L2
+from combdiff.soft.permutahedron.kinds import RANK_L2, Array
 from combdiff.soft.permutahedron.walk_kernels import finish, walk
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, error_model="numpy", inline="always")
@@ -76,35 +73,21 @@ def _pool(t: Array, low: int, high: int, eps: float, rank: bool, start: Array, t
 
 @kernel(counted=False, error_model="numpy")
 def l2_rows(
-    first: int,
-    last: int,
-    rank: bool,
-    sign: int,
-    x: Array,
-    bits: Array,
-    mask: Array,
-    strength: Array,
-    order: Array,
-    out: Array,
-    block: Array,
-    unsorted: bool,
-    sorting: Any,
-    t: Array,
-    start: Array,
-    total: Array,
+    first: int, last: int, rank: bool, sign: int, data: Any, out: Array, block: Array, sorting: Any, scratch: Any
 ) -> None:
-    """`project_l2` with its scratch: `sorting` of `sorting_scratch`, t and total (n,), start (n + 1,)."""
-    n = x.shape[1]
+    """`project_l2` with its scratch: of `sorting_scratch`; and t (n,), start (n + 1,) and total (n,)."""
+    x, bits, mask, strength = data
+    t, start, total = scratch
+    order, unsorted, n = sorting[0], sorting[1], x.shape[1]
     for r in range(first, last):
         eps = strength[r] if strength.size > 1 else strength[0]
         inv = min(1.0 / eps, 1e308) if eps > 0 else 0.0
-        o = r
+        o = 0 if unsorted else r
         if unsorted:
-            o = 0
-            sort_row(r, x, bits, mask, sign > 0, o, sorting)
+            sort_row(r, o, x, bits, mask, sign > 0, sorting)
         low, high, k = walk(r, sign, x, mask, o, order, 0, t)
         if high - low < n:
-            finish(r, sign, rank, o, order, 0, t, low, high, k, out, block)
+            finish(r, sign, rank, o, order, 0, t, (low, high, k), out, block)
         blocks = _pool(t, low, high, eps, rank, start, total)
         if rank:
             for b in range(blocks):
@@ -155,8 +138,5 @@ def project_l2(
         out, block: (rows, n), written; ranks by entry, sorted values by position.
     """
     n = x.shape[1]
-    sorting = sorting_scratch(bits, 1 if order.size == 0 else 0, n)
-    walks = sorting[0] if order.size == 0 else order
-    t, start, total = np.empty(n), np.empty(n + 1, np.int64), np.empty(n)
-    rank, unsorted = kind == RANK_L2, order.size == 0
-    l2_rows(first, last, rank, sign, x, bits, mask, strength, walks, out, block, unsorted, sorting, t, start, total)
+    sorting, scratch = sorting_scratch(bits, order, 1, n), (np.empty(n), np.empty(n + 1, np.int64), np.empty(n))
+    l2_rows(first, last, kind == RANK_L2, sign, (x, bits, mask, strength), out, block, sorting, scratch)

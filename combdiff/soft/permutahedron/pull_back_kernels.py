@@ -18,12 +18,9 @@ from typing import Any
 import numpy as np
 
 from combdiff.soft.permutahedron.exp_kernels import exp_inplace
-from combdiff.soft.permutahedron.kinds import HAS_NAN, RANK_KL, SORT_KL
+from combdiff.soft.permutahedron.kinds import HAS_NAN, RANK_KL, RANK_L2, SORT_KL, Array
 from combdiff.soft.permutahedron.windows_kernels import rows_of_tile
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, inline="always")
@@ -39,25 +36,17 @@ def _fill_nan(r: int, block: Array, grad: Array) -> bool:
 
 @kernel(counted=False, error_model="numpy")
 def _rank_rows(
-    first: int,
-    last: int,
-    kind: int,
-    sign: int,
-    strength: Array,
-    out: Array,
-    block: Array,
-    grad_out: Array,
-    grad: Array,
-    total: Array,
-    count: Array,
+    first: int, last: int, kl: bool, sign: int, strength: Array, out: Array, block: Array, grads: Any, sums: Any
 ) -> None:
+    grad_out, grad = grads
+    total, count = sums
     n = out.shape[1]
     for r in range(first, last):
         if _fill_nan(r, block, grad):
             continue
         eps = strength[r] if strength.size > 1 else strength[0]
         slope = sign / eps if eps > 0 else 0.0
-        by_rank = kind == RANK_KL and eps > 0
+        by_rank = kl and eps > 0
         for p in range(n):
             total[p] = count[p] = 0.0
         for i in range(n):
@@ -74,67 +63,27 @@ def _rank_rows(
             grad[r, i] = weight * (grad_out[r, i] - total[b]) if b >= 0 else 0.0
 
 
-@kernel()
-def pull_back_rank(
-    first: int,
-    last: int,
-    kind: int,
-    sign: int,
-    x: Array,
-    strength: Array,
-    out: Array,
-    block: Array,
-    grad_out: Array,
-    grad: Array,
-) -> None:
-    """Rows first..last−1 of the product of `grad_out` (rows, n) with the Jacobian of the ranks.
-
-    Args:
-        kind, sign, x, strength: as in `project_l2`.
-        out, block: what it, or `project_kl`, wrote.
-        grad: (rows, n), written.
-    """
-    n = x.shape[1]
-    _rank_rows(first, last, kind, sign, strength, out, block, grad_out, grad, np.empty(n), np.empty(n))
-
-
-@kernel(counted=False, inline="always")
-def _below_peak(r: int, sign: int, x: Array, block: Array, peak: Array, base: int, gap: Array) -> None:
-    """gap[base + i] = t_i minus the largest t of its block; 0 for what is in none."""
-    n = x.shape[1]
-    for p in range(n):
-        peak[p] = -np.inf
-    for i in range(n):
-        b = block[r, i]
-        if b >= 0:
-            peak[b] = max(peak[b], np.float64(sign * x[r, i]))
-    for i in range(n):
-        b = block[r, i]
-        gap[base + i] = sign * x[r, i] - peak[b] if b >= 0 else 0.0
-
-
 @kernel(counted=False, error_model="numpy")
 def _sort_rows(
-    first: int,
-    last: int,
-    kl: bool,
-    sign: int,
-    x: Array,
-    block: Array,
-    grad_out: Array,
-    grad: Array,
-    tile: int,
-    total: Array,
-    count: Array,
-    share: Array,
-    powers: Array,
+    first: int, last: int, kl: bool, sign: int, x: Array, block: Array, grads: Any, sums: Any, tile: Any
 ) -> None:
+    grad_out, grad = grads
+    total, count = sums
+    rows, share, powers = tile
     n = x.shape[1]
-    for top in range(first, last, tile):
-        rows = min(tile, last - top)
-        if kl:
+    for top in range(first, last, rows):
+        rows = min(rows, last - top)
+        if kl:  # share[j n + i] = t_i minus the largest t of its block; 0 for what is in none
             for j in range(rows):
-                _below_peak(top + j, sign, x, block, total, j * n, share)
+                for p in range(n):
+                    total[p] = -np.inf
+                for i in range(n):
+                    b = block[top + j, i]
+                    if b >= 0:
+                        total[b] = max(total[b], np.float64(sign * x[top + j, i]))
+                for i in range(n):
+                    b = block[top + j, i]
+                    share[j * n + i] = sign * x[top + j, i] - total[b] if b >= 0 else 0.0
             exp_inplace(share, 0, rows * n, powers)
         for j in range(rows):
             r, base = top + j, j * n
@@ -161,7 +110,7 @@ def _sort_rows(
 
 
 @kernel()
-def pull_back_sort(
+def pull_back(
     first: int,
     last: int,
     kind: int,
@@ -173,9 +122,18 @@ def pull_back_sort(
     grad_out: Array,
     grad: Array,
 ) -> None:
-    """As `pull_back_rank`, for the sorted values of `project_l2` or `project_kl`."""
-    n, kl = x.shape[1], kind == SORT_KL
-    tile = rows_of_tile(last - first, n)
-    powers = np.empty(tile * n if kl else 0, np.int64)
-    total, count, share = np.empty(n), np.empty(n), np.ones(tile * n)
-    _sort_rows(first, last, kl, sign, x, block, grad_out, grad, tile, total, count, share, powers)
+    """Rows first..last−1 of the product of `grad_out` (rows, n) with the Jacobian of a projection.
+
+    Args:
+        kind, sign, x, strength: as in `project_l2` and `project_kl`.
+        out, block: what they wrote.
+        grad: (rows, n), written.
+    """
+    n, kl = x.shape[1], kind in (RANK_KL, SORT_KL)
+    sums = np.empty(n), np.empty(n)
+    if kind in (RANK_L2, RANK_KL):
+        _rank_rows(first, last, kl, sign, strength, out, block, (grad_out, grad), sums)
+    else:
+        rows = rows_of_tile(last - first, n)
+        tile = rows, np.ones(rows * n), np.empty(rows * n if kl else 0, np.int64)
+        _sort_rows(first, last, kl, sign, x, block, (grad_out, grad), sums, tile)

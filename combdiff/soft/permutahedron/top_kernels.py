@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft.permutahedron.kinds import HAS_NAN, TOP_KL, TOP_L2
+from combdiff.soft.permutahedron.kinds import HAS_NAN, TOP_KL, TOP_L2, Array
 from combdiff.soft.permutahedron.walk_kernels import walk
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 FAR = 800.0  # values whose gap is that many ε have no share in each other's place
 
@@ -113,33 +110,18 @@ def _laplace(t: Array, low: int, m: int, k: int, eps: float, decay: Array, share
 
 
 @kernel(counted=False, error_model="numpy")
-def top_rows(
-    first: int,
-    last: int,
-    kind: int,
-    k: int,
-    x: Array,
-    bits: Array,
-    mask: Array,
-    strength: Array,
-    order: Array,
-    out: Array,
-    weight: Array,
-    unsorted: bool,
-    sorting: Any,
-    t: Array,
-    decay: Array,
-    share: Array,
-    w: Array,
+def _rows(
+    first: int, last: int, kind: int, k: int, data: Any, out: Array, weight: Array, sorting: Any, scratch: Any
 ) -> None:
-    """`share_top` with its scratch: `sorting` of `sorting_scratch`, t, decay, share and w (n,)."""
-    n = x.shape[1]
+    """`share_top` with its scratch: of `sorting_scratch`; and t, decay, share and w (n,)."""
+    x, bits, mask, strength = data
+    t, decay, share, w = scratch
+    order, unsorted, n = sorting[0], sorting[1], x.shape[1]
     for r in range(first, last):
         eps = max(strength[r] if strength.size > 1 else strength[0], 1e-100)
-        o = r
+        o = 0 if unsorted else r
         if unsorted:
-            o = 0
-            sort_row(r, x, bits, mask, True, o, sorting)
+            sort_row(r, o, x, bits, mask, True, sorting)
         low, high, end = walk(r, 1, x, mask, o, order, 0, t)
         if end == HAS_NAN:
             for i in range(n):
@@ -192,7 +174,5 @@ def share_top(
         weight: (rows, n) float64, written: w.
     """
     n = x.shape[1]
-    sorting = sorting_scratch(bits, 1 if order.size == 0 else 0, n)
-    walks, unsorted = sorting[0] if order.size == 0 else order, order.size == 0
-    t, decay, share, w = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    top_rows(first, last, kind, k, x, bits, mask, strength, walks, out, weight, unsorted, sorting, t, decay, share, w)
+    scratch = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    _rows(first, last, kind, k, (x, bits, mask, strength), out, weight, sorting_scratch(bits, order, 1, n), scratch)

@@ -11,11 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN
+from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN, Array
 from combdiff_solvers.compute.kernels import kernel
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, inline="always")
@@ -49,35 +46,22 @@ def walk(r: int, sign: int, x: Array, mask: Array, o: int, order: Array, base: i
 
 @kernel(counted=False, inline="always")
 def finish(
-    r: int,
-    sign: int,
-    rank: bool,
-    o: int,
-    order: Array,
-    base: int,
-    t: Array,
-    low: int,
-    high: int,
-    end: int,
-    out: Array,
-    block: Array,
+    r: int, sign: int, rank: bool, o: int, order: Array, base: int, t: Array, ends: Any, out: Array, block: Array
 ) -> None:
-    """Write the results of row r that are not soft, if there are any; arguments as of `walk`."""
+    """Write the results of row r that are not soft, if there are any; arguments and `ends` as of `walk`."""
+    low, high, end = ends
     n = order.shape[1]
     if end == HAS_NAN:
         for i in range(n):
             out[r, i] = np.nan
             block[r, i] = HAS_NAN
         return
-    for p in range(base, low):
+    for p in range(base, base + n):
+        if low <= p < high:
+            continue
+        level = 0.0
+        if p < end:
+            level = end - 0.5 * ((base + low if p < low else high + end) - 1) if rank else sign * t[p]
         i = order[o, p - base]
         block[r, i] = HARD
-        out[r, i if rank else p - base] = end - 0.5 * (base + low - 1) if rank else sign * t[p]
-    for p in range(high, end):
-        i = order[o, p - base]
-        block[r, i] = HARD
-        out[r, i if rank else p - base] = end - 0.5 * (high + end - 1) if rank else sign * t[p]
-    for p in range(end - base, n):
-        i = order[o, p]
-        block[r, i] = HARD
-        out[r, i if rank else p] = 0.0
+        out[r, i if rank else p - base] = level

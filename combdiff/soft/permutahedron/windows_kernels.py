@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from combdiff.soft.permutahedron.kinds import Array
 from combdiff_solvers.compute.kernels import kernel
 
 SPAN = 300.0  # of the exponents of a window
 TILE = 512  # entries whose exponentials are taken at once: short rows fill vectors, and all scratch stays in the cache
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 
 
 @kernel(counted=False, error_model="numpy", inline="always")
@@ -58,16 +56,15 @@ def rows_of_tile(rows: int, n: int) -> int:
 
 @kernel()
 def tile_scratch(rows: int, n: int) -> Any:
-    """What a kl projection needs for a tile: t, its exponentials, powers of two, windows and whether there are several,
-    the ends of each walk; and for one row at a time: where blocks start, and two sums of each."""
+    """What a kl projection needs for a tile: t and its exponentials, those of −p/ε for one row, powers of two, windows
+    and whether there are several, the ends of each walk; and for one row: where blocks start, and two sums of each."""
     return (
         np.empty(rows * n),
         np.empty(rows * n),
+        np.empty(n),
         np.empty(rows * n, np.int64),
         np.empty(rows * n, np.int64),
         np.empty(rows, np.bool_),
         np.empty((rows, 3), np.int64),
-        np.empty(n + 1, np.int64),
-        np.empty(n),
-        np.empty(n),
+        (np.empty(n + 1, np.int64), np.empty(n), np.empty(n)),
     )

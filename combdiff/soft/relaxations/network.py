@@ -14,10 +14,7 @@ Layout = Literal["odd_even", "bitonic"]
 
 
 def network_matrix(
-    x: Float[Tensor, "rows n"],
-    eps: Tensor,
-    mask: Bool[Tensor, "rows n"] | None,
-    layout: Layout = "odd_even",
+    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None, layout: Layout = "odd_even"
 ) -> Float[Tensor, "rows n n"]:
     """The doubly stochastic matrix of a sorting network whose comparators mix their inputs.
 
@@ -25,12 +22,6 @@ def network_matrix(
     the values and in the rows of the matrix. The odd-even network has n layers, the bitonic one log₂ n (log₂ n + 1)/2;
     its size is filled up to a power of two with entries that are never mixed. A row of which k entries count goes
     through the layers of a network for k entries only, so that a mask is the same as leaving the others out.
-
-    Args:
-        x: the values, sorted ascending by the matrix; 0 where masked.
-        eps: (rows, 1) or (1, 1), positive.
-        mask: which entries count.
-        layout: "odd_even" or "bitonic".
 
     Source: Petersen, Borgelt, Kuehne & Deussen (2021), "Differentiable sorting networks for scalable sorting and
     ranking supervision", section 3.

@@ -14,10 +14,7 @@ def neuralsort_matrix(
 ) -> Float[Tensor, "rows n n"]:
     """The unimodal row-stochastic matrix softmax(((k + 1 − 2i) s − A 1) / ε), s = −x, A_jl = |s_j − s_l|, i = 1..n.
 
-    Args:
-        x: the values, sorted ascending by the matrix; 0 where masked.
-        eps: (rows, 1) or (1, 1), positive.
-        mask: which entries count; k of a row do.
+    k is the number of entries of the row that count.
 
     Source: Grover, Wang, Zweig & Ermon (2019), "Stochastic optimization of sorting networks via continuous
     relaxations", equation 5.

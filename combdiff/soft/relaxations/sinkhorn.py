@@ -18,16 +18,10 @@ def sinkhorn_matrix(
 ) -> Float[Tensor, "rows n n"]:
     """The doubly stochastic matrix argmax over P of Σ_ij P_ij i x_j / ε − ½ Σ_ij P_ij log P_ij.
 
-    In the limit ε → 0 this is the assignment that sorts. P_ij ∝ exp(2 i x_j/ε + g_j) in every row i; the potentials
-    g make the
-    columns sum to 1. They are found in float64 by Newton steps on the convex dual, started at the dual solution of the
-    hard problem, with Sinkhorn's step where it is the better one, and refined by two more Newton steps that are
-    differentiated: these make first and second derivatives exact without unrolling the iteration.
-
-    Args:
-        x: the values, sorted ascending by the matrix; 0 where masked.
-        eps: (rows, 1) or (1, 1), positive.
-        mask: which entries count.
+    In the limit ε → 0 this is the assignment that sorts. P_ij ∝ exp(2 i x_j/ε + g_j) in every row i; the potentials g
+    make the columns sum to 1. They are found in float64 by Newton steps on the convex dual, started at the dual
+    solution of the hard problem, with Sinkhorn's step where it is the better one, and refined by two more Newton steps
+    that are differentiated: these make first and second derivatives exact without unrolling the iteration.
 
     Sources: Cuturi, Teboul & Vert (2019), "Differentiable ranks and sorting using optimal transport"; Mena et al.
     (2018), "Learning latent permutations with Gumbel-Sinkhorn networks", equation 4 (this linear score).
@@ -44,8 +38,7 @@ def sinkhorn_matrix(
     place = torch.arange(1, n + 1, device=x.device, dtype=torch.float64)
 
     # hard duals: in row i, neighbours j and j + 1 differ by (2 i − 2 j − 1) (x_{j+1} − x_j) / ε. Their cumulative
-    # sum is
-    # added to the score before the division by ε, so that no digits are lost at small ε
+    # sum is added to the score before the division by ε, so that no digits are lost at small ε
     steps = (place[:-1] + 0.5) * ordered.diff(dim=-1)
     dual = torch.cat([torch.zeros_like(z[..., :1]), -steps.cumsum(-1)], -1)
     dual = torch.empty_like(dual).scatter(-1, order, dual)

@@ -14,11 +14,6 @@ def softsort_matrix(
 ) -> Float[Tensor, "rows n n"]:
     """The row-stochastic matrix softmax(−|sort(x)_i − x_j| / ε).
 
-    Args:
-        x: the values, sorted ascending by the matrix; 0 where masked.
-        eps: (rows, 1) or (1, 1), positive.
-        mask: which entries count.
-
     Source: Prillo & Eisenschlos (2020), "SoftSort: a continuous relaxation for the argsort operator", equation 1.
 
     >>> softsort_matrix(torch.tensor([[2.0, 1.0]]), torch.tensor([[1e-3]]), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Float64, Int
 from numpy import ndarray
 
 
@@ -21,24 +21,3 @@ def exponents(theta: Float64[ndarray, "b n"]) -> Int[ndarray, " b"]:
     """The exponent of the power of two that `unit_rows` divides each row by."""
     _, exponent = np.frexp(np.abs(theta).max(axis=1, initial=0.0))
     return exponent
-
-
-NONE = np.zeros(0, dtype=np.int64)
-LARGE = 2.0**960
-"""entries up to this size may be added by the billion"""
-
-
-def without_overflow(theta: Float64[ndarray, "b n"]) -> tuple[Float64[ndarray, "b n"], Int64[ndarray, " k"]]:
-    """The rows, of which those with larger entries than `LARGE` are brought to the size of 1; and which those are.
-
-    >>> without_overflow(np.array([[3.0, -1.0], [2.0**1000, 0.0]]))
-    (array([[ 3. , -1. ],
-           [ 0.5,  0. ]]), array([1]))
-    """
-    entries = theta.ravel()  # no product by BLAS: its threads go on spinning, and take the cores of ours
-    if not len(entries) or -LARGE <= np.minimum.reduce(entries) <= np.maximum.reduce(entries) <= LARGE:
-        return theta, NONE
-    large = np.flatnonzero(np.abs(theta).max(axis=1) > LARGE)
-    scaled = theta.copy()
-    scaled[large] = unit_rows(theta[large])
-    return scaled, large

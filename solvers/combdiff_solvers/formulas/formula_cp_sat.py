@@ -2,86 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
 
-import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 from ortools.sat.python import cp_model
 
 from combdiff_solvers.formulas.formula import Formula
-from combdiff_solvers.formulas.sat import SatInstances, own_price
-from combdiff_solvers.limits import Limits
+from combdiff_solvers.formulas.formula_solver import FormulaSolver
 from combdiff_solvers.models.cp_sat import CpSatModel
-from combdiff_solvers.protocol import Sense, Solutions
-from combdiff_solvers.rows import Answer, value_rows
+from combdiff_solvers.protocol import Sense, Status
+from combdiff_solvers.rows import Answer
 
 LARGEST = 2**62
 """weights of one constraint that sum to this or more are refused: CP-SAT has integers of 64 bits"""
 
 
-class CpSatFormula(CpSatModel):
+class CpSatFormula(FormulaSolver):
     """The solver of `wrap_formula` with `backend="cp_sat"`: a `CpSatModel` that takes `SatInstances`.
 
     Args:
-        formula, literals, shape, sense, limits: as for `SatModel`.
+        formula, literals, shape, sense, limits: see `FormulaSolver`.
 
     Raises:
-        ValueError: for weights that CP-SAT cannot hold.
+        ValueError: as `FormulaSolver`, and for weights that CP-SAT cannot hold.
 
+    >>> import numpy as np
     >>> either = Formula(3, hard=((1, 2), (-1, -2), (2, 3)))
-    >>> solver = CpSatFormula(either, [1, 2, 3], (3,), Sense.MIN, Limits())
-    >>> solver.solve(np.array([[1.0, 3.0, 1.0]]), SatInstances(literals=np.array([[2]]))).y
+    >>> solver = CpSatFormula(either, [1, 2, 3])
+    >>> solver.solve(np.array([[1.0, 3.0, 1.0]]), [{"literals": np.array([2])}]).y
     array([[0., 1., 0.]])
     """
 
     backend = "cp_sat"
 
-    def __init__(
-        self,
-        formula: Formula,
-        literals: Sequence[int] | ndarray,
-        shape: tuple[int, ...],
-        sense: Sense,
-        limits: Limits,
-    ) -> None:
-        self.formula = formula
-        self._literals = np.array(literals, dtype=np.int64).reshape(-1)
-        model, indices = _model_of(formula, self._literals.tolist(), sense)
-        super().__init__(model.proto, indices, shape, sense, limits)
+    def _prepare(self) -> None:
+        model, indices = _model_of(self.formula, self.literals.tolist(), self.sense)
+        self._model = CpSatModel(model.proto, indices, self.shape, self.sense, self.limits)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(shape={self.shape}, sense={self.sense.value!r}, backend={self.backend!r})"
-
-    takes_instances = True
-
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        units = SatInstances.units(instances, len(theta), self.formula.variables)
-        return self._solve(theta, lambda row: {} if units is None else _fixed(units(row)))
-
-    def solve_row(self, theta: Float64[ndarray, " n"], units: list[int], seconds: float | None) -> Answer:
-        """Solve one row in which the units hold."""
-        return self._solve_one(theta, _fixed(units), seconds)
-
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
-        units = SatInstances.units(instances, len(theta), self.formula.variables)
-        known = own_price(self.formula, self._literals, self.sense)
-        if known is not None:
-            return value_rows(theta, y, lambda row: known(y[row]))
-        return self._value(y, theta, lambda row: {} if units is None else _fixed(units(row)))
+    def solve_row(self, theta: Float64[ndarray, " n"], units: list[int] | None, seconds: float | None) -> Answer:
+        held = set(units or ())
+        if any(-unit in held for unit in held):
+            return Answer(Status.INFEASIBLE)
+        return self._model.solve_row(theta, seconds, {abs(unit) - 1: int(unit > 0) for unit in held})
 
 
-def _fixed(units: list[int]) -> Mapping[int, int] | None:
-    """The variables of the CP-SAT model that the units fix, and at what; None where they contradict each other."""
-    fixed = {abs(unit) - 1: int(unit > 0) for unit in units}
-    return fixed if all(fixed[abs(unit) - 1] == int(unit > 0) for unit in units) else None
-
-
-def fits(formula: Formula) -> str | None:
+def reason_against(formula: Formula) -> str | None:
     """Why CP-SAT cannot hold the formula; None where it can."""
     for one in formula.at_most:
         if sum(one.weights) >= LARGEST:
@@ -93,7 +59,7 @@ def fits(formula: Formula) -> str | None:
 
 def _model_of(formula: Formula, literals: list[int], sense: Sense) -> tuple[cp_model.CpModel, list[int]]:
     """The CP-SAT model, whose first variables are the formula's, and the indices of the priced ones."""
-    reason = fits(formula)
+    reason = reason_against(formula)
     if reason is not None:
         raise ValueError(f"{reason}, which is too much for CP-SAT: use backend='rc2'")
     model = cp_model.CpModel()
@@ -112,19 +78,17 @@ def _model_of(formula: Formula, literals: list[int], sense: Sense) -> tuple[cp_m
             terms = [weight * of(literal) for weight, literal in zip(one.weights, one.literals, strict=True)]
             model.add(cp_model.LinearExpr.sum(terms) <= one.bound)
     rewards: list[cp_model.LinearExprT] = []
-    total = 0.0
     for soft in formula.soft:
         holds = model.new_bool_var("")
         model.add_bool_or([~holds, *(of(literal) for literal in soft.clause)])
         for literal in soft.clause:
             model.add_implication(of(literal), holds)
         rewards.append(float(soft.weight) * holds)
-        total += float(soft.weight)
-    if rewards:
-        if sense is Sense.MAX:
-            model.maximize(cp_model.LinearExpr.sum(rewards))
-        else:
-            model.minimize(total - cp_model.LinearExpr.sum(rewards))
+    if rewards and sense is Sense.MAX:
+        model.maximize(cp_model.LinearExpr.sum(rewards))
+    elif rewards:
+        everything = float(sum((soft.weight for soft in formula.soft), Fraction(0)))
+        model.minimize(everything - cp_model.LinearExpr.sum(rewards))
     taken: set[int] = set()
     indices = []
     for literal in literals:

@@ -2,7 +2,8 @@
 `.opb`; plain or `.gz`.
 
 The readers are strict: what a file announces (variables, clauses) must be there, so that a file that was cut short is
-refused and not half read.
+refused and not half read. PySAT's reader takes a twelfth of the time (80,000 clauses: 0.08 s, ours 1.0 s), but accepts
+9 of the 12 broken CNF files of the tests, and does not come back from a weight of 1e99999999.
 
 Sources: DIMACS (1993) satisfiability suggested format; MaxSAT evaluations' old format and the one of 2022;
 pseudo-Boolean competition format of Roussel and Manquinho (2012), without products of variables.
@@ -15,13 +16,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any, Literal, NamedTuple
 
 from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
 from combdiff_solvers.formulas.formula import MAX_VARIABLES, AtMost, Formula, Soft
 from combdiff_solvers.formulas.formula_model import wrap_formula
 from combdiff_solvers.formulas.opb_format import read_opb
 from combdiff_solvers.protocol import Sense, Solver
+from combdiff_solvers.wrap import options_of
 
 __all__ = ["read_formula", "wrap_formula_file"]
 
@@ -76,107 +79,75 @@ def _count(token: _Token | None, what: str, most: int | None = None) -> int:
     return count
 
 
-def _clause_or_bound(
-    tokens: Iterator[_Token], first: _Token | None, variables: int, bounds: bool
-) -> tuple[int, ...] | AtMost:
+def _clause_or_bound(tokens: Iterator[_Token], variables: int, bounds: bool) -> tuple[int, ...] | AtMost:
     """Literals up to the next 0; or `LITERALS <= K`, `LITERALS >= K`, `w WEIGHT*LITERAL ... <= K` as PySAT has them."""
     literals: list[int] = []
-    weights: list[int] | None = None
-    token = first if first is not None else next(tokens, None)
-    if bounds and token is not None and token.text == "w":
-        weights = []
-        token = next(tokens, None)
-    while True:
-        if token is None:
-            raise ValueError("the file ends inside a clause: it was cut short")
-        if bounds and token.text in ("<=", ">="):
-            side = next(tokens, None)
+    weights: list[int] = []
+    weighted = False
+    for token in tokens:
+        text = token.text
+        if bounds and text == "w" and not (literals or weighted):
+            weighted = True
+            continue
+        if bounds and text in ("<=", ">="):
+            side, sign = next(tokens, None), 1 if text == "<=" else -1
             if side is None:
                 raise ValueError("the file ends inside a constraint: it was cut short")
-            sign = 1 if token.text == "<=" else -1
-            terms = zip([1] * len(literals) if weights is None else weights, literals, strict=True)
+            terms = zip(weights if weighted else [1] * len(literals), literals, strict=True)
             return AtMost.of([(sign * weight, one) for weight, one in terms], sign * _integer(side, "a bound"))
-        if weights is not None:
-            weight, star, text = token.text.partition("*")
+        if weighted:
+            weight, star, text = text.partition("*")
             if not star:
                 raise ValueError(f"line {token.line}: {token.text[:40]!r} is not WEIGHT*LITERAL, <= or >=")
             weights.append(_integer(_Token(token.line, weight), "a weight"))
             token = _Token(token.line, text)
         literal = _integer(token, "a literal")
-        if literal == 0 and weights is None:
+        if literal == 0 and not weighted:
             return tuple(dict.fromkeys(literals))
         if not 1 <= abs(literal) <= variables:
             raise ValueError(f"line {token.line}: literal {literal}, but the variables are 1..{variables}")
         literals.append(literal)
-        token = next(tokens, None)
+    raise ValueError("the file ends inside a clause: it was cut short")
 
 
-def _check_number(found: int, announced: int | None) -> None:
-    if announced is not None and found != announced:
-        short = ": it was cut short" if found < announced else ""
-        raise ValueError(f"it announces {announced} clauses and has {found}{short}")
+def read_dimacs(lines: Iterable[str], kind: Literal["cnf", "wcnf"], plus: bool = False) -> tuple[Formula, None]:
+    """Read DIMACS CNF, or weighted CNF: the old format with a `p wcnf` line, or the new one with `h` for hard clauses.
 
+    With plus it is PySAT's CNF+ or WCNF+, with hard constraints such as `1 -2 3 <= 2` and `w 2*1 3*-2 >= 3`.
 
-def read_cnf(lines: Iterable[str], plus: bool = False) -> tuple[Formula, None]:
-    """Read DIMACS CNF, or (plus) PySAT's CNF+, where lines such as `1 -2 3 <= 2` and `w 2*1 3*-2 >= 3` stand, too.
-
-    >>> read_cnf(["c a comment", "p cnf 2 2", "1 -2 0 2", "0"])[0].hard
+    >>> read_dimacs(["c a comment", "p cnf 2 2", "1 -2 0 2", "0"], "cnf")[0].hard
     ((1, -2), (2,))
-    >>> read_cnf(["p cnf+ 2 2", "1 -2 0", "1 2 <= 1"], plus=True)[0].at_most
+    >>> read_dimacs(["p cnf+ 2 2", "1 -2 0", "1 2 <= 1"], "cnf", plus=True)[0].at_most
     (AtMost(literals=(1, 2), bound=1, weights=(1, 1)),)
-    """
-    tokens = _tokens(lines)
-    head = [next(tokens, None) for _ in range(2)]
-    kinds = ("cnf", "cnf+") if plus else ("cnf",)
-    if [token and token.text for token in head] not in [["p", kind] for kind in kinds]:
-        raise ValueError(f"it does not begin with a line 'p {kinds[-1]} VARIABLES CLAUSES'")
-    variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
-    announced = _count(next(tokens, None), "a number of clauses")
-    hard: list[tuple[int, ...]] = []
-    at_most: list[AtMost] = []
-    for first in tokens:
-        one = _clause_or_bound(tokens, first, variables, bounds=plus)
-        if isinstance(one, AtMost):
-            at_most.append(one)
-        else:
-            hard.append(one)
-    _check_number(len(hard) + len(at_most), announced)
-    return Formula(variables, tuple(hard), tuple(at_most)), None
-
-
-def read_wcnf(lines: Iterable[str], plus: bool = False) -> tuple[Formula, None]:
-    """Read weighted CNF: the old format with a `p wcnf` line, or the new one with `h` before hard clauses.
-
-    With plus it is PySAT's WCNF+, where hard constraints as in CNF+ stand, too.
-
-    >>> read_wcnf(["h 1 2 0", "3 -1 0"])[0] == read_wcnf(["p wcnf 2 2 10", "10 1 2 0", "3 -1 0"])[0]
+    >>> new, old = ["h 1 2 0", "3 -1 0"], ["p wcnf 2 2 10", "10 1 2 0", "3 -1 0"]
+    >>> read_dimacs(new, "wcnf")[0] == read_dimacs(old, "wcnf")[0]
     True
     """
     tokens = _tokens(lines)
     first = next(tokens, None)
     variables, announced, top = MAX_VARIABLES, None, None
-    if first is not None and first.text == "p":
-        kind = next(tokens, None)
-        kinds = ("wcnf", "wcnf+") if plus else ("wcnf",)
-        if kind is None or kind.text not in kinds:
-            raise ValueError(f"its 'p' line is not 'p {kinds[-1]} VARIABLES CLAUSES [TOP]'")
+    if kind == "cnf" or (first is not None and first.text == "p"):
+        head, name = first, next(tokens, None)
+        if (
+            head is None
+            or head.text != "p"
+            or name is None
+            or name.text not in ((kind, f"{kind}+") if plus else (kind,))
+        ):
+            raise ValueError(f"it does not begin with a line 'p {kind}{'+' * plus} VARIABLES CLAUSES'")
         variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
         clauses = next(tokens, None)
         announced = _count(clauses, "a number of clauses")
-        assert clauses is not None
         first = next(tokens, None)
-        if first is not None and first.line == clauses.line:
-            top = _weight(first)
-            first = next(tokens, None)
+        if kind == "wcnf" and first is not None and clauses is not None and first.line == clauses.line:
+            top, first = _weight(first), next(tokens, None)
     hard: list[tuple[int, ...]] = []
     soft: list[Soft] = []
     at_most: list[AtMost] = []
-    largest = 0
     while first is not None:
-        weight = None if first.text == "h" else _weight(first)
-        one = _clause_or_bound(tokens, None, variables, bounds=plus)
+        weight = None if kind == "cnf" or first.text == "h" else _weight(first)
+        one = _clause_or_bound(chain([first], tokens) if kind == "cnf" else tokens, variables, bounds=plus)
         is_hard = weight is None or (top is not None and weight >= top)
-        largest = max(largest, *map(abs, one.literals if isinstance(one, AtMost) else one), 0)
         if isinstance(one, AtMost):
             if not is_hard:
                 raise ValueError(f"line {first.line}: a constraint has to be hard, but its weight is {first.text[:40]}")
@@ -186,9 +157,13 @@ def read_wcnf(lines: Iterable[str], plus: bool = False) -> tuple[Formula, None]:
         else:
             soft.append(Soft(one, weight))
         first = next(tokens, None)
-    _check_number(len(hard) + len(soft) + len(at_most), announced)
+    found = len(hard) + len(soft) + len(at_most)
     if announced is None:
-        variables = largest
+        used = (*hard, *(one.clause for one in soft), *(one.literals for one in at_most))
+        variables = max((abs(literal) for literals in used for literal in literals), default=0)
+    elif found != announced:
+        short = ": it was cut short" if found < announced else ""
+        raise ValueError(f"it announces {announced} clauses and has {found}{short}")
     return Formula(variables, tuple(hard), tuple(at_most), tuple(soft)), None
 
 
@@ -199,14 +174,15 @@ def _weight(token: _Token) -> Fraction:
 
 
 _READERS: dict[str, Callable[[Iterator[str]], tuple[Formula, Sense | None]]] = {
-    ".cnf": read_cnf,
-    ".cnf+": partial(read_cnf, plus=True),
-    ".wcnf": read_wcnf,
-    ".wcnf+": partial(read_wcnf, plus=True),
+    ".cnf": partial(read_dimacs, kind="cnf"),
+    ".cnf+": partial(read_dimacs, kind="cnf", plus=True),
+    ".wcnf": partial(read_dimacs, kind="wcnf"),
+    ".wcnf+": partial(read_dimacs, kind="wcnf", plus=True),
     ".opb": read_opb,
 }
 
 
+@options_of(wrap_formula)
 def wrap_formula_file(
     path: str | os.PathLike[str],
     /,

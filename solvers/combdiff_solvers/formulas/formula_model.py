@@ -10,7 +10,7 @@ from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
-from combdiff_solvers.wrap import wrap
+from combdiff_solvers.wrap import options_of, wrap
 
 __all__ = ["wrap_formula"]
 
@@ -19,6 +19,7 @@ Backend = Literal["auto", "rc2", "cp_sat"]
 
 
 @wrap.register(Formula)
+@options_of()
 def wrap_formula(
     formula: Formula,
     /,
@@ -27,10 +28,7 @@ def wrap_formula(
     price: Price = "variables",
     sense: Sense | str | None = None,
     backend: Backend = "auto",
-    time_limit: float | None = None,
-    batch_time_limit: float | None = None,
-    relative_gap: float = 0.0,
-    absolute_gap: float = 0.0,
+    limits: Limits | None = None,
 ) -> Solver:
     """`combdiff.wrap` for a propositional formula (PySAT's `CNF`, `CNFPlus`, `WCNF`, `WCNFPlus`, and files of them).
 
@@ -53,12 +51,11 @@ def wrap_formula(
             CP-SAT, whose search does not stall on them, and of the others the rows with more than 64 different |θᵢ|;
             all else, and everything where OR-Tools is not installed, goes to RC2. It looks at no clock. The solver's
             `backend` and its repr say what was chosen; where rows differ, `chosen(theta)` does.
-        time_limit, batch_time_limit, relative_gap, absolute_gap: see `Limits`.
+        limits: of time and gaps, given by their names: time_limit, batch_time_limit, relative_gap, absolute_gap.
 
     Raises:
         ValueError: for an empty formula, unknown or repeated variables, variables beside `price="clauses"`, or an
-        unknown
-            `price` or `backend`.
+            unknown `price` or `backend`.
 
     >>> import numpy as np
     >>> formula = Formula(2, hard=((1,), (-1, 2), (-2,)))
@@ -66,11 +63,9 @@ def wrap_formula(
     array([[0., 1., 1.],
            [1., 0., 1.]])
     """
-    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-    if price not in get_args(Price):
-        raise ValueError(f"price={price!r} is none of {', '.join(map(repr, get_args(Price)))}")
-    if backend not in get_args(Backend):
-        raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, get_args(Backend)))}")
+    for name, given, choices in (("price", price, Price), ("backend", backend, Backend)):
+        if given not in get_args(choices):
+            raise ValueError(f"{name}={given!r} is none of {', '.join(map(repr, get_args(choices)))}")
     if price == "clauses":
         if variables is not None:
             raise ValueError("price='clauses' gives theta one entry for each soft clause: leave variables out")
@@ -84,19 +79,25 @@ def wrap_formula(
         )
         literals = indices.tolist()
     chosen = Sense(sense) if sense is not None else (Sense.MAX if price == "clauses" else Sense.MIN)
+    model = formula, literals, shape, chosen, limits or Limits()
+    if backend != "rc2":
+        try:
+            from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula, reason_against
+        except ImportError as error:
+            if backend == "cp_sat":
+                missing = "backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]'"
+                raise ImportError(f"{missing} ({error})") from error
+        else:
+            unfit = reason_against(formula) is not None
+            if backend == "cp_sat" or (formula.at_most and not unfit):
+                return CpSatFormula(*model)
+            from combdiff_solvers.formulas.formula_auto import MOST_PRICES, AutoFormula
+
+            if not unfit and len(literals) + len({abs(one.weight) for one in formula.soft}) > MOST_PRICES:
+                return AutoFormula(*model)
     from combdiff_solvers.formulas.sat import SatModel
 
-    given = (formula, literals, shape, chosen, limits)
-    if backend == "rc2":
-        return SatModel(*given)
-    try:
-        from combdiff_solvers.formulas.formula_auto import formula_on_any
-        from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula
-    except ImportError as error:
-        if backend == "auto":
-            return SatModel(*given)
-        raise ImportError(f"backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
-    return CpSatFormula(*given) if backend == "cp_sat" else formula_on_any(*given)
+    return SatModel(*model)
 
 
 def _variable(one: Any, variables: int) -> int:

@@ -52,7 +52,9 @@ def read_opb(lines: Iterable[str]) -> tuple[Formula, Sense | None]:
             raise ValueError(f"it uses x{largest}, but announces {variables} variables")
     if variables > MAX_VARIABLES:
         raise ValueError(f"it has {variables} variables, and more than {MAX_VARIABLES} are refused")
-    return _with_objective(variables, at_most, objective, sense), sense
+    sign = 1 if sense is Sense.MAX else -1  # paid is for a clause that fails (min), earned for one that holds (max)
+    soft = tuple(Soft((sign * literal,), Fraction(weight)) for weight, literal in objective)
+    return Formula(variables, (), tuple(at_most), soft), sense
 
 
 def _statements(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -77,11 +79,8 @@ def _terms(words: list[str], statement: int) -> list[tuple[int, int]]:
         weight, name = words[place], words[place + 1] if place + 1 < len(words) else ""
         literal = _LITERAL.fullmatch(name)
         if not _NUMBER.fullmatch(weight) or literal is None or int(literal[2]) < 1:
-            what = (
-                "products of variables are not supported"
-                if _LITERAL.fullmatch(weight)
-                else "want a number and x1, x2, ..."
-            )
+            product = _LITERAL.fullmatch(weight)
+            what = "products of variables are not supported" if product else "want a number and x1, x2, ..."
             raise ValueError(f"statement {statement}: {f'{weight} {name}'[:40]!r}: {what}")
         terms.append((int(weight), int(literal[2]) * (-1 if literal[1] else 1)))
     return terms
@@ -95,12 +94,3 @@ def _constraint(words: list[str], statement: int) -> Iterable[AtMost]:
         yield AtMost.of(terms, side)
     if words[-2] in (">=", "="):
         yield AtMost.of([(-weight, literal) for weight, literal in terms], -side)
-
-
-def _with_objective(
-    variables: int, at_most: list[AtMost], objective: list[tuple[int, int]], sense: Sense | None
-) -> Formula:
-    """The objective as soft clauses: what is paid for is that a clause fails (min) or earned that it holds (max)."""
-    sign = 1 if sense is Sense.MAX else -1
-    soft = tuple(Soft((sign * literal,), Fraction(weight)) for weight, literal in objective)
-    return Formula(variables, (), tuple(at_most), soft)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from functools import singledispatch
 from typing import Any
 
-from pysat.formula import CNF, WCNF, CNFPlus, WCNFPlus
+from pysat.formula import CNF, WCNF
 from pysat.formula import Formula as PySatFormula
 
 from combdiff_solvers.formulas.formula import AtMost, Formula, Soft
@@ -19,56 +17,26 @@ from combdiff_solvers.wrap import wrap
 __all__ = ["formula_of"]
 
 
-@singledispatch
 def formula_of(formula: Any) -> Formula:
     """A copy of a PySAT formula.
 
     >>> formula_of(CNF(from_clauses=[[1, -2], [2, 3]])).hard
     ((1, -2), (2, 3))
     """
-    raise TypeError(f"a {type(formula).__name__} is no PySAT formula: CNF, CNFPlus, WCNF, WCNFPlus or a Formula")
-
-
-@formula_of.register(PySatFormula)
-def _(formula: PySatFormula) -> Formula:
-    return _copy(max(_atoms_of(formula), default=0), [list(clause) for clause in formula])
-
-
-@formula_of.register(CNF)
-def _(formula: CNF) -> Formula:
-    return _copy(formula.nv, formula.clauses)
-
-
-@formula_of.register(CNFPlus)
-def _(formula: CNFPlus) -> Formula:
-    return _copy(formula.nv, formula.clauses, formula.atmosts)
-
-
-@formula_of.register(WCNF)
-def _(formula: WCNF) -> Formula:
-    return _copy(formula.nv, formula.hard, (), formula.soft, formula.wght)
-
-
-@formula_of.register(WCNFPlus)
-def _(formula: WCNFPlus) -> Formula:
-    return _copy(formula.nv, formula.hard, formula.atms, formula.soft, formula.wght)
-
-
-def _copy(
-    variables: int,
-    hard: Sequence[Sequence[int]],
-    at_most: Iterable[Sequence[Any]] = (),
-    soft: Sequence[Sequence[int]] = (),
-    weights: Sequence[Any] = (),
-) -> Formula:
+    if isinstance(formula, WCNF):
+        variables, hard, at_most = formula.nv, formula.hard, getattr(formula, "atms", ())
+    elif isinstance(formula, CNF):
+        variables, hard, at_most = formula.nv, formula.clauses, getattr(formula, "atmosts", ())
+    else:
+        variables, hard, at_most = max(_atoms_of(formula), default=0), [list(clause) for clause in formula], ()
+    soft, weights = getattr(formula, "soft", ()), getattr(formula, "wght", ())
     bounds = tuple(
         AtMost.of(zip(given[2] if len(given) == 3 else [1] * len(given[0]), given[0], strict=True), given[1])
         for given in at_most
     )
     used = [*hard, *soft, *(one.literals for one in bounds)]
-    largest = max((abs(literal) for clause in used for literal in clause), default=0)
     return Formula(
-        max(variables, largest),
+        max([variables, *(abs(literal) for clause in used for literal in clause)]),
         tuple(tuple(clause) for clause in hard),
         bounds,
         tuple(Soft(tuple(clause), Fraction(weight)) for clause, weight in zip(soft, weights, strict=True)),

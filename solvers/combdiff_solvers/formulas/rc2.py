@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pysat.examples.rc2 import RC2Stratified
-from pysat.formula import WCNFPlus
-
 from combdiff_solvers.protocol import Status
+
+try:
+    from pysat.examples.rc2 import RC2Stratified
+    from pysat.formula import WCNFPlus
+except ImportError as error:
+    raise ImportError(f"solving formulas needs PySAT: pip install 'combdiff[sat]' ({error})") from error
 
 SLICE = 1_000_000
 """propagations between two looks at the clock (some 0.1 s); the search is the same whether there is a clock or not"""
@@ -47,9 +50,7 @@ class _Search(RC2Stratified):
         deadline: float | None,
         close: Callable[[int, int], bool] | None,
     ) -> None:
-        self._costs = costs
-        self._deadline = deadline
-        self._close = close
+        self._costs, self._deadline, self._close = costs, deadline, close
         self._bounded = False
         self.best: tuple[int, frozenset[int]] | None = None
         super().__init__(formula, solver=solver, adapt=True, blo="div", exhaust=True, minz=True)
@@ -80,7 +81,7 @@ class _Search(RC2Stratified):
 
     def _keep(self, model: Iterable[int]) -> None:
         true = frozenset(literal for literal in model if literal > 0)
-        cost = cost_of(true, self._costs)
+        cost = sum(abs(cost) for variable, cost in self._costs.items() if (variable in true) == (cost > 0))
         if self.best is None or cost < self.best[0]:
             self.best = cost, true
 
@@ -96,11 +97,6 @@ class _Search(RC2Stratified):
             return Found(Status.FEASIBLE, self.best[1], self.best[0], self.cost)
         true = frozenset(literal for literal in model if literal > 0)
         return Found(Status.OPTIMAL, true, self.cost, self.cost)
-
-
-def cost_of(true: frozenset[int], costs: Mapping[int, int]) -> int:
-    """What a model pays above Σ min(cost, 0)."""
-    return sum(abs(cost) for variable, cost in costs.items() if (variable in true) == (cost > 0))
 
 
 def minimise(

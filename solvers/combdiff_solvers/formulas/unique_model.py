@@ -37,10 +37,6 @@ class UniqueModel:
             self._oracle.add_atmost(literals, bound)
         self._next = self._variables + 1
 
-    def __del__(self) -> None:
-        if hasattr(self, "_oracle"):
-            self._oracle.delete()
-
     def find(self, assumptions: list[int]) -> frozenset[int] | None:
         """The true variables of the only model; an empty set for no model; None for several.
 
@@ -49,21 +45,16 @@ class UniqueModel:
         if not self._consistent:
             return frozenset()
         consistent, implied = self._oracle.propagate(assumptions)
-        if not consistent:
+        if not (consistent and self._oracle.solve_limited(assumptions=assumptions, expect_interrupt=True)):
             return frozenset()
         if sum(1 for literal in implied if abs(literal) <= self._shown) < self._shown:
-            if not self._oracle.solve_limited(assumptions=assumptions, expect_interrupt=True):
-                return frozenset()
             implied = self._oracle.get_model()
             if self._has_another(assumptions, implied):
                 return None
-        elif not self._oracle.solve_limited(assumptions=assumptions, expect_interrupt=True):
-            return frozenset()
         return frozenset(literal for literal in implied if 0 < literal <= self._shown) or None
 
     def _has_another(self, assumptions: list[int], model: list[int]) -> bool:
         if self._next - self._variables > REBUILD:
-            self._oracle.delete()
             self._start()
         switch = self._next
         self._next += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,15 +15,13 @@ from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
-from combdiff_solvers.models.variables import resolve_sense, resolve_variables
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_rows
-from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows, value_rows
-from combdiff_solvers.wrap import wrap
-
-__all__ = ["CpSatModel", "wrap_cp_sat"]
+from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
+from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows
+from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows
+from combdiff_solvers.wrap import options_of, wrap
 
 
-class CpSatModel(BatchSolver):
+class CpSatModel(NativeModel):
     """A CP-SAT model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's integers and booleans x.
 
     θ is *added* to what the model's objective already holds (h). Any constraint of CP-SAT may stand in the model. Users
@@ -46,7 +44,7 @@ class CpSatModel(BatchSolver):
     Ctrl-C takes effect when the row in progress ends.
 
     Args:
-        proto: the model, a `CpModelProto` or its text form.
+        proto: the model, a `CpModelProto`.
         indices: of the priced variables, in the order of θ.
         shape: of one θ and one y.
         sense: "min" or "max"; None for the model's own.
@@ -75,14 +73,10 @@ class CpSatModel(BatchSolver):
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         model = helper.CpModelProto()
-        if isinstance(proto, str):
-            if not model.parse_text_format(proto):
-                raise ValueError("the text is not a CpModelProto")
-        else:
-            model.copy_from(proto)
+        model.copy_from(proto)
         if not len(model.variables):
             raise ValueError("the model is empty: it has no variables")
-        self._h, maximize, has_objective = Objective.take_from(model)
+        objective, maximize, has_objective = Objective.take_from(model)
         self._crossed = _take_crossed_bounds(model)
         problem = helper.CpSatHelper.validate_model(model)
         if problem:
@@ -94,75 +88,36 @@ class CpSatModel(BatchSolver):
         for name in self.parameters:
             if not hasattr(helper.SatParameters, name):
                 raise ValueError(f"parameters has {name!r}, which is no field of CP-SAT's SatParameters")
-        self._proto = str(model)
         self._indices = np.array(indices, dtype=np.int64)
-        self._typical = None if warm_start is None else as_rows(np.reshape(warm_start, (1, -1)), self.shape)[0]
-        settings = (self._proto, self._h.priced_at(self._indices), self.sense)
-        build = partial(CpSatEngine, *settings, self.limits, self.parameters, self._typical)  # no self: a cycle
+        self._objective = objective.priced_at(self._indices)
+        typical = None if warm_start is None else as_rows(np.reshape(warm_start, (1, -1)), self.shape)[0]
+        settings = (str(model), self._objective, self.sense)
+        build = partial(CpSatEngine, *settings, self.limits, self.parameters, typical)  # no self: a cycle
         self._engines: PerThread[CpSatEngine] = PerThread(build)
         exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)
         self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
-        return self._solve(theta, lambda row: {})
+        clock = self.limits.start()
+        return solve_rows(theta, clock, lambda row, seconds: self.solve_row(theta[row], seconds), self.sense)
 
-    def _solve(self, theta: Float64[ndarray, "b n"], fixed: Callable[[int], Mapping[int, int] | None]) -> Solutions:
-        """Solve every row with some variables `fixed(row)` at their values; None for a row that nothing satisfies."""
-        return solve_rows(
-            theta,
-            self.limits.start(),
-            lambda row, seconds: self._solve_one(theta[row], fixed(row), seconds),
-            self.sense,
-        )
-
-    def _solve_one(
-        self, theta: Float64[ndarray, " n"], fixed: Mapping[int, int] | None, seconds: float | None
+    def solve_row(
+        self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
     ) -> Answer:
-        if fixed is None or self._crossed is not None:
+        """Solve one row, with the variables of these indices fixed at these values."""
+        if self._crossed is not None:
             return Answer(Status.INFEASIBLE, message=self._crossed)
         return self._engines.get().solve(theta, seconds, fixed)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
-        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
-
-        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
-        proof, for at most `time_limit` seconds a row. NaN where y has no feasible completion (or none was proven the
-        best in that time), and in a row of y with NaN.
-
-        >>> model = cp_model.CpModel()
-        >>> x, z = model.new_bool_var("x"), model.new_int_var(0, 5, "z")
-        >>> _ = model.add(z >= 2 + 2 * x)
-        >>> model.minimize(3 * z)
-        >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
-        array([ 6. , 12.5])
-        """
-        return self._value(y, theta, lambda row: {})
-
-    def _value(
-        self,
-        y: Float64[ndarray, "b n"],
-        theta: Float64[ndarray, "b n"],
-        fixed: Callable[[int], Mapping[int, int] | None],
-    ) -> Float64[ndarray, " b"]:
-        own = dict(zip(self._h.variables.tolist(), self._h.costs.tolist(), strict=True))
-        costs = np.array([own.pop(place, 0.0) for place in self._indices.tolist()])
-        if not any(own.values()):
-            return value_rows(theta, y, lambda row: float(y[row] @ costs) + self._h.offset)
-
-        def h(row: int) -> float:
-            whole, held = np.rint(y[row]).astype(np.int64).tolist(), fixed(row)
-            if held is None or self._crossed is not None or (np.abs(y[row] - whole) > WHOLE).any():
-                return float("nan")
-            priced_at = dict(zip(self._indices.tolist(), whole, strict=True))
-            if any(priced_at.get(place, value) != value for place, value in held.items()):
-                return float("nan")
-            zeros = np.zeros(len(whole))
-            return h_of(self._completions.get().solve(zeros, self.limits.time_limit, {**held, **priced_at}), self.sense)
-
-        return value_rows(theta, y, h)
+    def _h(self, y: Float64[ndarray, " n"]) -> float:
+        costs, places = self._objective.costs, self._objective.places
+        if not np.delete(costs, places).any():
+            return float(y @ costs[places]) + self._objective.offset
+        whole = np.rint(y).astype(np.int64).tolist()
+        if self._crossed is not None or (np.abs(y - whole) > WHOLE).any():
+            return float("nan")
+        priced = dict(zip(self._indices.tolist(), whole, strict=True))
+        return h_of(self._completions.get().solve(np.zeros(len(y)), self.limits.time_limit, priced), self.sense)
 
 
 def _take_crossed_bounds(model: Any) -> str | None:
@@ -178,33 +133,15 @@ def _take_crossed_bounds(model: Any) -> str | None:
 
 
 @wrap.register(cp_model.CpModel)
-def wrap_cp_sat(
-    model: cp_model.CpModel,
-    /,
-    variables: Any,
-    *,
-    sense: Sense | str | None = None,
-    time_limit: float | None = None,
-    batch_time_limit: float | None = None,
-    relative_gap: float = 0.0,
-    absolute_gap: float = 0.0,
-    warm_start: ndarray | None = None,
-    parameters: Mapping[str, Any] | None = None,
-) -> Solver:
+@options_of(CpSatModel)
+def wrap_cp_sat(model: cp_model.CpModel, /, variables: Any, **options: Any) -> Solver:
     """`combdiff.wrap` for a CP-SAT `CpModel`: see `CpSatModel` and `Limits`."""
 
-    def index_of(variable: Any) -> int:
-        if isinstance(variable, cp_model.IntVar):
-            if variable.model_proto is not model.proto:
-                raise ValueError(f"variable {variable} is not of this model")
-            return int(variable.index)
+    def place(variable: Any) -> int | None:
         if isinstance(variable, helper.NotBooleanVariable):
             raise TypeError(f"{variable} is a negated literal: price the variable itself, as <θ, 1 − x> = Σ θ − <θ, x>")
-        raise TypeError(
-            f"{variable!r} is a {type(variable).__name__}, not an integer or boolean variable of the CP-SAT model: "
-            "price a variable, and tie it to the expression by a constraint"
-        )
+        return variable.index if variable.model_proto is model.proto else None
 
-    indices, shape = resolve_variables(variables, index_of, "CP-SAT variables")
-    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-    return CpSatModel(model.proto, indices, shape, sense, limits, warm_start, parameters)
+    kinds = cp_model.IntVar, helper.NotBooleanVariable
+    instead = ": price a variable, and tie it to the expression by a constraint"
+    return CpSatModel(model.proto, *resolve_native(variables, kinds, place, "CP-SAT", instead), **options)

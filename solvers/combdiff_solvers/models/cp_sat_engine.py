@@ -36,21 +36,14 @@ class Objective:
         Raises:
             ValueError: for an objective with a domain of its own.
         """
-        references, costs, offset, maximize = np.zeros(0, dtype=np.int64), np.zeros(0), 0.0, False
-        has_objective = model.has_objective() or model.has_floating_point_objective()
-        if model.has_objective():
-            own = model.objective
-            if len(own.domain):
-                raise ValueError("the model's objective has a domain: state it as a constraint instead")
-            factor = own.scaling_factor or 1.0
-            references = np.array(list(own.vars), dtype=np.int64)
-            costs = factor * np.array(list(own.coeffs), dtype=np.float64)
-            offset, maximize = factor * own.offset, factor < 0
-        elif has_objective:
-            real = model.floating_point_objective
-            references = np.array(list(real.vars), dtype=np.int64)
-            costs = np.array(list(real.coeffs), dtype=np.float64)
-            offset, maximize = real.offset, real.maximize
+        whole, has_objective = model.has_objective(), model.has_objective() or model.has_floating_point_objective()
+        own = model.objective if whole else model.floating_point_objective
+        if whole and len(own.domain):
+            raise ValueError("the model's objective has a domain: state it as a constraint instead")
+        factor = (own.scaling_factor or 1.0) if whole else 1.0
+        maximize, offset = factor < 0 if whole else own.maximize, factor * own.offset
+        references = np.array(list(own.vars), dtype=np.int64)
+        costs = factor * np.array(list(own.coeffs), dtype=np.float64)
         model.clear_objective()
         model.clear_floating_point_objective()
         costs = np.where(references < 0, -costs, costs)  # −i − 1 stands for −xᵢ
@@ -82,10 +75,7 @@ class CpSatEngine:
     """A warm model: only the coefficients of its objective change from row to row."""
 
     REFINEMENTS = 6
-    PATIENCE = (
-        0.02,
-        10.0,
-    )  # a refinement may take so much deterministic time: a constant, and a multiple of the first solve
+    PATIENCE = 0.02, 10.0  # deterministic time of a refinement at most: a constant, and a multiple of the first solve
 
     def __init__(
         self,
@@ -101,7 +91,7 @@ class CpSatEngine:
         self._objective = objective
         self._sign = sense.sign
         self._limits = limits
-        self._box = self._bounds()
+        self._box = self._bounds(self._model)
         self._model.objective.vars.extend(objective.variables.tolist())
         self._settings = helper.SatParameters()
         defaults = {
@@ -117,20 +107,17 @@ class CpSatEngine:
         if typical is not None:
             self._hint(typical)
 
-    def _bounds(self) -> Box:
-        domains = [self._model.variables[int(i)].domain for i in self._objective.variables]
-        return Box(
-            np.array([domain[0] for domain in domains], dtype=np.float64),
-            np.array([domain[len(domain) - 1] for domain in domains], dtype=np.float64),
-        )
+    def _bounds(self, model: Any) -> Box:
+        domains = [model.variables[place].domain for place in self._objective.variables.tolist()]
+        ends = np.array([(domain[0], domain[len(domain) - 1]) for domain in domains], dtype=np.float64)
+        return Box(*ends.reshape(-1, 2).T)
 
     def _hint(self, theta: Float64[ndarray, " n"]) -> None:
         """Begin every search at the solution for these costs."""
         costs, rest = self._costs(theta)
         end = self._run(self._model, scale(costs, self._box, rest), self._limits.time_limit)
         if end.status.has_solution:
-            self._model.solution_hint.vars.clear()
-            self._model.solution_hint.values.clear()
+            self._model.clear_solution_hint()
             self._model.solution_hint.vars.extend(list(range(len(end.everything))))
             self._model.solution_hint.values.extend(end.everything)
 
@@ -138,47 +125,41 @@ class CpSatEngine:
         self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
     ) -> Answer:
         """Solve one row, with the variables of these indices fixed at these values."""
-        if not fixed:
-            return self._solve(theta, seconds)
-        domains = {place: list(self._model.variables[place].domain) for place in fixed}
-        for place, value in fixed.items():
-            spans = zip(domains[place][::2], domains[place][1::2], strict=True)
-            if not any(least <= value <= most for least, most in spans):
-                return Answer(Status.INFEASIBLE)
-        box = self._box
-        try:
+        model, box = self._model, self._box
+        if fixed:
+            model = helper.CpModelProto()
+            model.copy_from(self._model)
             for place, value in fixed.items():
-                self._set_domain(place, [value, value])
-            self._box = self._bounds()
-            return self._solve(theta, seconds)
-        finally:
-            for place, domain in domains.items():
-                self._set_domain(place, domain)
-            self._box = box
-
-    def _set_domain(self, place: int, domain: list[int]) -> None:
-        self._model.variables[place].domain.clear()
-        self._model.variables[place].domain.extend(domain)
-
-    def _solve(self, theta: Float64[ndarray, " n"], seconds: float | None) -> Answer:
+                domain = model.variables[place].domain
+                spans = zip(list(domain)[::2], list(domain)[1::2], strict=True)
+                if not any(least <= value <= most for least, most in spans):
+                    return Answer(Status.INFEASIBLE)
+                domain.clear()
+                domain.extend([value, value])
+            box = self._bounds(model)
         clock = Clock(Limits(batch_time_limit=seconds))
         costs, rest = self._costs(theta)
-        scaled = scale(costs, self._box, rest)
-        end = self._run(self._model, scaled, clock.seconds())
-        if not end.status.has_solution:
-            return Answer(end.status, message=end.message)
+        scaled = scale(costs, box, rest)
+        end = self._run(model, scaled, clock.seconds())
         status, message = end.status, end.message
+        if not status.has_solution:
+            return Answer(status, message=message)
         sizes = np.abs(np.ldexp(costs, scaled.exponent))
         open_ = max(0, scaled.value(end.x) - end.bound)
-        slack = scaled.slack(end.x, self._box)
+        slack = scaled.slack(end.x, box)
         if status is Status.OPTIMAL and open_ == 0 and self._limits.exact:
-            end, slack = self._refine(scaled, end, slack, sizes, clock)
+            end, slack = self._refine(model, box, scaled, end, slack, sizes, clock)
         left = float(np.ldexp(open_ + slack, -scaled.exponent))
         if status is Status.OPTIMAL and open_ + slack > PROVEN * float(sizes @ np.abs(end.x)):
             status = Status.FEASIBLE
         if status is Status.FEASIBLE:
             message = f"another solution could be better by {left:.3g} at most: that much is not proven"
-        return self._answer(theta, end, status, message, left)
+        # The objective in float64; no point is better by more than `left`, and the rounding of sums widens the bound.
+        own, y = self._objective, end.x[self._objective.places]
+        objective = float(theta @ y) + float(own.costs @ end.x) + own.offset
+        size = np.abs(theta) @ np.abs(y) + np.abs(own.costs) @ np.abs(end.x) + abs(own.offset) + left
+        bound = objective - self._sign * (left + (len(end.x) + 4) * 2.0**-51 * size)
+        return Answer(status, y, objective, message, float(np.nextafter(bound, -self._sign * np.inf)))
 
     def _costs(self, theta: Float64[ndarray, " n"]) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
         """Costs to be minimised, θ + h, and what float64 lost in that sum."""
@@ -188,14 +169,20 @@ class CpSatEngine:
         return self._sign * costs, self._sign * rest
 
     def _refine(
-        self, scaled: Scaled, first: _End, slack: float, sizes: Float64[ndarray, " v"], clock: Clock
+        self,
+        model: Any,
+        box: Box,
+        step: Scaled,
+        first: _End,
+        slack: float,
+        sizes: Float64[ndarray, " v"],
+        clock: Clock,
     ) -> tuple[_End, float]:
         """Minimise what rounding took away, too, among the points that it made level; until the rest is small enough.
 
         `sizes` are the |costs| in units of 2^−exponent. Returns the best point and its slack, in these units.
         """
-        model, box, step, end, unit = self._model, self._box, scaled, first, 1.0
-        best, least = first, slack
+        end, unit, best, least = first, 1.0, first, slack
         for _ in range(self.REFINEMENTS):
             seconds = clock.seconds()
             if least <= PROVEN * float(sizes @ np.abs(best.x)) or (seconds is not None and seconds <= 0):
@@ -235,18 +222,6 @@ class CpSatEngine:
         x = values[np.array(list(model.objective.vars), dtype=np.int64)].astype(np.float64)
         bound = int(response.inner_objective_lower_bound)
         return _End(status, x, bound, everything, None, response.deterministic_time)
-
-    def _answer(
-        self, theta: Float64[ndarray, " n"], end: _End, status: Status, message: str | None, left: float
-    ) -> Answer:
-        """The answer, where no point is better than x by more than `left`; sums in float64 widen the bound."""
-        y = end.x[self._objective.places]
-        h = float(self._objective.costs @ end.x) + self._objective.offset
-        objective = float(theta @ y) + h
-        sizes = np.abs(theta) @ np.abs(y) + np.abs(self._objective.costs) @ np.abs(end.x) + abs(self._objective.offset)
-        rounding = (len(end.x) + 4) * 2.0**-51 * (sizes + left)
-        bound = float(np.nextafter(objective - self._sign * (left + rounding), -self._sign * np.inf))
-        return Answer(status, y, objective, message, bound)
 
 
 def _among_the_level(

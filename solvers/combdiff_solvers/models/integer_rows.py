@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import scipy.sparse
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from numpy import ndarray
 from ortools.sat.python import cp_model_helper as helper
+
+from combdiff_solvers.models.linear_model import LinearModel, Terms
 
 MULTIPLIERS = [10.0**power for power in range(10)] + [2.0**power for power in range(1, 31)]
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -26,63 +29,56 @@ def integer_multiplier(coefficients: Float64[ndarray, " k"]) -> float | None:
     return None
 
 
-def cp_model_text(
-    lower: Float64[ndarray, " v"],
-    upper: Float64[ndarray, " v"],
-    integer: Bool[ndarray, " v"],
-    matrix: scipy.sparse.csr_matrix,
-    row_lower: Float64[ndarray, " r"],
-    row_upper: Float64[ndarray, " r"],
-    costs: Float64[ndarray, " v"],
-    maximize: bool,
-    offset: float = 0.0,
-) -> str:
-    """The CpModelProto, as text, of an integer program.
+def to_cp_model(model: LinearModel) -> Any:
+    """The CpModelProto of an integer program.
 
     Raises:
-        ValueError: for a continuous or unbounded variable, numbers that are too large for CP-SAT, or a row that cannot
-            be made integer.
+        ValueError: for a term that is not linear, a continuous or unbounded variable, numbers that are too large for
+            CP-SAT, or a row that cannot be made integer.
     """
-    open_ = ~integer | ~np.isfinite(lower) | ~np.isfinite(upper)
-    if open_.any():
-        column = int(np.flatnonzero(open_)[0])
-        what = "continuous" if not integer[column] else "unbounded"
-        raise ValueError(f"variable {column} is {what}, but 'cp_sat' needs bounded integers: use 'scip' or 'highs'")
-    large = np.maximum(np.abs(lower), np.abs(upper)) >= LARGEST
-    if large.any():
-        column = int(np.flatnonzero(large)[0])
+    missing = model.terms & ~Terms.INTEGERS
+    if missing:
         raise ValueError(
-            f"variable {column} has bounds [{lower[column]:.6g}, {upper[column]:.6g}], but 'cp_sat' needs them within "
-            "2^62: use 'scip' or 'highs', or closer bounds"
+            f"backend='cp_sat' takes linear rows and one linear objective, but the model has {missing.in_words}: "
+            "use 'scip', or build a CpModel"
         )
-    model = helper.CpModelProto()
+    lower, upper = model.lower, model.upper
+    open_ = np.flatnonzero(~model.integer | ~np.isfinite(lower) | ~np.isfinite(upper))
+    if len(open_):
+        what = "unbounded" if model.integer[open_[0]] else "continuous"
+        raise ValueError(f"variable {open_[0]} is {what}, but 'cp_sat' needs bounded integers: use 'scip' or 'highs'")
+    large = np.flatnonzero(np.maximum(np.abs(lower), np.abs(upper)) >= LARGEST)
+    if len(large):
+        raise ValueError(
+            f"variable {large[0]} has bounds [{lower[large[0]]:.6g}, {upper[large[0]]:.6g}], but 'cp_sat' needs them "
+            "within 2^62: use 'scip' or 'highs', or closer bounds"
+        )
+    proto = helper.CpModelProto()
     for least, most in zip(np.ceil(lower).tolist(), np.floor(upper).tolist(), strict=True):
         variable = helper.IntegerVariableProto()
         variable.domain.extend([int(least), int(most)] if least <= most else [])
-        model.variables.append(variable)
-    for row in range(matrix.shape[0]):
-        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        multiplier = integer_multiplier(matrix.data[part])
+        proto.variables.append(variable)
+    for row, (first, last) in enumerate(zip(model.A.indptr[:-1], model.A.indptr[1:], strict=True)):
+        multiplier = integer_multiplier(model.A.data[first:last])
         if multiplier is None:
             raise ValueError(
                 f"row {row} cannot be scaled to integers (tried up to 1e9): use 'scip' or 'highs', or round it"
             )
-        coefficients = np.rint(matrix.data[part] * multiplier)
+        coefficients = np.rint(model.A.data[first:last] * multiplier)
         if (np.abs(coefficients) >= LARGEST).any():
             raise ValueError(f"row {row} has coefficients beyond 2^62 as integers: use 'scip' or 'highs', or scale it")
         constraint = helper.ConstraintProto()
-        constraint.linear.vars.extend(matrix.indices[part].tolist())
+        constraint.linear.vars.extend(model.A.indices[first:last].tolist())
         constraint.linear.coeffs.extend([int(c) for c in coefficients])
-        sides = [_side(row_lower[row] * multiplier, up=True), _side(row_upper[row] * multiplier, up=False)]
+        sides = [_side(model.row_lower[row] * multiplier, up=True), _side(model.row_upper[row] * multiplier, up=False)]
         constraint.linear.domain.extend(sides if sides[0] <= sides[1] else [])
-        model.constraints.append(constraint)
-    if costs.any() or offset:
-        used = np.flatnonzero(costs)
-        model.floating_point_objective.vars.extend(used.tolist())
-        model.floating_point_objective.coeffs.extend(costs[used].tolist())
-        model.floating_point_objective.offset = offset
-        model.floating_point_objective.maximize = maximize
-    return str(model)
+        proto.constraints.append(constraint)
+    if model.c.any() or model.offset:
+        objective, used = proto.floating_point_objective, np.flatnonzero(model.c)
+        objective.vars.extend(used.tolist())
+        objective.coeffs.extend(model.c[used].tolist())
+        objective.offset, objective.maximize = model.offset, model.maximize
+    return proto
 
 
 def _side(value: float, up: bool) -> int:

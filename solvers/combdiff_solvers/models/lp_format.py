@@ -1,22 +1,22 @@
 """A reader of the CPLEX LP format: linear and mixed-integer models as text.
 
-OR-Tools writes this format but does not read it. The reader is Python only, so no file can bring the process down.
+OR-Tools writes this format but does not read it. SCIP does, 4.4 times as fast (17 ms against 75 ms for 400 kB), and
+ends well on a thousand damaged files; but it takes 192 of them for models that are none (a file without End, or even
+without an objective), refuses a range or a number on the left (-1 <= x - y <= 2), and leaves a binary variable whose
+bounds come later with them (-3 <= z <= 7): so this reader is kept.
 Sections: minimize / maximize, subject to, bounds, binaries, generals, end; constraints may be ranges (1 <= x + y <= 3).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import inf
 from typing import NoReturn
 
 import numpy as np
 import scipy.sparse
-from ortools.math_opt import model_pb2
 
-from combdiff_solvers.models.model_proto import from_arrays
+from combdiff_solvers.models.linear_model import LinearModel
 
 _SECTIONS = {
     "minimize": r"minimi[sz]e|minimum|min",
@@ -35,73 +35,39 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<op><=|=<|>=|=>|<|>|=)|(?P<sign>[+-])|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<colon>:)|(?P<name>[A-Za-z_!\"#$%&(),;?@`'{}~|][^\s<>=+:*/^\[\]-]*)|(?P<other>\S))"
 )
-_OPERATORS = {"<": "<=", "<=": "<=", "=<": "<=", ">": ">=", ">=": ">=", "=>": ">=", "=": "="}
 _HUGE = 1e20  # CPLEX's infinity
-
-
-@dataclass
-class _Model:
-    """What has been read so far."""
-
-    maximize: bool = False
-    offset: float = 0.0
-    costs: dict[int, float] = field(default_factory=dict)
-    names: dict[str, int] = field(default_factory=dict)
-    lower: list[float] = field(default_factory=list)
-    upper: list[float] = field(default_factory=list)
-    integer: list[bool] = field(default_factory=list)
-    binary: list[bool] = field(default_factory=list)
-    rows: list[tuple[dict[int, float], float, float]] = field(default_factory=list)
-
-    def variable(self, name: str) -> int:
-        if name not in self.names:
-            self.names[name] = len(self.names)
-            self.lower.append(0.0)
-            self.upper.append(inf)
-            self.integer.append(False)
-            self.binary.append(False)
-        return self.names[name]
-
-    def proto(self) -> model_pb2.ModelProto:
-        costs = np.zeros(len(self.names))
-        costs[list(self.costs)] = list(self.costs.values())
-        matrix = scipy.sparse.csr_matrix(
-            (
-                np.array([value for row, _, _ in self.rows for value in row.values()], dtype=np.float64),
-                np.array([column for row, _, _ in self.rows for column in row], dtype=np.int64),
-                np.cumsum([0] + [len(row) for row, _, _ in self.rows]),
-            ),
-            shape=(len(self.rows), len(self.names)),
-        )
-        binary = np.array(self.binary, dtype=bool)
-        return from_arrays(
-            np.where(binary, np.maximum(self.lower, 0.0), self.lower),
-            np.where(binary, np.minimum(self.upper, 1.0), self.upper),
-            np.array(self.integer, dtype=bool),
-            costs,
-            matrix,
-            np.array([lower for _, lower, _ in self.rows], dtype=np.float64),
-            np.array([upper for _, _, upper in self.rows], dtype=np.float64),
-            maximize=self.maximize,
-            offset=self.offset,
-            names=list(self.names),
-        )
+_Sides = tuple[float | None, float | None]
 
 
 class _Reader:
-    """The tokens of one section, with a place in them."""
+    """The model that has been read so far, and the tokens of one section with a place in them."""
 
-    def __init__(self, model: _Model, lines: list[tuple[int, str]]) -> None:
-        self.model = model
-        self.tokens: list[tuple[str, str, int]] = []
-        for number, line in lines:
-            for match in _TOKEN.finditer(line.rstrip()):
-                kind = str(match.lastgroup)
-                self.tokens.append((kind, match[kind], number))
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self.costs: dict[int, float] = {}
+        self.offset = 0.0
+        self.rows: list[tuple[dict[int, float], float, float]] = []
+        self.lower: dict[int, float] = {}
+        self.upper: dict[int, float] = {}
+        self.integer: set[int] = set()
+        self.boolean: set[int] = set()
+
+    def read(self, section: str, lines: list[tuple[int, str]]) -> None:
+        self.tokens = [
+            (str(match.lastgroup), match[str(match.lastgroup)], number)
+            for number, line in lines
+            for match in _TOKEN.finditer(line.rstrip())
+        ]
         self.at = 0
+        statements = {"rows": self.row, "bounds": self.bound, "binaries": self.binary, "generals": self.general}
+        while self.at < len(self.tokens):
+            statements.get(section, self.objective)()
 
     def kind(self, ahead: int = 0) -> str:
         return self.tokens[self.at + ahead][0] if self.at + ahead < len(self.tokens) else "nothing"
+
+    def is_word(self, *words: str) -> bool:
+        return self.kind() == "name" and self.tokens[self.at][1].lower() in words
 
     def take(self) -> str:
         self.at += 1
@@ -117,70 +83,150 @@ class _Reader:
         if self.kind() == "name" and self.kind(1) == "colon":
             self.at += 2
 
-    def value(self) -> float:  # noqa: RET503 (fail never returns)
-        """A number with its signs, infinity included."""
+    def variable(self) -> int:
+        if self.kind() != "name":
+            self.fail("a variable")
+        return self.names.setdefault(self.take(), len(self.names))
+
+    def sign(self) -> float:
         sign = 1.0
         while self.kind() == "sign":
             sign = -sign if self.take() == "-" else sign
-        if self.kind() == "number":
-            number = float(self.take())
-            return sign * (inf if number >= _HUGE else number)
-        if self.kind() == "name" and self.tokens[self.at][1].lower() in ("inf", "infinity"):
+        return sign
+
+    def value(self) -> float:
+        """A number with its signs, infinity included."""
+        sign = self.sign()
+        if self.is_word("inf", "infinity"):
             self.at += 1
             return sign * inf
-        self.fail("a number")
+        if self.kind() != "number":
+            self.fail("a number")
+        number = float(self.take())
+        return sign * (inf if number >= _HUGE else number)
+
+    def operator(self) -> str:
+        if self.kind() != "op":
+            self.fail("<=, >= or =")
+        return self.take().strip("=") or "="
 
     def expression(self) -> tuple[dict[int, float], float]:
         """Linear terms by variable, and the constant; ends where no term can follow."""
         terms: dict[int, float] = {}
-        constant = 0.0
-        first = True
-        while self.kind() in ("sign", "number", "name"):
-            if not first and self.kind() != "sign":
-                break
-            sign = 1.0
-            while self.kind() == "sign":
-                sign = -sign if self.take() == "-" else sign
-            coefficient = float(self.take()) if self.kind() == "number" else None
+        constant, first = 0.0, True
+        while self.kind() == "sign" or (first and self.kind() in ("number", "name")):
+            sign, first = self.sign(), False
+            number = float(self.take()) if self.kind() == "number" else None
             if self.kind() == "name" and self.kind(1) != "colon":
-                column = self.model.variable(self.take())
-                terms[column] = terms.get(column, 0.0) + sign * (1.0 if coefficient is None else coefficient)
-            elif coefficient is not None:
-                constant += sign * coefficient
+                column = self.variable()
+                terms[column] = terms.get(column, 0.0) + sign * (1.0 if number is None else number)
+            elif number is not None:
+                constant += sign * number
             else:
                 self.fail("a term")
-            first = False
         if self.kind() == "other":
             self.fail("a linear expression (quadratic and general ones are not supported)")
         return terms, constant
 
+    def objective(self) -> None:
+        self.label()
+        self.costs, self.offset = self.expression()
+        if self.at < len(self.tokens):
+            self.fail("the end of the objective")
 
-def read_lp(text: str) -> model_pb2.ModelProto:
+    def row(self) -> None:
+        self.label()
+        terms, constant = self.expression()
+        operator = self.operator()
+        if terms:
+            sides = [_sides(operator, self.value() - constant)]
+        else:  # number operator expression [operator number]
+            terms, more = self.expression()
+            sides = [_sides(_MIRRORED[operator], constant - more)]
+            if self.kind() == "op":
+                sides.append(_sides(self.operator(), self.value() - more))
+        if not terms:
+            self.fail("a constraint with variables")
+        lower = max((least for least, _ in sides if least is not None), default=-inf)
+        self.rows.append((terms, lower, min((most for _, most in sides if most is not None), default=inf)))
+
+    def bound(self) -> None:
+        sides = list[_Sides]()
+        if self.kind() != "name" or self.is_word("inf", "infinity"):
+            value = self.value()
+            sides.append(_sides(_MIRRORED[self.operator()], value))
+        column = self.variable()
+        if self.kind() == "op":
+            sides.append(_sides(self.operator(), self.value()))
+        elif self.is_word("free"):
+            self.at += 1
+            sides.append((-inf, inf))
+        elif not sides:
+            self.fail("a bound")
+        for least, most in sides:
+            if least is not None:
+                self.lower[column] = least
+            if most is not None:
+                self.upper[column] = most
+
+    def general(self) -> None:
+        self.integer.add(self.variable())
+
+    def binary(self) -> None:
+        column = self.variable()
+        self.integer.add(column)
+        self.boolean.add(column)  # within the bounds of the variable, whichever section comes first
+
+    def build(self, maximize: bool) -> LinearModel:
+        columns = range(len(self.names))
+        terms = [terms for terms, _, _ in self.rows]
+        values = np.array([value for row in terms for value in row.values()], dtype=np.float64)
+        places = np.array([column for row in terms for column in row], dtype=np.int64)
+        starts = np.cumsum([0, *map(len, terms)])
+        return LinearModel(
+            np.array([self.costs.get(column, 0.0) for column in columns]),
+            scipy.sparse.csr_matrix((values, places, starts), shape=(len(self.rows), len(columns))),
+            np.array([column in self.integer for column in columns], dtype=bool),
+            np.array([lower for _, lower, _ in self.rows], dtype=np.float64),
+            np.array([upper for _, _, upper in self.rows], dtype=np.float64),
+            np.array([max(self.lower.get(j, 0.0), 0.0 if j in self.boolean else -inf) for j in columns]),
+            np.array([min(self.upper.get(j, inf), 1.0 if j in self.boolean else inf) for j in columns]),
+            maximize=maximize,
+            offset=self.offset,
+            names=tuple(self.names),
+        )
+
+
+_MIRRORED = {"<": ">", ">": "<", "=": "="}
+
+
+def _sides(operator: str, value: float) -> _Sides:
+    """What is below and above, None where nothing is said of it."""
+    return None if operator == "<" else value, None if operator == ">" else value
+
+
+def read_lp(text: str) -> LinearModel:
     r"""Read a model in the CPLEX LP format.
 
     Raises:
         ValueError: for what is no such model, with the line.
 
-    >>> proto = read_lp("max\n obj: 2 x + y\nst\n c: x + y <= 1.5\nbounds\n y <= 1\nbin\n x\nend")
-    >>> list(proto.variables.names), list(proto.objective.linear_coefficients.values)
-    (['x', 'y'], [2.0, 1.0])
+    >>> model = read_lp("max\n obj: 2 x + y\nst\n c: x + y <= 1.5\nbounds\n y <= 1\nbin\n x\nend")
+    >>> model.names, model.c, model.integer
+    (('x', 'y'), array([2., 1.]), array([ True, False]))
     """
-    model = _Model()
-    parts = _sections(text)
+    reader, parts = _Reader(), _sections(text)
     if not parts or parts[0][0] not in ("minimize", "maximize"):
         raise ValueError("an LP file begins with Minimize or Maximize")
     if parts[-1][0] != "end":
         raise ValueError("the LP file has no End: it is truncated")
-    model.maximize = parts[0][0] == "maximize"
     for name, lines in parts:
         if name == "end":
             break
         if name == "unknown":
             raise ValueError(f"line {lines[0][0]}: the section {lines[0][1].strip()!r} is not supported")
-        reader = _Reader(model, lines)
-        while reader.at < len(reader.tokens):
-            _PARSERS[name](reader)
-    return model.proto()
+        reader.read(name, lines)
+    return reader.build(maximize=parts[0][0] == "maximize")
 
 
 def _sections(text: str) -> list[tuple[str, list[tuple[int, str]]]]:
@@ -198,77 +244,3 @@ def _sections(text: str) -> list[tuple[str, list[tuple[int, str]]]]:
             raise ValueError(f"line {number}: an LP file begins with Minimize or Maximize, found {line.strip()[:40]!r}")
         parts[-1][1].append((number, line))
     return parts
-
-
-def _read_objective(reader: _Reader) -> None:
-    reader.label()
-    terms, reader.model.offset = reader.expression()
-    reader.model.costs.update(terms)
-    if reader.at < len(reader.tokens):
-        reader.fail("the end of the objective")
-
-
-def _read_row(reader: _Reader) -> None:
-    reader.label()
-    terms, constant = reader.expression()
-    sides: list[tuple[str, float]] = []
-    if reader.kind() != "op":
-        reader.fail("<=, >= or =")
-    operator = _OPERATORS[reader.take()]
-    if terms:
-        sides.append((operator, reader.value() - constant))
-    else:  # number op expression [op number]
-        sides.append(({"<=": ">=", ">=": "<=", "=": "="}[operator], constant))
-        terms, constant = reader.expression()
-        sides[0] = (sides[0][0], sides[0][1] - constant)
-        if reader.kind() == "op":
-            sides.append((_OPERATORS[reader.take()], reader.value() - constant))
-    if not terms:
-        reader.fail("a constraint with variables")
-    lower, upper = -inf, inf
-    for side, value in sides:
-        lower = max(lower, value) if side in (">=", "=") else lower
-        upper = min(upper, value) if side in ("<=", "=") else upper
-    reader.model.rows.append((terms, lower, upper))
-
-
-def _read_bound(reader: _Reader) -> None:
-    lower, upper = None, None
-    if reader.kind() != "name" or reader.tokens[reader.at][1].lower() in ("inf", "infinity"):
-        value = reader.value()
-        if reader.kind() != "op":
-            reader.fail("<=, >= or =")
-        operator = _OPERATORS[reader.take()]
-        lower, upper = (value if operator != ">=" else None), (value if operator != "<=" else None)
-    if reader.kind() != "name":
-        reader.fail("a variable")
-    column = reader.model.variable(reader.take())
-    if reader.kind() == "op":
-        operator, value = _OPERATORS[reader.take()], reader.value()
-        lower = value if operator != "<=" else lower
-        upper = value if operator != ">=" else upper
-    elif reader.kind() == "name" and reader.tokens[reader.at][1].lower() == "free":
-        reader.at += 1
-        lower, upper = -inf, inf
-    elif lower is None and upper is None:
-        reader.fail("a bound")
-    reader.model.lower[column] = reader.model.lower[column] if lower is None else lower
-    reader.model.upper[column] = reader.model.upper[column] if upper is None else upper
-
-
-def _read_integer(reader: _Reader, binary: bool) -> None:
-    if reader.kind() != "name":
-        reader.fail("a variable")
-    column = reader.model.variable(reader.take())
-    reader.model.integer[column] = True
-    reader.model.binary[column] |= binary  # within the bounds of the variable, whichever section comes first
-
-
-_PARSERS: dict[str, Callable[[_Reader], None]] = {
-    "minimize": _read_objective,
-    "maximize": _read_objective,
-    "rows": _read_row,
-    "bounds": _read_bound,
-    "binaries": lambda reader: _read_integer(reader, binary=True),
-    "generals": lambda reader: _read_integer(reader, binary=False),
-}

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Int64
 from numpy import ndarray
-from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
 from combdiff_solvers.chunks import concatenate
 from combdiff_solvers.limits import Clock, Limits
-from combdiff_solvers.models.completion import CompletionEngine
-from combdiff_solvers.models.dual_bounds import DualBounds
+from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
+from combdiff_solvers.models.linear_model import LinearModel, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
-from combdiff_solvers.models.mip_engines import Costs, make_engine, scale
-from combdiff_solvers.models.model_proto import Columns, Terms, crossed_bounds, rows_of, terms_of
-from combdiff_solvers.models.variables import resolve_sense
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, as_rows, row_products
-from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, value_rows, visit_rows
-
-__all__ = ["MathOptModel"]
+from combdiff_solvers.models.mip_engines import MathOptEngine, make_engine, scale
+from combdiff_solvers.models.variables import TOLERANCE, NativeModel, nearest_feasible, resolve_sense
+from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, row_products
+from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, visit_rows
 
 BLOCK = 2**22  # entries of x that are held at a time
 PROVEN = 1e-9  # a gap below this share of the objective's terms, and of the largest cost, is none
 FIRST_ORDER = "a first-order LP solver: y is within its tolerance of an optimum, and no vertex"
 
 
-class MathOptModel(BatchSolver):
+class MathOptModel(NativeModel):
     """A linear or mixed-integer model of OR-Tools: min (or max) ⟨θ, y⟩ + h(x) over the model's x, where y ⊂ x.
 
     θ is *added* to what the model's objective already holds (h), the priced variables' own coefficients included.
@@ -59,16 +56,16 @@ class MathOptModel(BatchSolver):
     of magnitude, and whose solution avoids the large ones, could hide all that it is worth in these tolerances: it is
     FEASIBLE and says so. The objective is recomputed in float64; integer variables are rounded to integers.
 
-    `bound` is that of the dual solution for an LP, with the errors of floating point (`DualBounds`); it is infinite
-    where a variable without bounds leaves it none. For other models it is the back end's own, widened by the
-    tolerances above.
+    `bound` is that of the dual solution for an LP, with the errors of floating point (`dual_bounds`). For other models,
+    and on SCIP, which gives no dual solution, it is the back end's own, widened by the tolerances above. It is infinite
+    where a variable without bounds leaves nothing proven.
 
     The answer never depends on what was solved before: every row begins at the same point, from scratch or, with
     `warm_start`, at the solution (LP: the optimal basis) of those typical costs.
 
     Args:
-        proto: the model, a serialized or live `math_opt.ModelProto`.
-        ids: ids of the priced variables, in the order of θ.
+        model: see `LinearModel`.
+        priced: places of the priced variables, in the order of θ.
         shape: of one θ and one y.
         sense: "min" or "max"; None for the model's own.
         backend: see above.
@@ -77,21 +74,22 @@ class MathOptModel(BatchSolver):
         parameters: a MathOpt `SolveParameters` (or its serialized proto) that rules over the defaults.
 
     Raises:
-        ValueError: for an empty model, several objectives, an unknown back end or one that cannot take the model, or
-            a sense that contradicts the model's objective.
+        ValueError: for an unknown back end or one that cannot take the model, or a sense that contradicts the model's
+            objective.
 
+    >>> from combdiff_solvers.models.model_proto import from_proto
     >>> model = mathopt.Model()
     >>> x = [model.add_binary_variable() for _ in range(3)]
     >>> _ = model.add_linear_constraint(x[0] + x[1] + x[2] == 2)
-    >>> solver = MathOptModel(model.export_model(), ids=[0, 1, 2], shape=(3,))
+    >>> solver = MathOptModel(from_proto(model.export_model()), np.arange(3), shape=(3,))
     >>> solver.solve(np.array([[3.0, 1.0, 2.0]])).y
     array([[0., 1., 1.]])
     """
 
     def __init__(
         self,
-        proto: model_pb2.ModelProto | bytes,
-        ids: Sequence[int] | ndarray,
+        model: LinearModel,
+        priced: Int64[ndarray, " n"],
         shape: tuple[int, ...],
         sense: Sense | str | None = None,
         backend: str | None = None,
@@ -99,80 +97,65 @@ class MathOptModel(BatchSolver):
         warm_start: ndarray | None = None,
         parameters: mathopt.SolveParameters | bytes | None = None,
     ) -> None:
-        model = model_pb2.ModelProto()
-        model.ParseFromString(proto if isinstance(proto, bytes) else proto.SerializeToString())
-        for field in ("quadratic_constraints", "sos1_constraints", "sos2_constraints", "indicator_constraints"):
-            for constraint in getattr(model, field).values():
-                constraint.ClearField("name")  # back ends refuse a name that comes twice
-        self._columns = Columns(model)
-        if not len(self._columns.ids):
-            raise ValueError("the model is empty: it has no variables")
-        if model.auxiliary_objectives:
-            raise ValueError("the model has several objectives, and theta can price one: delete the auxiliary ones")
-        self._priced = self._columns.positions(np.array(ids))
-        objective = model.objective
-        used = bool(len(objective.linear_coefficients.ids) or len(objective.quadratic_coefficients.row_ids))
-        self.sense = resolve_sense(sense, objective.maximize, used)
-        model.objective.maximize = self.sense is Sense.MAX
+        self.sense = resolve_sense(sense, model.maximize, bool(model.coefficients.any()))
+        self._model = model = replace(model, maximize=self.sense is Sense.MAX)
+        self._priced, self._open = priced, model.open_coefficients(priced)
         self.shape = tuple(shape)
         self.limits = limits or Limits()
-        self.backend = choose_backend(model, backend)
-        self._terms = terms_of(model)
-        self._crossed = crossed_bounds(model)
-        self._dual_bounds = None if self._terms else DualBounds(self._columns, *rows_of(model))
+        self.backend = choose_backend(model.terms, backend)
+        by_column = model.A.tocsc()
+        sides = model.lower, model.upper, model.row_lower, model.row_upper
+        self._program = *sides, by_column.indptr, by_column.indices, by_column.data
         if isinstance(parameters, mathopt.SolveParameters):
             parameters = parameters.to_proto().SerializeToString()
         typical = None
         if warm_start is not None:
             scaled, exponents = self._costs(as_rows(np.reshape(warm_start, (1, -1)), self.shape))
-            typical = Costs(scaled[0], int(exponents[0]))
-        proto = model.SerializeToString()
-        self._engines = PerThread(partial(make_engine, proto, self.backend, self.limits, parameters, typical))
-        proven = self.backend if BACKENDS[self.backend].exact else choose_backend(model, None)
-        self._completions = PerThread(partial(CompletionEngine, proto, proven, self._priced))
+            typical = scaled[0], int(exponents[0])
+        self._engines = PerThread(partial(make_engine, model, self.backend, self.limits, parameters, typical))
+        proven = self.backend if BACKENDS[self.backend].exact else choose_backend(model.terms, None)
+        self._completions = PerThread(partial(MathOptEngine, model, proven, Limits()))
 
     def _costs(self, theta: Float64[ndarray, "b n"]) -> tuple[Float64[ndarray, "b t"], Int[ndarray, " b"]]:
         """The costs, θ and h, of all terms of the objective, each row scaled by a power of two, and its exponent."""
-        costs = np.tile(self._columns.coefficients, (len(theta), 1))
+        costs = np.tile(self._model.coefficients, (len(theta), 1))
         costs[:, self._priced] += theta
-        return scale(costs, self._terms)
+        return scale(costs, self._model.terms)
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
         clock = self.limits.start()
-        if self._crossed is not None:
-            crossed = Answer(Status.INFEASIBLE, message=self._crossed)
+        if self._model.crossed is not None:
+            crossed = Answer(Status.INFEASIBLE, message=self._model.crossed)
             return solve_rows(theta, clock, lambda row, seconds: crossed, self.sense)
-        rows = max(1, BLOCK // len(self._columns.coefficients))
+        rows = max(1, BLOCK // len(self._model.coefficients))
         firsts = range(0, len(theta), rows)
         return concatenate(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
 
     def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
         engine, (costs, exponents) = self._engines.get(), self._costs(theta)
-        x, gap = np.full((len(theta), len(self._columns.ids)), np.nan), np.zeros(len(theta))
-        told, duals = np.full(len(theta), np.nan), dict[int, ndarray]()
+        x, gap = np.full((len(theta), len(self._model.c)), np.nan), np.zeros(len(theta))
+        told, duals, shifts = np.full(len(theta), np.nan), dict[int, ndarray](), exponents.tolist()
 
         def visit(row: int, seconds: float | None) -> Answer:
-            found = engine.solve(Costs(costs[row], int(exponents[row])), seconds)
+            found = engine.solve(costs[row], shifts[row], seconds)
             if found.x is not None:
                 x[row], gap[row] = found.x, found.gap
             told[row] = found.bound
-            if found.duals is not None and self._dual_bounds is not None:
+            if found.duals is not None:
                 duals[row] = found.duals
             return Answer(found.status, message=found.message)
 
         ends = visit_rows(len(theta), clock, visit)
         status = np.array([end.status for end in ends], dtype=np.uint8)
         messages = {row: end.message for row, end in enumerate(ends) if end.message}
-        x[:, self._columns.integer] = np.rint(x[:, self._columns.integer])
+        x[:, self._model.integer] = np.rint(x[:, self._model.integer])
         x += 0.0  # no -0.0
         y = np.ascontiguousarray(x[:, self._priced])
-        sizes = np.abs(costs) * np.abs(self._columns.terms(x))
-        for row, reason in self._downgrade_reasons(
-            np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents
-        ):
-            status[row], messages[row] = Status.FEASIBLE, reason
-        objective = row_products(theta, y) + self._columns.h(x)
+        sizes = np.abs(costs) * np.abs(self._model.terms_at(x))
+        reasons = self._downgrade_reasons(np.flatnonzero(status == Status.OPTIMAL), costs, sizes, gap, exponents)
+        status[list(reasons)] = Status.FEASIBLE
+        messages |= reasons
+        objective = row_products(theta, y) + self._model.h(x)
         bound = self._bounds(costs, exponents, told, duals)
         better = np.fmin if self.sense is Sense.MIN else np.fmax
         bound = np.where(np.isnan(objective), bound, better(bound, objective))
@@ -185,27 +168,27 @@ class MathOptModel(BatchSolver):
         told: Float64[ndarray, " b"],
         duals: dict[int, ndarray],
     ) -> Float64[ndarray, " b"]:
-        """Proven bounds: of the dual solution for an LP, else what the back end told, widened by its tolerance.
+        """Proven bounds: of an LP's dual solution, or else what the back end told, widened by its tolerance.
 
         That is 1e-9 (1e-8 in quadratic models) of the bound, or of the largest cost times Σ |xᵢ − x'ᵢ|, for which the
         width of the variables stands: nothing is proven where one has no bounds.
         """
         sign = self.sense.sign
         found = np.full(len(costs), -np.inf)
-        if self._dual_bounds is not None:
-            rows = np.array(list(duals), dtype=np.int64)
-            if len(rows):
-                found[rows] = self._dual_bounds.bounds(sign * costs[rows], sign * np.array(list(duals.values())))
-        elif BACKENDS[self.backend].exact:
-            widths = max(1.0, float((self._columns.upper - self._columns.lower).sum()))
-            if np.isfinite(widths):
-                share = 1e-8 if self._terms & Terms.QUADRATIC else 1e-9
-                found = sign * told - share * np.maximum(np.abs(told), np.abs(costs).max(axis=1) * widths)
-                found = np.where(np.abs(told) < 1e18, found, -np.inf)
+        widths = max(1.0, float((self._model.upper - self._model.lower).sum()))
+        if BACKENDS[self.backend].exact and np.isfinite(widths):
+            share = 1e-8 if self._model.terms & Terms.QUADRATIC else 1e-9
+            found = sign * told - share * np.maximum(np.abs(told), np.abs(costs).max(axis=1) * widths)
+            found = np.where(np.abs(told) < 1e18, found, -np.inf)
+        if duals and not self._model.terms:
+            rows, proven = np.array(list(duals), dtype=np.int64), np.empty(len(duals))
+            y = sign * np.array(list(duals.values()))
+            dual_bounds(0, len(rows), sign * costs[rows], y, *self._program, proven)
+            found[rows] = proven
         with np.errstate(over="ignore"):
             found = sign * np.ldexp(found, -exponents)
-        error = 2.0**-51 * (np.abs(self._columns.offset) + np.abs(np.where(np.isfinite(found), found, 0.0)))
-        return np.nextafter(found + self._columns.offset - sign * error, -sign * np.inf)
+        error = 2.0**-51 * (np.abs(self._model.offset) + np.abs(np.where(np.isfinite(found), found, 0.0)))
+        return np.nextafter(found + self._model.offset - sign * error, -sign * np.inf)
 
     def _downgrade_reasons(
         self,
@@ -214,54 +197,50 @@ class MathOptModel(BatchSolver):
         sizes: Float64[ndarray, "b t"],
         gap: Float64[ndarray, " b"],
         exponents: Int[ndarray, " b"],
-    ) -> Iterator[tuple[int, str]]:
+    ) -> dict[int, str]:
         """The rows whose "optimal" is worth less for these costs, and why; sizes: |costs · terms|, scaled like gap."""
         if not BACKENDS[self.backend].exact:
-            yield from ((row, FIRST_ORDER) for row in optimal.tolist())
-            return
-        costs = np.abs(costs)
+            return dict.fromkeys(optimal.tolist(), FIRST_ORDER)
+        costs, total, reasons = np.abs(costs), sizes.sum(axis=1), dict[int, str]()
         largest, least = costs.max(axis=1), np.where(costs > 0, costs, np.inf).min(axis=1)
-        total = sizes.sum(axis=1)
-        for row in optimal[(least < 1e-7 * largest)[optimal]].tolist():
-            if 0 < total[row] < 1e-3 * largest[row]:
-                yield (
-                    row,
-                    "optimal only as far as floating point can tell: the costs span "
-                    f"{np.log10(largest[row] / least[row]):.0f} orders of magnitude and y avoids the large "
-                    "ones; scale them down, or use CP-SAT, which is exact about integers",
-                )
+        hidden = (least < 1e-7 * largest) & (total > 0) & (total < 1e-3 * largest)
+        for row in optimal[hidden[optimal]].tolist():
+            reasons[row] = (
+                "optimal only as far as floating point can tell: the costs span "
+                f"{np.log10(largest[row] / least[row]):.0f} orders of magnitude and y avoids the large ones; "
+                "scale them down, or use CP-SAT, which is exact about integers"
+            )
         for row in optimal[(gap > PROVEN * np.maximum(total, largest))[optimal]].tolist():
             gain = np.ldexp(gap[row], -exponents[row])
-            yield row, f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
+            reasons[row] = (
+                f"stopped by a gap that it was allowed: another solution could be better by {gain:.3g} at most"
+            )
+        return reasons
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
-        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
+    def _h(self, y: Float64[ndarray, " n"]) -> float:
+        if not self._open.any():
+            x = np.zeros((1, len(self._model.c)))
+            x[0, self._priced] = y
+            return float(self._model.h(x)[0])
+        return float("nan") if self._model.crossed else h_of(self._complete(y), self.sense)
 
-        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
-        proof, for at most `time_limit` seconds a row (a back end that proves nothing gives way to GLOP or SCIP). NaN
-        where y has no feasible completion (or none was proven the best in that time), and in a row of y with NaN.
-
-        >>> model = mathopt.Model()
-        >>> x, z = model.add_binary_variable(), model.add_integer_variable(lb=0, ub=5)
-        >>> _ = model.add_linear_constraint(z >= 2 + 2 * x)
-        >>> model.minimize(3 * z)
-        >>> solver = MathOptModel(model.export_model(), ids=[0], shape=(1,))
-        >>> solver.value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
-        array([ 6. , 12.5])
-        """
-        if not self._columns.open_coefficients(self._priced).any():
-            x = np.zeros((1, len(self._columns.ids)))
-
-            def h(row: int) -> float:
-                x[0, self._priced] = y[row]
-                return float(self._columns.h(x)[0])
-        else:
-
-            def h(row: int) -> float:
-                if self._crossed is not None:
-                    return float("nan")
-                return h_of(self._completions.get().complete(y[row], self.limits.time_limit), self.sense)
-
-        return value_rows(theta, y, h)
+    def _complete(self, y: Float64[ndarray, " n"]) -> Answer:
+        """h(y), as the objective of the answer, and how the search for it ended."""
+        lower, upper, integer = (
+            part[self._priced] for part in (self._model.lower, self._model.upper, self._model.integer)
+        )
+        point = nearest_feasible(y, lower, upper, integer)
+        if point is None:
+            return Answer(Status.INFEASIBLE)
+        engine, (costs, exponents) = self._completions.get(), scale(self._open[None], self._model.terms)
+        slack = np.where(integer, 0.0, TOLERANCE * np.maximum(1.0, np.abs(y)))
+        for width in (0.0, slack):  # equations between rounded entries of y need the slack
+            engine.fix(self._priced, np.maximum(point - width, lower), np.minimum(point + width, upper))
+            found = engine.solve(costs[0], int(exponents[0]), self.limits.time_limit)
+            if found.status is not Status.INFEASIBLE:
+                break
+        if found.x is None:
+            return Answer(found.status, message=found.message)
+        x = np.where(self._model.integer, np.rint(found.x), found.x)
+        x[self._priced] = y
+        return Answer(found.status, objective=float(self._model.h(x[None])[0]), message=found.message)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from ortools.math_opt import model_pb2, parameters_pb2
+from ortools.math_opt import parameters_pb2
+from ortools.math_opt.parameters_pb2 import SolveParametersProto
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.models.model_proto import Terms, terms_of
+from combdiff_solvers.models.linear_model import Terms
 
 
 class Backend(NamedTuple):
@@ -17,53 +17,42 @@ class Backend(NamedTuple):
     kind: int
     solves: str
     takes: Terms
-    set_up: Callable[[parameters_pb2.SolveParametersProto, Limits], None]
+    settings: SolveParametersProto
     exact: bool = True
 
 
-def _set_gaps(parameters: parameters_pb2.SolveParametersProto, limits: Limits) -> None:
-    parameters.random_seed = 1
-    parameters.relative_gap_tolerance = limits.relative_gap  # HiGHS would stop at 1e-4
-    parameters.absolute_gap_tolerance = limits.absolute_gap
-
-
-def _set_up_scip(parameters: parameters_pb2.SolveParametersProto, limits: Limits) -> None:
-    _set_gaps(parameters, limits)
-    parameters.threads = 1
-
-
-def _set_up_highs(parameters: parameters_pb2.SolveParametersProto, limits: Limits) -> None:
-    _set_gaps(parameters, limits)
-    parameters.highs.string_options["parallel"] = "off"
-
-
-def _set_up_glop(parameters: parameters_pb2.SolveParametersProto, limits: Limits) -> None:
-    parameters.random_seed = 1
-
-
-def _set_up_pdlp(parameters: parameters_pb2.SolveParametersProto, limits: Limits) -> None:
-    parameters.threads = 1
-
-
 BACKENDS = {
-    "glop": Backend(parameters_pb2.SOLVER_TYPE_GLOP, "LPs", Terms.NONE, _set_up_glop),
+    "glop": Backend(parameters_pb2.SOLVER_TYPE_GLOP, "LPs", Terms.NONE, SolveParametersProto(random_seed=1)),
     "pdlp": Backend(
-        parameters_pb2.SOLVER_TYPE_PDLP, "LPs and separable convex QPs", Terms.CONVEX_SQUARES, _set_up_pdlp, exact=False
+        parameters_pb2.SOLVER_TYPE_PDLP,
+        "LPs and separable convex QPs",
+        Terms.CONVEX_SQUARES,
+        SolveParametersProto(threads=1),
+        exact=False,
     ),
-    "scip": Backend(parameters_pb2.SOLVER_TYPE_GSCIP, "MIPs with quadratic terms", ~Terms.CONES, _set_up_scip),
-    "highs": Backend(parameters_pb2.SOLVER_TYPE_HIGHS, "LPs and linear MIPs", Terms.INTEGERS, _set_up_highs),
+    "scip": Backend(
+        parameters_pb2.SOLVER_TYPE_GSCIP,
+        "MIPs with quadratic terms",
+        ~Terms.CONES,
+        SolveParametersProto(random_seed=1, threads=1),
+    ),
+    "highs": Backend(
+        parameters_pb2.SOLVER_TYPE_HIGHS,
+        "LPs and linear MIPs",
+        Terms.INTEGERS,
+        SolveParametersProto(random_seed=1, highs={"string_options": {"parallel": "off"}}),
+    ),
 }
 
 
-def choose_backend(proto: model_pb2.ModelProto, backend: str | None) -> str:
-    """The back end, or the one for all that the model holds: GLOP for an LP, else SCIP.
+def choose_backend(terms: Terms, backend: str | None) -> str:
+    """The back end, or the one for all that a model holds: GLOP for an LP, else SCIP.
 
     Raises:
         ValueError: for an unknown back end, or one that cannot take the model, with those that can.
     """
     if backend is not None and backend not in BACKENDS:
-        raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
-    terms = terms_of(proto)
+        raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, [*BACKENDS, 'cp_sat']))}")
     chosen = backend or ("scip" if terms else "glop")
     missing = terms & ~BACKENDS[chosen].takes
     if Terms.CONES in missing:
@@ -79,10 +68,13 @@ def choose_backend(proto: model_pb2.ModelProto, backend: str | None) -> str:
     return chosen
 
 
-def settings_of(backend: str, limits: Limits, parameters: bytes | None = None) -> parameters_pb2.SolveParametersProto:
+def settings_of(backend: str, limits: Limits, parameters: bytes | None = None) -> SolveParametersProto:
     """A back end's settings; `parameters` is a serialized `SolveParametersProto` that rules over the defaults."""
-    settings = parameters_pb2.SolveParametersProto()
-    BACKENDS[backend].set_up(settings, limits)
+    settings = SolveParametersProto()
+    settings.CopyFrom(BACKENDS[backend].settings)
+    if Terms.INTEGERS in BACKENDS[backend].takes:
+        settings.relative_gap_tolerance = limits.relative_gap  # HiGHS would stop at 1e-4
+        settings.absolute_gap_tolerance = limits.absolute_gap
     if parameters is not None:
-        settings.MergeFrom(parameters_pb2.SolveParametersProto.FromString(parameters))
+        settings.MergeFrom(SolveParametersProto.FromString(parameters))
     return settings

@@ -8,7 +8,9 @@ solve when it is re-used (other solutions among ties), so it starts afresh on ev
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -27,16 +29,10 @@ from ortools.math_opt.core.python import solver as core
 from pybind11_abseil.status import StatusNotOk
 
 from combdiff_solvers.limits import Limits
+from combdiff_solvers.models.linear_model import LinearModel, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, settings_of
-from combdiff_solvers.models.model_proto import Columns, Terms, rows_of, terms_of
+from combdiff_solvers.models.model_proto import places, to_proto
 from combdiff_solvers.protocol import Status
-
-
-class Costs(NamedTuple):
-    """A row's costs of all terms of the objective (`Columns.terms`), multiplied by 2^exponent."""
-
-    scaled: Float64[ndarray, " t"]
-    exponent: int
 
 
 class Found(NamedTuple):
@@ -56,28 +52,32 @@ class Found(NamedTuple):
 
 _OBJECTIVE_LIMITS = ("absolute_gap_tolerance", "cutoff_limit", "objective_limit", "best_bound_limit")
 _HUGE = 1e18
-
-
-@runtime_checkable
-class Engine(Protocol):
-    """Solves one model for one vector of costs after another."""
-
-    def solve(self, costs: Costs, seconds: float | None) -> Found: ...
+Typical = tuple[Float64[ndarray, " t"], int]
+"""costs as an engine solves for, and their exponent"""
 
 
 class MathOptEngine:
-    """Any MathOpt back end, from scratch on every row."""
+    """Any MathOpt back end, from scratch on every row, for one vector of costs after another."""
 
-    def __init__(self, proto: model_pb2.ModelProto, kind: int, parameters: parameters_pb2.SolveParametersProto) -> None:
-        self._proto = model_pb2.ModelProto()
-        self._proto.CopyFrom(proto)
-        self._kind = kind
-        self._parameters = parameters
-        self._limits = {name: getattr(parameters, name) for name in _OBJECTIVE_LIMITS if parameters.HasField(name)}
-        self._offset = proto.objective.offset
+    def __init__(self, model: LinearModel, backend: str, limits: Limits, parameters: bytes | None = None) -> None:
+        self._model, self._kind = model, BACKENDS[backend].kind
+        self._parameters = settings_of(backend, limits, parameters)
+        self._limits = {
+            name: getattr(self._parameters, name) for name in _OBJECTIVE_LIMITS if self._parameters.HasField(name)
+        }
         self._start = model_parameters_pb2.ModelSolveParametersProto()
-        self._ids = np.array(proto.variables.ids, dtype=np.int64)
-        self._rows = np.array(proto.linear_constraints.ids, dtype=np.int64)
+
+    @cached_property
+    def _proto(self) -> model_pb2.ModelProto:
+        return to_proto(self._model)
+
+    @cached_property
+    def _ids(self) -> Int64[ndarray, " v"]:
+        return np.array(self._proto.variables.ids, dtype=np.int64)
+
+    @cached_property
+    def _rows(self) -> Int64[ndarray, " r"]:
+        return np.array(self._proto.linear_constraints.ids, dtype=np.int64)
 
     def hint(self, x: Float64[ndarray, " v"]) -> None:
         """Begin every search at the point x."""
@@ -85,20 +85,23 @@ class MathOptEngine:
         values.ids.extend(self._ids.tolist())
         values.values.extend(x.tolist())
 
-    def fix(self, places: Int64[ndarray, " n"], lower: Float64[ndarray, " n"], upper: Float64[ndarray, " n"]) -> None:
+    def fix(self, priced: Int64[ndarray, " n"], lower: Float64[ndarray, " n"], upper: Float64[ndarray, " n"]) -> None:
         """Give the variables at these places other bounds."""
         variables = self._proto.variables
-        for place, least, most in zip(places.tolist(), lower.tolist(), upper.tolist(), strict=True):
+        for place, least, most in zip(priced.tolist(), lower.tolist(), upper.tolist(), strict=True):
             variables.lower_bounds[place], variables.upper_bounds[place] = least, most
 
-    def solve(self, costs: Costs, seconds: float | None) -> Found:
-        """Solve for these costs; "infeasible or unbounded" is resolved by a second solve without costs."""
-        free = costs._replace(scaled=np.zeros_like(costs.scaled))
+    def solve(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> Found:
+        """Solve for costs of all terms of the objective (`LinearModel.terms_at`), which were multiplied by 2^exponent.
+
+        "Infeasible or unbounded" is resolved by a second solve without costs.
+        """
+        free = np.zeros_like(costs)
         try:
-            result = self._run(costs, seconds)
+            result = self._run(costs, exponent, seconds)
         except StatusNotOk:  # MathOpt refuses SCIP's infinite objective of an unbounded integer program
-            feasible = self._read(self._run(free, seconds))
-            if feasible.status.has_solution and self._relaxation_is_unbounded(costs, seconds):
+            feasible = self._read(self._run(free, exponent, seconds))
+            if feasible.status.has_solution and self._relaxation_is_unbounded(costs, exponent, seconds):
                 return Found(Status.UNBOUNDED)
             raise
         reason = result.termination.reason
@@ -106,30 +109,28 @@ class MathOptEngine:
         if reason == result_pb2.TERMINATION_REASON_INFEASIBLE_OR_UNBOUNDED or (
             reason == result_pb2.TERMINATION_REASON_UNBOUNDED and not told
         ):
-            feasible = self._read(self._run(free, seconds))
+            feasible = self._read(self._run(free, exponent, seconds))
             return Found(Status.UNBOUNDED) if feasible.status.has_solution else feasible
         return self._read(result)
 
-    def _relaxation_is_unbounded(self, costs: Costs, seconds: float | None) -> bool:
+    def _relaxation_is_unbounded(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> bool:
         """Whether the LP without integrality is; a feasible integer program of rationals is then unbounded too."""
-        if terms_of(self._proto) is not Terms.INTEGERS:
+        if self._model.terms is not Terms.INTEGERS:
             return False
-        relaxed = model_pb2.ModelProto()
-        relaxed.CopyFrom(self._proto)
-        del relaxed.variables.integers[:]
-        relaxed.variables.integers.extend([False] * len(self._ids))
-        glop = MathOptEngine(relaxed, parameters_pb2.SOLVER_TYPE_GLOP, parameters_pb2.SolveParametersProto())
-        return glop.solve(costs, seconds).status is Status.UNBOUNDED
+        own = self._proto.variables
+        lower, upper = np.array(own.lower_bounds), np.array(own.upper_bounds)  # of what is fixed, too
+        relaxed = replace(self._model, lower=lower, upper=upper, integer=np.zeros_like(self._model.integer))
+        return MathOptEngine(relaxed, "glop", Limits()).solve(costs, exponent, seconds).status is Status.UNBOUNDED
 
-    def _run(self, costs: Costs, seconds: float | None) -> result_pb2.SolveResultProto:
-        linear, squares = np.split(costs.scaled, [len(self._ids)])
+    def _run(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> result_pb2.SolveResultProto:
+        linear, squares = np.split(costs, [len(self._model.c)])
         objective = self._proto.objective
         objective.ClearField("linear_coefficients")
         objective.linear_coefficients.ids.extend(self._ids.tolist())
         objective.linear_coefficients.values.extend(linear.tolist())
         objective.quadratic_coefficients.ClearField("coefficients")
         objective.quadratic_coefficients.coefficients.extend(squares.tolist())
-        self._set_limits(costs.exponent, seconds)
+        self._set_limits(exponent, seconds)
         nothing = callback_pb2.CallbackRegistrationProto()
         initializer = parameters_pb2.SolverInitializerProto()
         return core.solve(
@@ -141,7 +142,7 @@ class MathOptEngine:
 
         The objective's offset stays out of the model, where it would cost digits, unless a relative gap needs it.
         """
-        offset = float(np.ldexp(self._offset, exponent))
+        offset = float(np.ldexp(self._model.offset, exponent))
         kept = offset if self._parameters.relative_gap_tolerance and abs(offset) < _HUGE else 0.0
         self._proto.objective.offset = kept
         for name, value in self._limits.items():
@@ -156,89 +157,107 @@ class MathOptEngine:
     def _read(self, result: result_pb2.SolveResultProto) -> Found:
         end = result.termination
         detail = end.detail or None
-        gap = abs(end.objective_bounds.primal_bound - end.objective_bounds.dual_bound)
-        x = _first_solution(result, self._ids)
-        bound = end.objective_bounds.dual_bound - self._proto.objective.offset
-        duals = _first_duals(result, self._rows)
         if end.reason == result_pb2.TERMINATION_REASON_INFEASIBLE:
             return Found(Status.INFEASIBLE)
         if end.reason == result_pb2.TERMINATION_REASON_UNBOUNDED:
             return Found(Status.UNBOUNDED)
-        if end.reason == result_pb2.TERMINATION_REASON_OPTIMAL and x is not None:
-            return Found(Status.OPTIMAL, x, gap, None, bound, duals)
-        if x is not None:
-            return Found(Status.FEASIBLE, x, gap, detail, bound, duals)
+        gap = abs(end.objective_bounds.primal_bound - end.objective_bounds.dual_bound)
+        bound = end.objective_bounds.dual_bound - self._proto.objective.offset
+        duals = [one.dual_solution.dual_values for one in result.solutions if one.HasField("dual_solution")]
+        y = _dense(duals[0], self._rows) if duals else None
+        for solution in result.solutions:
+            if solution.primal_solution.feasibility_status == solution_pb2.SOLUTION_STATUS_FEASIBLE:
+                x = _dense(solution.primal_solution.variable_values, self._ids)
+                if end.reason == result_pb2.TERMINATION_REASON_OPTIMAL:
+                    return Found(Status.OPTIMAL, x, gap, None, bound, y)
+                return Found(Status.FEASIBLE, x, gap, detail, bound, y)
         if end.reason == result_pb2.TERMINATION_REASON_NO_SOLUTION_FOUND:
             return Found(Status.LIMIT, message=detail, bound=bound)
         name = result_pb2.TerminationReasonProto.Name(end.reason).removeprefix("TERMINATION_REASON_")
         return Found(Status.ERROR, message=f"the solver ended with {name}" + (f": {detail}" if detail else ""))
 
 
+def _dense(values: Any, ids: Int64[ndarray, " k"]) -> Float64[ndarray, " k"]:
+    """A sparse vector of MathOpt's over the variables or rows with these ids."""
+    dense = np.zeros(len(ids))
+    dense[places(values.ids, ids)] = np.array(values.values)
+    return dense
+
+
 class BasisEngine(MathOptEngine):
     """GLOP with a warm handle, begun on every row at the same basis, so that the past leaves no trace in y."""
 
-    def __init__(
-        self,
-        proto: model_pb2.ModelProto,
-        kind: int,
-        parameters: parameters_pb2.SolveParametersProto,
-        typical: Costs,
-    ) -> None:
-        super().__init__(proto, kind, parameters)
-        result = self._run(typical, None)
+    def __init__(self, model: LinearModel, limits: Limits, parameters: bytes | None, typical: Typical) -> None:
+        super().__init__(model, "glop", limits, parameters)
+        result = self._run(*typical, None)
         if result.solutions and result.solutions[0].HasField("basis"):
             self._start.initial_basis.CopyFrom(result.solutions[0].basis)
         self._parameters.presolve = parameters_pb2.EMPHASIS_OFF
-        self._handle = core.new(kind, self._proto, parameters_pb2.SolverInitializerProto())
+        self._handle = core.new(self._kind, self._proto, parameters_pb2.SolverInitializerProto())
         self._update = model_update_pb2.ModelUpdateProto()
         self._update.objective_updates.linear_coefficients.ids.extend(self._ids.tolist())
 
-    def solve(self, costs: Costs, seconds: float | None) -> Found:
+    def solve(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> Found:
         """Solve for these costs; what is no optimum is looked at again from scratch."""
         values = self._update.objective_updates.linear_coefficients.values
         del values[:]
-        values.extend(costs.scaled.tolist())
+        values.extend(costs.tolist())
         if not self._handle.update(self._update):
-            return super().solve(costs, seconds)
-        self._set_limits(costs.exponent, seconds)
+            return super().solve(costs, exponent, seconds)
+        self._set_limits(exponent, seconds)
         nothing = callback_pb2.CallbackRegistrationProto()
         result = self._handle.solve(self._parameters, self._start, None, nothing, None, None)
         found = self._read(result)
-        return found if found.status.has_solution else super().solve(costs, seconds)
+        return found if found.status.has_solution else super().solve(costs, exponent, seconds)
 
 
-class GlopEngine:
+class GlopEngine(MathOptEngine):
     """GLOP by way of ModelBuilder: the quickest way in and out, from scratch on every row."""
 
     PREPROCESS_FROM = 2000  # columns and rows; below, preprocessing costs more than it saves
+    LARGE = 2.0**20  # bounds up to this size, beside coefficients of ±1, need no scaling: 3 to 5 % of the time
 
-    def __init__(self, proto: model_pb2.ModelProto, otherwise: MathOptEngine) -> None:
-        columns = Columns(proto)
-        matrix, row_lower, row_upper = rows_of(proto)
-        self._model = builder.ModelBuilderHelper()
-        self._model.fill_model_from_sparse_data(
-            columns.lower, columns.upper, columns.costs, row_lower, row_upper, matrix
-        )
-        self._maximize = proto.objective.maximize
+    def __init__(self, model: LinearModel, limits: Limits) -> None:
+        super().__init__(model, "glop", limits)
+        sides = model.lower, model.upper, model.row_lower, model.row_upper
+        self._helper = builder.ModelBuilderHelper()
+        self._helper.fill_model_from_sparse_data(*sides[:2], model.c, *sides[2:], model.A)
         self._solver = builder.ModelSolverHelper("glop")
-        if len(columns.ids) + len(row_lower) < self.PREPROCESS_FROM:
-            self._solver.set_solver_specific_parameters("use_preprocessing: false")
-        self._order = list(range(len(columns.ids)))
-        self._otherwise = otherwise
+        sizes = np.abs(np.concatenate(sides))
+        plain = (np.abs(model.A.data) == 1).all() and (sizes[np.isfinite(sizes)] <= self.LARGE).all()
+        parameters = {"use_preprocessing": sum(model.A.shape) >= self.PREPROCESS_FROM, "use_scaling": not plain}
+        self._solver.set_solver_specific_parameters(" ".join(f"{k}: {str(v).lower()}" for k, v in parameters.items()))
+        self._order = list(range(len(model.c)))
 
-    def solve(self, costs: Costs, seconds: float | None) -> Found:
+    def solve(self, costs: Float64[ndarray, " t"], exponent: int, seconds: float | None) -> Found:
         """Solve for these costs; what is no optimum is asked of MathOpt, which says more about it."""
-        self._model.clear_objective()  # or coefficients that become zero would keep their last value
-        self._model.set_maximize(self._maximize)
-        self._model.set_objective_coefficients(self._order, costs.scaled.tolist())
+        self._helper.clear_objective()  # or coefficients that become zero would keep their last value
+        self._helper.set_maximize(self._model.maximize)
+        self._helper.set_objective_coefficients(self._order, costs.tolist())
         self._solver.set_time_limit_in_seconds(1e9 if seconds is None else seconds)
-        self._solver.solve(self._model)
+        self._solver.solve(self._helper)
         status = self._solver.status()
         if status == builder.OPTIMAL:
             return Found(Status.OPTIMAL, self._solver.variable_values(), duals=self._solver.dual_values())
         if status == builder.FEASIBLE:
             return Found(Status.FEASIBLE, self._solver.variable_values())
-        return self._otherwise.solve(costs, seconds)
+        return super().solve(costs, exponent, seconds)
+
+
+def make_engine(
+    model: LinearModel, backend: str, limits: Limits, parameters: bytes | None = None, typical: Typical | None = None
+) -> MathOptEngine:
+    """The engine for a model, whose searches begin at the solution for typical costs."""
+    if backend == "glop" and typical is not None:
+        return BasisEngine(model, limits, parameters, typical)
+    if backend == "glop" and parameters is None and len(model.row_lower):
+        return GlopEngine(model, limits)
+    engine = MathOptEngine(model, backend, limits, parameters)
+    if typical is not None:
+        expected = engine.solve(*typical, limits.time_limit)
+        if expected.x is not None:
+            engine.hint(expected.x)
+    return engine
 
 
 def scale(costs: Float64[ndarray, "b t"], terms: Terms) -> tuple[Float64[ndarray, "b t"], Int64[ndarray, " b"]]:
@@ -253,40 +272,3 @@ def scale(costs: Float64[ndarray, "b t"], terms: Terms) -> tuple[Float64[ndarray
     largest = np.abs(costs).max(axis=1)
     exponents = np.where(largest > 0, (7 if terms & Terms.QUADRATIC else 20) - np.frexp(largest)[1], 0).astype(np.int64)
     return np.ldexp(costs, exponents[:, None]), exponents
-
-
-def make_engine(
-    model: bytes, backend: str, limits: Limits, parameters: bytes | None = None, typical: Costs | None = None
-) -> Engine:
-    """The engine for a serialized model, whose searches begin at the solution for typical costs."""
-    proto, kind = model_pb2.ModelProto.FromString(model), BACKENDS[backend].kind
-    settings = settings_of(backend, limits, parameters)
-    if backend == "glop" and typical is not None:
-        return BasisEngine(proto, kind, settings, typical)
-    engine = MathOptEngine(proto, kind, settings)
-    if backend == "glop" and parameters is None and len(proto.linear_constraints.ids):
-        return GlopEngine(proto, engine)
-    if typical is not None:
-        expected = engine.solve(typical, limits.time_limit)
-        if expected.x is not None:
-            engine.hint(expected.x)
-    return engine
-
-
-def _first_duals(result: result_pb2.SolveResultProto, ids: ndarray) -> Any:
-    for solution in result.solutions:
-        if solution.HasField("dual_solution"):
-            values, duals = solution.dual_solution.dual_values, np.zeros(len(ids))
-            duals[np.searchsorted(ids, np.array(values.ids))] = np.array(values.values)
-            return duals
-    return None
-
-
-def _first_solution(result: result_pb2.SolveResultProto, ids: ndarray) -> Any:
-    for solution in result.solutions:
-        primal = solution.primal_solution
-        if primal.feasibility_status == solution_pb2.SOLUTION_STATUS_FEASIBLE:
-            x = np.zeros(len(ids))
-            x[np.searchsorted(ids, np.array(primal.variable_values.ids))] = np.array(primal.variable_values.values)
-            return x
-    return None

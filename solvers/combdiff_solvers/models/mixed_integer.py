@@ -12,10 +12,6 @@ from numpy import ndarray
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
-__all__ = ["MixedInteger"]
-
-BACKENDS = ("glop", "pdlp", "scip", "highs", "cp_sat")
-
 
 class MixedInteger(BatchSolver):
     """min (or max) ⟨θ, y⟩ + ⟨h, x⟩ over lower ≤ A x ≤ b, bounds[0] ≤ x ≤ bounds[1], some x integer; y ⊂ x.
@@ -68,49 +64,49 @@ class MixedInteger(BatchSolver):
         warm_start: ndarray | None = None,
         parameters: Mapping[str, Any] | Any = None,
     ) -> None:
-        if backend is not None and backend not in BACKENDS:
-            raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
         try:
             import scipy.sparse
 
-            from combdiff_solvers.models import linear_solver, model_proto
+            from combdiff_solvers.models.linear_model import LinearModel
+            from combdiff_solvers.models.linear_solver import linear_solver
             from combdiff_solvers.models.variables import resolve_variables
         except ImportError as error:
             raise ImportError(f"MixedInteger needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
         columns = _count(A, integrality, *bounds, h)
         matrix = scipy.sparse.csr_matrix((0, columns) if A is None else np.atleast_2d(A) if isinstance(A, list) else A)
-        matrix = matrix.astype(np.float64)
-        rows = matrix.shape[0]
         whole = _spread("integrality", integrality, columns)
         if not np.isin(whole, (0, 1)).all():
             raise ValueError("integrality must be 0 or 1 for each variable (semi-continuous ones are not supported)")
-        least = _spread("bounds[0]", bounds[0], columns)
-        most = _spread("bounds[1]", bounds[1], columns)
-        row_lower = _spread("lower", -np.inf if lower is None else lower, rows)
-        row_upper = _spread("b", b, rows)
-        costs = _spread("h", 0.0 if h is None else h, columns)
-        if not (np.isfinite(matrix.data).all() and np.isfinite(costs).all()):
-            raise ValueError("A and h must be finite everywhere")
+        model = LinearModel(
+            _spread("h", 0.0 if h is None else h, columns),
+            matrix,
+            whole > 0,
+            _spread("lower", -np.inf if lower is None else lower, matrix.shape[0]),
+            _spread("b", b, matrix.shape[0]),
+            _spread("bounds[0]", bounds[0], columns),
+            _spread("bounds[1]", bounds[1], columns),
+            maximize=Sense(sense) is Sense.MAX,
+        )
 
         def index_of(index: Any) -> int:
             if not 0 <= index < columns:
                 raise ValueError(f"priced has index {index}, but the variables are 0..{columns - 1}")
             return int(index)
 
-        indices, shape = resolve_variables(
-            np.arange(columns) if priced is None else np.array(priced), index_of, "indices"
-        )
-        limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-        maximize = Sense(sense) is Sense.MAX
-        proto = model_proto.from_arrays(least, most, whole > 0, costs, matrix, row_lower, row_upper, maximize=maximize)
-        self._solver = linear_solver.linear_solver(
-            proto, indices, shape, sense, backend, limits, warm_start, parameters
+        found = resolve_variables(np.arange(columns) if priced is None else np.array(priced), index_of, "indices")
+        self._solver = linear_solver(
+            model,
+            *found,
+            sense=sense,
+            backend=backend,
+            limits=Limits(time_limit, batch_time_limit, relative_gap, absolute_gap),
+            warm_start=warm_start,
+            parameters=parameters,
         )
         self.sense = self._solver.sense
         self.shape = self._solver.shape
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
         return self._solver.solve_checked(theta, instances)
 
     def value_checked(
@@ -127,16 +123,12 @@ class MixedInteger(BatchSolver):
 
 def _count(A: Any, *others: Any) -> int:
     """How many variables there are."""
-    if A is not None:
-        shape = np.shape(A) if not hasattr(A, "shape") else A.shape
-        if not 1 <= len(shape) <= 2:
-            raise ValueError(f"A has shape {shape}, but it should be (rows, variables)")
-        columns = int(shape[-1])
-    else:
-        columns = max(np.size(other) for other in others if other is not None)
-    if columns < 1:
-        raise ValueError("the model is empty: it has no variables")
-    return columns
+    if A is None:
+        return max(np.size(other) for other in others if other is not None)
+    shape = A.shape if hasattr(A, "shape") else np.shape(A)
+    if not 1 <= len(shape) <= 2:
+        raise ValueError(f"A has shape {shape}, but it should be (rows, variables)")
+    return int(shape[-1])
 
 
 def _spread(name: str, values: Any, count: int) -> Float64[ndarray, " k"]:
@@ -144,6 +136,4 @@ def _spread(name: str, values: Any, count: int) -> Float64[ndarray, " k"]:
     array = np.asarray(values, dtype=np.float64)
     if array.shape not in ((), (count,)):
         raise ValueError(f"{name} has shape {array.shape}, but it should be a number or have shape ({count},)")
-    if np.isnan(array).any():
-        raise ValueError(f"{name} has a NaN: use -inf or inf where there is no bound")
     return np.broadcast_to(array, (count,)).copy()

@@ -9,21 +9,20 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from ortools.math_opt import model_pb2
 from ortools.math_opt.io.python import mps_converter
 from pybind11_abseil.status import StatusNotOk
 
 from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
-from combdiff_solvers.limits import Limits
+from combdiff_solvers.models.linear_model import LinearModel
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.lp_format import read_lp
+from combdiff_solvers.models.model_proto import from_proto
 from combdiff_solvers.models.variables import resolve_variables
-from combdiff_solvers.protocol import Sense, Solver
+from combdiff_solvers.protocol import Solver
+from combdiff_solvers.wrap import options_of
 
-__all__ = ["read_model", "wrap_model_file"]
 
-
-def read_mps(text: str) -> model_pb2.ModelProto:
+def read_mps(text: str) -> LinearModel:
     """Read a model in the MPS format, fixed or free, by OR-Tools' reader.
 
     Raises:
@@ -33,7 +32,7 @@ def read_mps(text: str) -> model_pb2.ModelProto:
     if not lines or lines[-1].split()[0].upper() != "ENDATA":
         raise ValueError("the MPS file does not end with ENDATA: it is truncated")
     try:
-        return mps_converter.mps_to_model_proto(text)
+        return from_proto(mps_converter.mps_to_model_proto(text))
     except (RuntimeError, StatusNotOk) as error:
         raise ValueError(str(error)) from error
 
@@ -41,10 +40,8 @@ def read_mps(text: str) -> model_pb2.ModelProto:
 _READERS = {".mps": read_mps, ".lp": read_lp}
 
 
-def read_model(
-    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
-) -> model_pb2.ModelProto:
-    """Read an MPS or LP file (.mps, .lp, .mps.gz, .lp.gz) as a MathOpt proto; the limits are those of `read_lines`.
+def read_model(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS) -> LinearModel:
+    """Read an MPS or LP file (.mps, .lp, .mps.gz, .lp.gz); the limits are those of `read_lines`.
 
     Raises:
         FileNotFoundError: when it is not there.
@@ -56,37 +53,27 @@ def read_model(
         text = "\n".join(read_lines(path, max_bytes, max_tokens))
         if "\0" in text:
             raise ValueError("it is a binary file, not a model as text")
-        proto = _READERS[suffix](text)
-        if not len(proto.variables.ids):
-            raise ValueError("the model is empty: it has no variables")
-        if np.isnan(proto.variables.lower_bounds).any() or np.isnan(proto.variables.upper_bounds).any():
-            raise ValueError("a bound is NaN")
+        return _READERS[suffix](text)
     except ValueError as error:
         raise ValueError(f"cannot read {path}: {error}") from error
-    return proto
 
 
+@options_of(linear_solver)
 def wrap_model_file(
     path: str | os.PathLike[str],
     /,
     variables: Sequence[str] | ndarray | None = None,
     *,
-    sense: Sense | str | None = None,
-    backend: str | None = None,
-    time_limit: float | None = None,
-    batch_time_limit: float | None = None,
-    relative_gap: float = 0.0,
-    absolute_gap: float = 0.0,
-    warm_start: ndarray | None = None,
     max_bytes: int = MAX_BYTES,
     max_tokens: int = MAX_TOKENS,
+    **options: Any,
 ) -> Solver:
     """`combdiff.wrap` for an MPS or LP file: see `MathOptModel`, `CpSatModel` (backend="cp_sat") and `Limits`.
 
     `variables` are names, in any shape; None for all variables in the order of the file. The file is read once.
     """
-    proto = read_model(path, max_bytes, max_tokens)
-    places = {name: place for place, name in enumerate(proto.variables.names) if name}
+    model = read_model(path, max_bytes, max_tokens)
+    places = {name: place for place, name in enumerate(model.names) if name}
 
     def index_of(name: Any) -> int:
         if name not in places:
@@ -94,12 +81,7 @@ def wrap_model_file(
             raise ValueError(f"{path} has no variable {name!r}; it has {known}{', ...' if len(places) > 8 else ''}")
         return places[name]
 
-    indices: ndarray = np.arange(len(proto.variables.ids))
-    shape: tuple[int, ...] = indices.shape
-    if variables is not None:
-        indices, shape = resolve_variables(
-            [variables] if isinstance(variables, str) else variables, index_of, "variable names"
-        )
-    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-    ids = np.array(proto.variables.ids)[indices]
-    return linear_solver(proto, ids, shape, sense, backend, limits, warm_start)
+    if variables is None:
+        return linear_solver(model, np.arange(len(model.c)), model.c.shape, **options)
+    names = [variables] if isinstance(variables, str) else variables
+    return linear_solver(model, *resolve_variables(names, index_of, "variable names"), **options)

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy import ndarray
 from ortools.linear_solver import linear_solver_pb2, pywraplp
 from ortools.linear_solver.python import model_builder
 
-from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.model_proto import from_mp_model
-from combdiff_solvers.models.variables import resolve_variables
-from combdiff_solvers.protocol import Sense, Solver
-from combdiff_solvers.wrap import wrap
-
-__all__ = ["wrap_model_builder", "wrap_pywraplp"]
+from combdiff_solvers.models.variables import resolve_native
+from combdiff_solvers.protocol import Solver
+from combdiff_solvers.wrap import options_of, wrap
 
 
 @wrap.register(pywraplp.Solver)
-def wrap_pywraplp(
-    model: pywraplp.Solver,
-    /,
-    variables: Any,
-    *,
-    sense: Sense | str | None = None,
-    backend: str | None = None,
-    time_limit: float | None = None,
-    batch_time_limit: float | None = None,
-    relative_gap: float = 0.0,
-    absolute_gap: float = 0.0,
-    warm_start: ndarray | None = None,
-) -> Solver:
+@options_of(linear_solver)
+def wrap_pywraplp(model: pywraplp.Solver, /, variables: Any, **options: Any) -> Solver:
     """`combdiff.wrap` for a `pywraplp.Solver`: its model is copied, and solved by `backend`.
 
     The back end that the object was created with is not asked: None takes GLOP for an LP and SCIP for a MIP.
@@ -45,44 +30,24 @@ def wrap_pywraplp(
     array([[1., 0., 0.]])
     """
 
-    def index_of(variable: Any) -> int:
-        if not isinstance(variable, pywraplp.Variable):
-            raise TypeError(f"{variable!r} is a {type(variable).__name__}, not a variable of the pywraplp solver")
+    def place(variable: pywraplp.Variable) -> int | None:
         index = int(variable.index())
-        if not (0 <= index < model.NumVariables() and model.variable(index).this == variable.this):
-            raise ValueError(f"variable {variable.name()!r} is not of this model")
-        return index
+        own = 0 <= index < model.NumVariables() and model.variable(index).this == variable.this
+        return index if own else None
 
-    ids, shape = resolve_variables(variables, index_of, "pywraplp variables")
+    found = resolve_native(variables, pywraplp.Variable, place, "pywraplp")
     proto = linear_solver_pb2.MPModelProto()
     model.ExportModelToProto(proto)
-    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-    return linear_solver(from_mp_model(proto), ids, shape, sense, backend, limits, warm_start)
+    return linear_solver(from_mp_model(proto), *found, **options)
 
 
 @wrap.register(model_builder.Model)
-def wrap_model_builder(
-    model: model_builder.Model,
-    /,
-    variables: Any,
-    *,
-    sense: Sense | str | None = None,
-    backend: str | None = None,
-    time_limit: float | None = None,
-    batch_time_limit: float | None = None,
-    relative_gap: float = 0.0,
-    absolute_gap: float = 0.0,
-    warm_start: ndarray | None = None,
-) -> Solver:
+@options_of(linear_solver)
+def wrap_model_builder(model: model_builder.Model, /, variables: Any, **options: Any) -> Solver:
     """`combdiff.wrap` for a `model_builder.Model`, in the manner of `wrap_pywraplp`."""
 
-    def index_of(variable: Any) -> int:
-        if not isinstance(variable, model_builder.Variable):
-            raise TypeError(f"{variable!r} is a {type(variable).__name__}, not a variable of the ModelBuilder model")
-        if variable.helper is not model.helper:
-            raise ValueError(f"variable {variable.name!r} is not of this model")
-        return int(variable.index)
+    def place(variable: model_builder.Variable) -> int | None:
+        return variable.index if variable.helper is model.helper else None
 
-    ids, shape = resolve_variables(variables, index_of, "ModelBuilder variables")
-    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
-    return linear_solver(from_mp_model(model.export_to_proto()), ids, shape, sense, backend, limits, warm_start)
+    found = resolve_native(variables, model_builder.Variable, place, "ModelBuilder")
+    return linear_solver(from_mp_model(model.export_to_proto()), *found, **options)

@@ -13,15 +13,13 @@ from pyscipopt import Model, Variable
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.scip_engine import ScipEngine, ScipProblem
-from combdiff_solvers.models.variables import resolve_sense, resolve_variables
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver
-from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, value_rows
-from combdiff_solvers.wrap import wrap
-
-__all__ = ["ScipModel", "wrap_scip"]
+from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
+from combdiff_solvers.protocol import Sense, Solutions, Solver
+from combdiff_solvers.rows import PerThread, h_of, solve_rows
+from combdiff_solvers.wrap import options_of, wrap
 
 
-class ScipModel(BatchSolver):
+class ScipModel(NativeModel):
     """A SCIP model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's variables.
 
     θ is *added* to the model's own linear objective (h). Constraints may be linear or nonlinear, variables binary,
@@ -51,7 +49,8 @@ class ScipModel(BatchSolver):
         limits: of time and gaps; they rule over the model's own parameters.
 
     Raises:
-        ValueError: for an empty model, or a sense that contradicts the model's objective.
+        ValueError: for an empty model, a sense that contradicts the model's objective, or a model that SCIP writes and
+            cannot read back.
 
     >>> model = Model()
     >>> x, y = (model.addVar(ub=2.0) for _ in range(2))
@@ -69,8 +68,6 @@ class ScipModel(BatchSolver):
         sense: Sense | str | None = None,
         limits: Limits | None = None,
     ) -> None:
-        if not len(problem.costs):
-            raise ValueError("the model is empty: it has no variables")
         self.shape = tuple(shape)
         self.limits = limits or Limits()
         self.sense = resolve_sense(sense, problem.maximize, bool(problem.costs.any()))
@@ -78,87 +75,40 @@ class ScipModel(BatchSolver):
         self._indices = np.array(indices, dtype=np.int64)
         build = partial(ScipEngine, problem, self._indices, self.sense, self.limits)  # without self: that is a cycle
         self._engines: PerThread[ScipEngine] = PerThread(build)
-
-    def check(self) -> None:
-        """Build this thread's model now.
-
-        Raises:
-            ValueError: when SCIP cannot read the model back.
-        """
-        self._engines.get()
+        self._engines.get()  # or an error would be that of a row
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        """Solve every row of θ."""
-        engine = self._engines.get() if len(theta) else None
+        engine = self._engines.get()
+        return solve_rows(
+            theta, self.limits.start(), lambda row, seconds: engine.solve(theta[row], seconds), self.sense
+        )
 
-        def solve_row(row: int, seconds: float | None) -> Answer:
-            assert engine is not None
-            return engine.solve(theta[row], seconds)
-
-        return solve_rows(theta, self.limits.start(), solve_row, self.sense)
-
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
-        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
-
-        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
-        proof, for at most `time_limit` seconds a row. NaN where y has no feasible completion (or none was proven the
-        best in that time), and in a row of y with NaN.
-
-        >>> model = Model()
-        >>> x, z = model.addVar(vtype="B"), model.addVar(vtype="I", ub=5)
-        >>> least = model.addCons(z >= 2 + 2 * x)
-        >>> model.setObjective(3 * z)
-        >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
-        array([ 6. , 12.5])
-        """
+    def _h(self, y: Float64[ndarray, " n"]) -> float:
         costs = self._problem.costs
         if not np.delete(costs, self._indices).any():
-            return value_rows(theta, y, lambda row: float(y[row] @ costs[self._indices]) + self._problem.offset)
+            return float(y @ costs[self._indices]) + self._problem.offset
+        return h_of(self._engines.get().complete(y, self.limits.time_limit), self.sense)
 
-        def h(row: int) -> float:
-            return h_of(self._engines.get().complete(y[row], self.limits.time_limit), self.sense)
 
-        return value_rows(theta, y, h)
+_INSTEAD = (
+    ": the objective is linear in what theta prices, so price a variable, and tie it to the expression by a constraint"
+)
 
 
 @wrap.register(Model)
-def wrap_scip(
-    model: Model,
-    /,
-    variables: Any,
-    *,
-    sense: Sense | str | None = None,
-    time_limit: float | None = None,
-    batch_time_limit: float | None = None,
-    relative_gap: float = 0.0,
-    absolute_gap: float = 0.0,
-) -> Solver:
+@options_of(ScipModel)
+def wrap_scip(model: Model, /, variables: Any, **options: Any) -> Solver:
     """`combdiff.wrap` for a `pyscipopt.Model`: see `ScipModel` and `Limits`."""
-    limits = Limits(time_limit, batch_time_limit, relative_gap, absolute_gap)
+    problem = ScipProblem.of(model)
     own = {variable.ptr(): place for place, variable in enumerate(model.getVars(transformed=False))}
-    if not own:
-        raise ValueError("the model is empty: it has no variables")
 
-    def index_of(variable: Any) -> int:
-        if not isinstance(variable, Variable):
-            raise TypeError(
-                f"{variable!r} is a {type(variable).__name__}, not a variable of the SCIP model: the objective "
-                "is linear in what theta prices, so price a variable, and tie it to the expression by a constraint"
-            )
-        if variable.ptr() not in own:
-            raise ValueError(f"variable {variable.name} is not of this model")
-        place = own[variable.ptr()]
-        if place in problem.indicators:
+    def place(variable: Variable) -> int | None:
+        found = own.get(variable.ptr())
+        if found in problem.indicators:
             raise ValueError(
                 f"variable {variable.name} is an indicator variable that SCIP made for a cardinality constraint, and "
                 "is not held to what it indicates: price variables of your own"
             )
-        return place
+        return found
 
-    problem = ScipProblem.of(model)
-    indices, shape = resolve_variables(variables, index_of, "SCIP variables")
-    solver = ScipModel(problem, indices, shape, sense, limits)
-    solver.check()
-    return solver
+    return ScipModel(problem, *resolve_native(variables, Variable, place, "SCIP", _INSTEAD), **options)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -17,14 +17,12 @@ from pyscipopt import Model, Variable
 from pyscipopt.scip import Expr, Term
 
 from combdiff_solvers.limits import Clock, Limits
+from combdiff_solvers.models.variables import nearest_feasible
 from combdiff_solvers.protocol import Sense, Status
 from combdiff_solvers.rows import Answer
 
 _LARGEST = 10
 """objectives are scaled to a largest coefficient of 2⁹ to 2¹⁰, well above SCIP's absolute tolerances"""
-
-_TOLERANCE = 1e-6
-"""SCIP's own for feasibility"""
 
 _FIXED = {
     "lp/threads": 1,
@@ -73,20 +71,23 @@ class ScipProblem:
         """What a model's original problem and parameters are; it is not changed.
 
         Raises:
-            ValueError: for what the text of the model does not hold: plugins written in Python, and indicator
-                variables of cardinality constraints that are used elsewhere.
+            ValueError: without variables, and for what the text of the model does not hold: plugins written in
+                Python, and indicator variables of cardinality constraints that are used elsewhere.
         """
         _refuse_plugins(model)
-        with tempfile.TemporaryDirectory(prefix="combdiff") as folder:
-            problem, parameters = os.path.join(folder, "model.cip"), os.path.join(folder, "model.set")
-            model.writeProblem(problem, trans=False, genericnames=True, verbose=False)
-            model.writeParams(parameters, comments=False, onlychanged=True, verbose=False)
-            with open(problem) as one, open(parameters) as two:
-                texts = one.read(), two.read()
         variables = model.getVars(transformed=False)
+        if not variables:
+            raise ValueError("the model is empty: it has no variables")
+        with tempfile.TemporaryDirectory(prefix="combdiff") as folder:
+            files = Path(folder, "model.cip"), Path(folder, "model.set")
+            model.writeProblem(str(files[0]), trans=False, genericnames=True, verbose=False)
+            model.writeParams(str(files[1]), comments=False, onlychanged=True, verbose=False)
+            texts = [file.read_text() for file in files]
         costs = np.array([variable.getObj() for variable in variables], dtype=np.float64)
         indicators = _cardinality_indicators(texts[0], [variable.name for variable in variables], costs)
-        return cls(*texts, costs, indicators, float(model.getObjoffset()), model.getObjectiveSense() == "maximize")
+        return cls(
+            texts[0], texts[1], costs, indicators, float(model.getObjoffset()), model.getObjectiveSense() == "maximize"
+        )
 
     def build(self) -> Model:
         """A new SCIP model.
@@ -97,13 +98,12 @@ class ScipProblem:
         model = Model()
         model.hideOutput()
         with tempfile.TemporaryDirectory(prefix="combdiff") as folder:
-            problem, parameters = os.path.join(folder, "model.cip"), os.path.join(folder, "model.set")
-            with open(problem, "w") as one, open(parameters, "w") as two:
-                one.write(self.problem)
-                two.write(self.parameters)
+            files = Path(folder, "model.cip"), Path(folder, "model.set")
+            files[0].write_text(self.problem)
+            files[1].write_text(self.parameters)
             try:
-                model.readProblem(problem)
-                model.readParams(parameters)
+                model.readProblem(str(files[0]))
+                model.readParams(str(files[1]))
             except OSError as error:
                 raise ValueError(f"SCIP cannot read back the model that it wrote: {error}") from error
         model.hideOutput()
@@ -201,15 +201,14 @@ class ScipEngine:
             return Answer(Status.INFEASIBLE)
         if ended == "unbounded":
             return Answer(Status.UNBOUNDED)
+        bound = self._bound(costs, exponent)
         solution = self._model.getBestSol() if self._model.getNSols() else None
         if solution is None:
-            bound = self._bound(costs, exponent)
             return Answer(Status.LIMIT, message=f"SCIP stopped by {ended} without a solution", bound=bound)
         x = np.array([solution[variable] for variable in self._variables], dtype=np.float64)
         x[self._integral] = np.rint(x[self._integral])
         y = x[self._priced]
         objective = float(theta @ y + self._costs @ x) + self._offset
-        bound = self._bound(costs, exponent)
         bound = min(bound, objective) if self._sense is Sense.MIN else max(bound, objective)
         if ended == "optimal":
             return Answer(Status.OPTIMAL, y, objective, bound=bound)
@@ -235,12 +234,10 @@ class ScipEngine:
         """Solve for h alone with the priced variables at y, to the proof whatever gap is allowed."""
         variables = [self._variables[place] for place in self._priced]
         self._model.freeTransform()
-        lower, upper = (
-            np.array([getattr(variable, bound)() for variable in variables], dtype=np.float64)
-            for bound in ("getLbOriginal", "getUbOriginal")
-        )
-        point = np.clip(np.where(self._integral[self._priced], np.rint(y), y), lower, upper)
-        if (np.abs(point - y) > _TOLERANCE * np.maximum(np.abs(y), 1.0)).any():
+        lower = np.array([variable.getLbOriginal() for variable in variables], dtype=np.float64)
+        upper = np.array([variable.getUbOriginal() for variable in variables], dtype=np.float64)
+        point = nearest_feasible(y, lower, upper, self._integral[self._priced])
+        if point is None:
             return Answer(Status.INFEASIBLE)
         gaps, self._gaps = self._gaps, (0.0, 0.0)
         try:

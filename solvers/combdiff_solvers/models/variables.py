@@ -1,14 +1,20 @@
-"""Which variables of a model θ prices."""
+"""Native models as Solvers: which variables θ prices, which sense they have, and what h is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Sense
+from combdiff_solvers.protocol import BatchSolver, Sense
+from combdiff_solvers.rows import value_rows
+
+TOLERANCE = 1e-6
+"""for feasibility, as in the back ends; y may come from float32"""
 
 
 def resolve_variables(variables: Any, index_of: Callable[[Any], int], kind: str) -> tuple[ndarray, tuple[int, ...]]:
@@ -57,3 +63,61 @@ def resolve_sense(given: Sense | str | None, maximize: bool, has_objective: bool
             "or clear the model's objective"
         )
     return Sense(given)
+
+
+def resolve_native(
+    variables: Any, kind: type | tuple[type, ...], place: Callable[[Any], int | None], library: str, instead: str = ""
+) -> tuple[ndarray, tuple[int, ...]]:
+    """`resolve_variables` for objects of a kind: `place` is None for one that is not of the model.
+
+    `instead` says what to do about anything else.
+    """
+
+    def index_of(variable: Any) -> int:
+        if not isinstance(variable, kind):
+            what = type(variable).__name__
+            raise TypeError(f"{variable!r} is a {what}, not a variable of the {library} model{instead}")
+        found = place(variable)
+        if found is None:
+            raise ValueError(f"variable {variable} is not of this model")
+        return int(found)
+
+    return resolve_variables(variables, index_of, f"{library} variables")
+
+
+class NativeModel(BatchSolver):
+    """The base of solvers whose h is the rest of a model's objective."""
+
+    def value_checked(
+        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
+    ) -> Float64[ndarray, " b"]:
+        """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
+
+        Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
+        proof, for at most `time_limit` seconds a row. NaN where y has no feasible completion (or none was proven the
+        best in that time), and in a row of y with NaN.
+
+        >>> from combdiff_solvers.models.cp_sat import cp_model, wrap
+        >>> model = cp_model.CpModel()
+        >>> x, z = model.new_bool_var("x"), model.new_int_var(0, 5, "z")
+        >>> _ = model.add(z >= 2 + 2 * x)
+        >>> model.minimize(3 * z)
+        >>> wrap(model, [x]).value(np.array([[0.0], [1.0]]), np.array([[0.5], [0.5]]))
+        array([ 6. , 12.5])
+        """
+        return value_rows(theta, y, lambda row: self._h(y[row]))
+
+    @abstractmethod
+    def _h(self, y: Float64[ndarray, " n"]) -> float:
+        """h of one point."""
+
+
+def nearest_feasible(
+    y: Float64[ndarray, " n"],
+    lower: Float64[ndarray, " n"],
+    upper: Float64[ndarray, " n"],
+    integer: Bool[ndarray, " n"],
+) -> Float64[ndarray, " n"] | None:
+    """The point of the bounds and integers that is nearest to y; None where y is not near."""
+    point = np.clip(np.where(integer, np.rint(y), y), lower, upper)
+    return point if (np.abs(point - y) <= TOLERANCE * np.maximum(1.0, np.abs(y))).all() else None

@@ -4,36 +4,71 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.chunks import check_solutions
+from combdiff_solvers.compute.forks import ForkSafeLock
+from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import instance_key, select
-from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
-from combdiff_solvers.pools.solution_pool import SolutionPool
+from combdiff_solvers.pools.solution_pool_kernels import cheapest
 from combdiff_solvers.pools.wrapper import Wrapper
-from combdiff_solvers.protocol import Solutions, Solver, Status, solve_checked
+from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, row_products, solve_checked
+from combdiff_solvers.rows import Answer, answer_of, as_solutions
 
 __all__ = ["Cached"]
 
 GOLDEN = 0.6180339887498949
 KEPT = (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNBOUNDED)
 
-
 Key = tuple[bytes, Hashable]  # θ and the instance
 
 
-class _Row(NamedTuple):
-    """What is kept of a solved row."""
+class SolutionPool:
+    """Different solutions of one feasible set, each with its h(y); at most `size`, the latest found."""
 
-    y: Float64[ndarray, " n"]
-    objective: float
-    status: int
-    message: str | None
-    bound: float
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._rest: dict[bytes, tuple[Float64[ndarray, " n"], float]] = {}
+        self._stacked: tuple[Float64[ndarray, "n k"], Float64[ndarray, " k"]] | None = None
+
+    def add(self, y: Float64[ndarray, " n"], rest: float) -> None:
+        """Keep a solution; `rest` is the part h(y) of its objective that θ does not price."""
+        key = y.tobytes()
+        if key not in self._rest:
+            self._rest[key] = (y, rest)
+            self._stacked = None
+            if len(self._rest) > self._size:
+                del self._rest[next(iter(self._rest))]
+
+    @property
+    def y(self) -> Float64[ndarray, "k n"]:
+        """All solutions, the oldest first."""
+        return self._stack()[0].T.copy()
+
+    def _stack(self) -> tuple[Float64[ndarray, "n k"], Float64[ndarray, " k"]]:
+        if self._stacked is None:
+            y, rest = zip(*self._rest.values(), strict=True)
+            self._stacked = np.stack(y, axis=1), np.array(rest)
+        return self._stacked
+
+    def best(
+        self, theta: Float64[ndarray, "b n"], sense: Sense
+    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"]]:
+        """For each row of θ the best solution (the oldest among equals) and its objective.
+
+        No matrix product: BLAS adds in an order that depends on the size of the batch, and its threads may hang a
+        process that forks meanwhile.
+        """
+        columns, rest = self._stack()
+        chosen = np.zeros(len(theta), dtype=np.int64)
+        for_rows(cheapest, len(theta), sense.sign * theta, columns, sense.sign * rest, chosen, threads=None, grain=64)
+        y = columns.T[chosen]
+        return y, row_products(theta, y) + rest[chosen]
 
 
 class Cached(Wrapper):
@@ -79,16 +114,15 @@ class Cached(Wrapper):
         self.rows = rows
         self.solve_ratio = solve_ratio
         self.pool_size = pool_size
-        self._unproven = -self.sense.sign * np.inf  # the bound of a row from a pool of solutions
         self._lock = ForkSafeLock()
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._lock:
+        with self._lock.current:
             self.hits = self.misses = self.pooled = 0
             self._asked = 0
-            self._known: OrderedDict[Key, _Row] = OrderedDict()
+            self._known: OrderedDict[Key, Answer] = OrderedDict()
             self._pools: OrderedDict[Hashable, SolutionPool] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -99,7 +133,7 @@ class Cached(Wrapper):
 
         It is empty unless `solve_ratio` is below 1.
         """
-        with self._lock:
+        with self._lock.current:
             pool = self._pools.get(instance_key(instance))
             return np.empty((0, int(np.prod(self.shape)))) if pool is None else pool.y.copy()
 
@@ -113,45 +147,30 @@ class Cached(Wrapper):
             (row.tobytes(), instance_key(None if instances is None else instances[number]))
             for number, row in enumerate(theta)
         ]
-        found: dict[Key, _Row] = {}
-        with self._lock:
+        found: dict[Key, Answer] = {}
+        with self._lock.current:
             missing = self._look_up(keys, found)
             if self.solve_ratio < 1.0:
                 missing = self._ask_pools(keys, theta, missing, found)
         if missing or not keys:
             self._solve(theta, instances, keys, missing, found)
-        rows = [found[key] for key in keys]
-        y = np.array([row.y for row in rows]) if rows else np.empty_like(theta)
-        return Solutions(
-            y,
-            np.array([row.objective for row in rows], dtype=np.float64),
-            status=np.array([row.status for row in rows], dtype=np.uint8),
-            messages={number: row.message for number, row in enumerate(rows) if row.message is not None},
-            cached=len(keys) - len(missing),
-            bound=np.array([row.bound for row in rows], dtype=np.float64),
-        )
+        answers = as_solutions([found[key] for key in keys], theta.shape[1], self.sense)
+        return replace(answers, cached=len(keys) - len(missing))
 
-    def _look_up(self, keys: list[Key], found: dict[Key, _Row]) -> list[int]:
+    def _look_up(self, keys: list[Key], found: dict[Key, Answer]) -> list[int]:
         """Put what is known into `found`; the numbers of the other rows, each different row once."""
         missing: dict[Key, int] = {}
         for number, key in enumerate(keys):
-            if key in found:
-                continue
-            row = self._known.get(key)
-            if row is None:
-                missing.setdefault(key, number)
-            else:
+            if key in self._known:
                 self._known.move_to_end(key)
-                found[key] = row
+                found[key] = self._known[key]
+            else:
+                missing.setdefault(key, number)
         self.hits += len(keys) - len(missing)
         return list(missing.values())
 
     def _ask_pools(
-        self,
-        keys: list[Key],
-        theta: Float64[ndarray, "b n"],
-        missing: list[int],
-        found: dict[Key, _Row],
+        self, keys: list[Key], theta: Float64[ndarray, "b n"], missing: list[int], found: dict[Key, Answer]
     ) -> list[int]:
         """Answer a share of the rows by the pools; the numbers of those that are to be solved."""
         to_solve: list[int] = []
@@ -159,14 +178,11 @@ class Cached(Wrapper):
         for number in missing:
             self._asked += 1
             instance = keys[number][1]
-            if self._asked * GOLDEN % 1.0 < self.solve_ratio or instance not in self._pools:
-                to_solve.append(number)
-            else:
-                by_pool.setdefault(instance, []).append(number)
+            solve = self._asked * GOLDEN % 1.0 < self.solve_ratio or instance not in self._pools
+            (to_solve if solve else by_pool.setdefault(instance, [])).append(number)
         for instance, rows in by_pool.items():
-            y, objective = self._pools[instance].best(theta[rows], self.sense)
-            for place, number in enumerate(rows):
-                found[keys[number]] = _Row(y[place], objective[place], Status.FEASIBLE, None, self._unproven)
+            best = self._pools[instance].best(theta[rows], self.sense)
+            found |= {keys[row]: Answer(Status.FEASIBLE, *one) for row, *one in zip(rows, *best, strict=True)}
             self.pooled += len(rows)
         return to_solve
 
@@ -176,27 +192,22 @@ class Cached(Wrapper):
         instances: Sequence[Any] | None,
         keys: list[Key],
         missing: list[int],
-        found: dict[Key, _Row],
+        found: dict[Key, Answer],
     ) -> None:
-        chosen = instances
         if instances is not None and len(missing) < len(theta):
-            chosen = select(instances, np.array(missing))
-        solved = solve_checked(self.solver, theta[missing], chosen)
-        check_solutions(self.solver, solved, len(missing), theta.shape[1])
-        with self._lock:
+            instances = select(instances, np.array(missing))
+        solved = solve_checked(self.solver, theta[missing], instances)
+        check_solutions(self.solver, solved, theta[missing])
+        with self._lock.current:
             self.misses += len(missing)
             for place, number in enumerate(missing):
-                status = int(solved.status[place])
-                bound = float(solved.bound[place])
-                message = solved.messages.get(place)
-                row = _Row(solved.y[place].copy(), float(solved.objective[place]), status, message, bound)
-                found[keys[number]] = row
-                if status in KEPT:
-                    self._known[keys[number]] = row
-                if status <= Status.FEASIBLE and self.solve_ratio < 1.0:
+                answer = answer_of(solved, place)
+                found[keys[number]] = answer
+                if answer.status in KEPT:
+                    self._known[keys[number]] = answer
+                if answer.y is not None and self.solve_ratio < 1.0:
                     pool = self._pools.setdefault(keys[number][1], SolutionPool(self.pool_size))
-                    pool.add(row.y, row.objective - float(theta[number] @ row.y))
-            while len(self._known) > self.rows:
-                self._known.popitem(last=False)
-            while len(self._pools) > self.rows:
-                self._pools.popitem(last=False)
+                    pool.add(answer.y, answer.objective - float(theta[number] @ answer.y))
+            for memory in (self._known, self._pools):
+                while len(memory) > self.rows:
+                    memory.popitem(last=False)

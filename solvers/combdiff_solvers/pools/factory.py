@@ -11,18 +11,10 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import ContractError, solve_safely
+from combdiff_solvers.chunks import ContractError, concatenate, failed, solve_safely
+from combdiff_solvers.compute.forks import ForkSafeLock
 from combdiff_solvers.instances import instance_key
-from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
-from combdiff_solvers.protocol import (
-    BatchSolver,
-    Sense,
-    Solutions,
-    Solver,
-    Status,
-    as_shape,
-    value_checked,
-)
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, as_shape, value_checked
 from combdiff_solvers.wrap import wrap
 
 __all__ = ["Factory"]
@@ -93,22 +85,16 @@ class Factory(BatchSolver):
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         """Solve checked rows, each over its own instance."""
-        y, objective = np.full_like(theta, np.nan), np.full(len(theta), np.nan)
-        bound = np.full(len(theta), -self.sense.sign * np.inf)
-        status = np.full(len(theta), Status.ERROR, dtype=np.uint8)
-        messages: dict[int, str] = {}
+        pieces: list[tuple[int | list[int], Solutions]] = []
         for (key, instance), rows in _group(instances):
             try:
-                solver = self._solver(key, instance)
+                found, _ = solve_safely(self._solver(key, instance), theta[rows], None)
             except ContractError:
                 raise
             except Exception as error:
-                messages.update({row: f"{type(error).__name__}: {error}" for row in rows})
-                continue
-            found, _ = solve_safely(solver, theta[rows], None)
-            y[rows], objective[rows], bound[rows], status[rows] = found.y, found.objective, found.bound, found.status
-            messages.update({rows[at]: message for at, message in found.messages.items()})
-        return Solutions(y, objective, status=status, messages=messages, bound=bound)
+                found = failed(len(rows), theta.shape[1], error, self.sense)
+            pieces.append((rows, found))
+        return concatenate(pieces, *theta.shape)
 
     def value_checked(
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
@@ -127,7 +113,7 @@ class Factory(BatchSolver):
 
     def _solver(self, key: Hashable, instance: Any) -> Solver:
         thread = threading.get_ident()
-        with self._lock:
+        with self._lock.current:
             for place in ((key, thread), (key, None)):
                 if place in self._built:
                     self._built.move_to_end(place)
@@ -143,7 +129,7 @@ class Factory(BatchSolver):
                 f"build returned a solver of shape {tuple(solver.shape)} and sense {solver.sense.value!r}, but the "
                 f"factory has shape {self.shape} and sense {self.sense.value!r}: both must agree for every instance"
             )
-        with self._lock:
+        with self._lock.current:
             self._built[key, None if getattr(solver, "thread_safe", False) else thread] = solver
             while len(self._built) > self.keep:
                 self._built.popitem(last=False)

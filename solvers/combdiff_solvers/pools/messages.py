@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import pickle
-import threading
 from collections import OrderedDict
 from typing import Any
 
 from combdiff_solvers.chunks import ContractError, solve_safely
 from combdiff_solvers.protocol import Solver
+from combdiff_solvers.rows import PerThread
 
 KEPT_SOLVERS = 4  # by each thread of a worker process
 
-_loaded = threading.local()
+_loaded: PerThread[OrderedDict[bytes, Solver]] = PerThread(OrderedDict)
+
+
+class PoolError(RuntimeError):
+    """No worker is left, and another one would fare no better; the text says what to do."""
 
 
 class TravelError(RuntimeError):
     """Rows or answers cannot be pickled or unpickled; no worker is to blame."""
-
-
-class LoadError(RuntimeError):
-    """The solver cannot be unpickled in another process; another worker would fare no better."""
 
 
 def pickle_solver(solver: Solver, advice: str = "") -> bytes:
@@ -38,17 +38,16 @@ def pickle_solver(solver: Solver, advice: str = "") -> bytes:
         ) from error
 
 
-def load_solver(pickled: bytes) -> Solver:
+def load_solver(pickled: bytes) -> Any:
     """The solver in a worker process.
 
     Raises:
-        LoadError: when it cannot be unpickled.
+        PoolError: when it cannot be unpickled.
     """
     try:
-        solver: Solver = pickle.loads(pickled)
+        return pickle.loads(pickled)
     except BaseException as error:
-        raise LoadError(f"the solver cannot be loaded in another process: {type(error).__name__}: {error}") from error
-    return solver
+        raise PoolError(f"the solver cannot be loaded in another process: {type(error).__name__}: {error}") from error
 
 
 def pack(content: object, kind: str = "rows") -> bytes:
@@ -87,17 +86,20 @@ def reply(solver: Solver, message: bytes) -> bytes:
         return pack(error)
 
 
-def reply_by_digest(digest: bytes, pickled: bytes | None, message: bytes) -> bytes | None:
-    """`reply` by the solver of that digest, which is kept warm; None if it is not known and was not sent."""
-    known: OrderedDict[bytes, Solver] = vars(_loaded).setdefault("solvers", OrderedDict())
+def reply_by_digest(digest: bytes, pickled: bytes | None, message: bytes | None) -> bytes | None:
+    """`reply` by the solver of that digest, which is kept warm; None if it is not known and was not sent.
+
+    Without a message the solver is loaded, and no more.
+    """
+    known = _loaded.get()
     if digest not in known:
         if pickled is None:
             return None
         try:
             known[digest] = load_solver(pickled)
-        except LoadError as error:
+        except PoolError as error:
             return pack(error)
     known.move_to_end(digest)
     while len(known) > KEPT_SOLVERS:
         known.popitem(last=False)
-    return reply(known[digest], message)
+    return pack(None) if message is None else reply(known[digest], message)

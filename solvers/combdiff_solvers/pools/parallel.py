@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
+import os
+from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
+from functools import partial
 from typing import Any, Literal, get_args
 
 from combdiff_solvers.compute.threads import available_cores
+from combdiff_solvers.pools.executor_worker import ExecutorWorker
 from combdiff_solvers.pools.messages import pickle_solver
 from combdiff_solvers.pools.pooled import Pooled
 from combdiff_solvers.pools.process_worker import ProcessWorker
-from combdiff_solvers.pools.schedule import ChunkExecutor
-from combdiff_solvers.pools.user_executor import UserExecutor
-from combdiff_solvers.pools.worker_pool import ThreadWorker, WorkerPool
+from combdiff_solvers.pools.worker_pool import Worker
 from combdiff_solvers.protocol import Solver
 
 __all__ = ["Parallel"]
@@ -76,47 +78,35 @@ class Parallel(Pooled):
         backend: Backend | Executor = "threads",
         adaptive: bool = True,
     ) -> None:
-        super().__init__(solver, adaptive)
         if isinstance(workers, Executor):
             backend, workers = workers, None
-        if workers is not None and workers < 1:
-            raise ValueError(f"workers={workers} must be at least 1, or None for every core")
+        super().__init__(solver, workers, adaptive)
         if backend not in get_args(Backend) and not isinstance(backend, Executor):
             known = ", ".join(map(repr, get_args(Backend)))
             raise ValueError(f"backend={backend!r} is none of {known}, and no concurrent.futures.Executor")
-        self.workers = workers
         self.backend = backend
         self.slow_start = backend != "threads"
+        self.chunks_per_worker = 1 if isinstance(backend, str) else 2  # an executor may take long to pass a chunk on
         self.overhead = {"threads": 1e-4, "processes": 1e-3}.get(str(backend), 5e-3)
-        self._pickled = self._pickle()
+        self._process = os.getpid()
+        self._sent: Any = solver  # what a worker gets
+        if backend != "threads":
+            self._sent = pickle_solver(solver, ", or use backend='threads'")
+        elif not getattr(solver, "thread_safe", False):
+            with suppress(TypeError):
+                self._sent = pickle_solver(solver)
 
-    def _pickle(self) -> bytes | None:
-        """The description of the solver; None if threads are to share it."""
-        if self.backend != "threads":
-            return pickle_solver(self.solver, ", or use backend='threads'")
-        try:
-            return None if getattr(self.solver, "thread_safe", False) else pickle_solver(self.solver)
-        except TypeError:
-            return None
-
-    def _count_workers(self) -> int:
-        return self.workers or available_cores()
-
-    def _start_workers(self) -> ChunkExecutor:
-        pickled, shared = self._pickled, self.solver
-        if pickled is None:
-            return WorkerPool(lambda: ThreadWorker(shared), self._count_workers())
-        if self.backend == "threads":
-            return WorkerPool(lambda: ThreadWorker(pickle.loads(pickled)), self._count_workers())
-        if self.backend == "processes":
-            return WorkerPool(lambda: ProcessWorker(pickled), self._count_workers())
-        return UserExecutor(self.backend, pickled)
-
-    def _describe(self) -> dict[str, Any]:
+    def __reduce__(self) -> tuple[Any, ...]:
         if not isinstance(self.backend, str):
             raise TypeError(
                 f"a Parallel on a {type(self.backend).__name__} cannot be pickled: make it where it is used"
             )
-        return {
-            "solver": self.solver, "workers": self.workers, "backend": self.backend, "adaptive": self.adaptive
-        }  # fmt: skip
+        return type(self), (self.solver, self.workers, self.backend, self.adaptive)
+
+    def _count_workers(self) -> int:
+        return self.workers or available_cores()
+
+    def _worker_maker(self) -> Callable[[], Worker]:
+        if not isinstance(self.backend, str):
+            return partial(ExecutorWorker, self.backend, self._sent, self._process)
+        return partial(ProcessWorker if self.backend == "processes" else Worker, self._sent)

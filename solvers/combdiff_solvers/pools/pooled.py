@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-import weakref
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.chunks import concatenate, shrinking, slice_instances, solve_safely
-from combdiff_solvers.pools.fork_safe_lock import ForkSafeLock
+from combdiff_solvers.chunks import Timed, concatenate, shrinking, slice_instances, solve_safely
+from combdiff_solvers.compute.forks import ForkSafeLock
 from combdiff_solvers.pools.offload_policy import OffloadPolicy
-from combdiff_solvers.pools.schedule import Answer, ChunkExecutor, Schedule
+from combdiff_solvers.pools.schedule import Schedule
+from combdiff_solvers.pools.worker_pool import Worker, WorkerPool
 from combdiff_solvers.pools.wrapper import Wrapper
 from combdiff_solvers.protocol import Solutions, Solver, solve_checked
 
@@ -26,34 +27,32 @@ class Pooled(Wrapper):
 
     Attributes:
         replaced: how many workers died in the middle of a chunk.
+
+    Raises:
+        ValueError: for fewer than one worker.
     """
 
-    overhead = 1e-4  # seconds that a batch costs more when it is sent
-    slow_start = False  # whether the caller had better work too until the workers are ready
+    overhead = 5e-3  # seconds that a batch costs more when it is sent
+    slow_start = True  # whether the caller had better work too until the workers are ready
+    chunks_per_worker = 1  # that are on their way at once
+    _pool: WorkerPool | None = None
 
-    def __init__(self, solver: Solver, adaptive: bool) -> None:
+    def __init__(self, solver: Solver, workers: int | None, adaptive: bool) -> None:
         super().__init__(solver)
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers={workers} must be at least 1, or None for one a core")
+        self.workers = workers
         self.adaptive = adaptive
         self.replaced = 0
         self._own = ForkSafeLock()  # the caller's solver serves one call at a time
-        self._executor: ChunkExecutor | None = None
-        self._close_executor: weakref.finalize[Any, Any] | None = None
-        self._policy: OffloadPolicy | None = None
 
     @abstractmethod
     def _count_workers(self) -> int:
         """How many workers there are going to be."""
 
     @abstractmethod
-    def _start_workers(self) -> ChunkExecutor:
-        """Begin them."""
-
-    @abstractmethod
-    def _describe(self) -> dict[str, Any]:
-        """The arguments to make another one of it by."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _make, (type(self), self._describe())
+    def _worker_maker(self) -> Callable[[], Worker]:
+        """What makes a worker; it must not refer to this object, whose end is that of the workers."""
 
     def __enter__(self: P) -> P:
         return self
@@ -61,28 +60,26 @@ class Pooled(Wrapper):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
+    def __del__(self) -> None:
+        self.close()
+
+    @cached_property
     def policy(self) -> OffloadPolicy:
         """What is known of the speed of the workers and of the solver."""
-        if self._policy is None:
-            self._policy = OffloadPolicy(self._count_workers(), self.overhead)
-        return self._policy
+        return OffloadPolicy(self._count_workers(), self.overhead)
 
     @property
-    def executor(self) -> ChunkExecutor:
+    def executor(self) -> WorkerPool:
         """The workers, which start when they are first asked for, and again after they were closed."""
-        with self._own:
-            if self._executor is None or self._executor.closed:
-                if self._close_executor is not None:
-                    self._close_executor.detach()
-                self._executor = self._start_workers()
-                self._close_executor = weakref.finalize(self, self._executor.close)
-            return self._executor
+        with self._own.current:
+            if self._pool is None or self._pool.closed:
+                self._pool = WorkerPool(self._worker_maker(), self.policy.workers * self.chunks_per_worker)
+            return self._pool
 
     def close(self) -> None:
         """End the workers. They begin anew with the next batch that needs them."""
-        if self._executor is not None:
-            self._executor.close()
+        if self._pool is not None:
+            self._pool.close()
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         """Solve checked rows. They come back in their order, each once.
@@ -93,23 +90,26 @@ class Pooled(Wrapper):
             ValueError: for a solver that does not answer each row.
             RuntimeError: when no worker could be started.
         """
-        rows, done = len(theta), 0
+        policy, rows, done = self.policy, len(theta), 0
+        if self.adaptive and 0 < rows <= policy.min_offload_rows:  # the rest would cost a short row a tenth
+            with self._own.current:
+                found, seconds = solve_safely(self.solver, theta, instances)
+            policy.solved_here(rows, seconds)
+            return found
         if not rows:
             return solve_checked(self.solver, theta, instances)
-        policy = self._policy or self.policy
         pieces: list[tuple[int, Solutions]] = []
         while self.adaptive and done < rows:
             here = policy.rows_to_solve_here(rows - done, first=not done)
             if not here:
                 break
-            found, seconds = self._solve_here(theta[done : done + here], slice_instances(instances, done, done + here))
+            part = theta[done : done + here], slice_instances(instances, done, done + here)
+            found, seconds = self._solve_here(*part)
             policy.solved_here(here, seconds)
-            if here == rows:
-                return found
             pieces.append((done, found))
             done += here
         if done < rows:
-            sent = self._send(policy, theta[done:], slice_instances(instances, done, rows))
+            sent = self._send(theta[done:], slice_instances(instances, done, rows))
             pieces += [(done + first, piece) for first, piece in sent]
         return concatenate(pieces, *theta.shape)
 
@@ -117,20 +117,18 @@ class Pooled(Wrapper):
         self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
     ) -> Float64[ndarray, " b"]:
         """⟨θ, y⟩ + h(y) of every row, by the solver in the calling thread."""
-        with self._own:
+        with self._own.current:
             return super().value_checked(y, theta, instances)
 
-    def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Answer:
-        with self._own:
+    def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Timed:
+        with self._own.current:
             return solve_safely(self.solver, theta, instances)
 
-    def _send(
-        self, policy: OffloadPolicy, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> list[tuple[int, Solutions]]:
+    def _send(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> list[tuple[int, Solutions]]:
         """The answers of the workers, each with the number of its first row."""
-        executor, rows = self.executor, len(theta)
-        schedule = Schedule(executor, theta, instances, self.sense)
-        warm = executor.warm
+        pool, policy, rows = self.executor, self.policy, len(theta)
+        schedule = Schedule(pool, theta, instances, self.sense)
+        warm = pool.warm
         began = time.perf_counter()
         try:
             schedule.run(
@@ -141,7 +139,3 @@ class Pooled(Wrapper):
             self.replaced += schedule.crashes
         policy.solved_there(rows, time.perf_counter() - began, schedule.seconds, warm)
         return schedule.pieces
-
-
-def _make(kind: type[Pooled], description: dict[str, Any]) -> Pooled:
-    return kind(**description)

@@ -1,4 +1,4 @@
-"""The best solution of a pool for each θ. See `solution_pool`."""
+"""The best solution of a pool for each θ. See `cached`."""
 
 from __future__ import annotations
 

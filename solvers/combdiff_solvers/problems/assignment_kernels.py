@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
-
-Array = Any  # numba compiles these functions
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel()
 def assignments(
     first: int,
     last: int,
-    cost: Array,  # (b, n, m) with n <= m
-    allowed: Array,  # (b or 1, n, m)
+    cost: Array,  # (b, n, m) with n <= m; infinite where a pair may not be taken
     y: Array,  # (b, n, m), zero
     status: Array,  # (b,); rows that are not 0 are left alone
 ) -> None:
@@ -31,7 +26,6 @@ def assignments(
         if status[problem] != 0:
             continue
         price = cost[problem]
-        may = allowed[problem if len(allowed) > 1 else 0]
         row_dual[:] = 0.0
         col_dual[:] = 0.0
         row_of[:] = -1
@@ -39,21 +33,18 @@ def assignments(
             cols[j] = j
         for start in range(n):
             distance[:] = np.inf
-            i = start
+            i, sink = start, -1
             reached = 0.0
             settled = 0
-            sink = -1
             while sink < 0:
-                nearest = np.inf
-                at = -1
+                nearest, at = np.inf, -1
                 gone = reached - row_dual[i]
                 for place in range(settled, m):
                     j = cols[place]
-                    if may[i, j]:
-                        through = price[i, j] + gone - col_dual[j]
-                        if through < distance[j]:
-                            distance[j] = through
-                            came_from[j] = i
+                    through = price[i, j] + gone - col_dual[j]
+                    if through < distance[j]:
+                        distance[j] = through
+                        came_from[j] = i
                     if distance[j] < nearest or (distance[j] == nearest and at >= 0 and row_of[j] < 0):
                         nearest = distance[j]
                         at = place
@@ -61,13 +52,11 @@ def assignments(
                     break
                 reached = nearest
                 j = cols[at]
-                cols[at] = cols[settled]
-                cols[settled] = j
+                cols[at], cols[settled] = cols[settled], j
                 settled += 1
-                if row_of[j] < 0:
+                i = row_of[j]
+                if i < 0:
                     sink = j
-                else:
-                    i = row_of[j]
             if sink < 0:
                 status[problem] = 2  # INFEASIBLE
                 break
@@ -77,14 +66,10 @@ def assignments(
                 row_dual[row_of[j]] += reached - distance[j]
                 col_dual[j] -= reached - distance[j]
             j = sink
-            while True:
+            while i != start:
                 i = came_from[j]
                 row_of[j] = i
-                before = col_of[i]
-                col_of[i] = j
-                j = before
-                if i == start:
-                    break
+                col_of[i], j = j, col_of[i]
         if status[problem] == 0:
             for i in range(n):
                 y[problem, i, col_of[i]] = 1.0

@@ -6,13 +6,13 @@ to x (`end_a[b, x]`, `end_b[b, x]`: the vertices inside and outside). All number
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from combdiff_solvers.compute.kernels import kernel
+import numpy as np
+
+from combdiff_solvers.compute.kernels import Array, kernel
 
 UNSEEN, OUTER, INNER = -1, 0, 1
-
-Array = Any  # numba compiles these functions
 
 
 class Forest(NamedTuple):
@@ -89,23 +89,14 @@ def _put_in(f: Forest, x: int, blossom: int) -> None:
 
 
 @kernel()
-def _turn(f: Forest, blossom: int, first: int, last: int) -> None:
-    """Reverse the children first..last−1."""
-    last -= 1
-    while first < last:
-        f.children[blossom, first], f.children[blossom, last] = f.children[blossom, last], f.children[blossom, first]
-        first += 1
-        last -= 1
-
-
-@kernel()
 def _even_place(f: Forest, blossom: int, child: int) -> int:
     """The place of a child, after turning the cycle so that it is at an even distance from the base."""
     place = 0
     while f.children[blossom, place] != child:
         place += 1
     if place % 2:
-        _turn(f, blossom, 1, f.count[blossom])
+        cycle = f.children[blossom, 1 : f.count[blossom]]
+        cycle[:] = cycle[::-1].copy()
         return int(f.count[blossom] - place)
     return place
 
@@ -128,10 +119,7 @@ def _match(f: Forest, u: int, v: int) -> None:
             size += 2
         f.stack[size], f.stack[size + 1] = child, v
         size += 2
-        # The child becomes the base: rotate by three reversals.
-        _turn(f, u, 0, place)
-        _turn(f, u, place, f.count[u])
-        _turn(f, u, 0, f.count[u])
+        f.children[u, : f.count[u]] = np.roll(f.children[u, : f.count[u]], -place)  # the child becomes the base
 
 
 @kernel()
@@ -168,10 +156,7 @@ def add_blossom(f: Forest, u: int, base: int, v: int) -> None:
     while b <= f.ends[2] and f.top[b]:
         b += 1
     f.ends[2] = max(f.ends[2], b)
-    f.dual[b] = 0
-    f.label[b] = OUTER
-    f.mate[b] = f.mate[base]
-    f.children[b, 0] = base
+    f.dual[b], f.label[b], f.mate[b], f.children[b, 0] = 0, OUTER, f.mate[base], base
     count = 1
     for side in range(2):
         x = u if side == 0 else v
@@ -182,8 +167,7 @@ def add_blossom(f: Forest, u: int, base: int, v: int) -> None:
             enqueue(f, inner)
             x = f.top[f.parent[inner]]
         if side == 0:
-            f.count[b] = count
-            _turn(f, b, 1, count)
+            f.children[b, 1:count] = f.children[b, 1:count][::-1].copy()
     f.count[b] = count
     _put_in(f, b, b)
     for x in range(1, f.ends[2] + 1):
@@ -195,9 +179,10 @@ def add_blossom(f: Forest, u: int, base: int, v: int) -> None:
             if f.end_a[child, x] and (f.end_a[b, x] == 0 or slack(f, child, x) < slack(f, b, x)):
                 f.end_a[b, x], f.end_b[b, x] = f.end_a[child, x], f.end_b[child, x]
                 f.end_a[x, b], f.end_b[x, b] = f.end_b[child, x], f.end_a[child, x]
-        for x in range(1, n + 1):
-            if (child <= n and child == x) or (child > n and f.child_with[child, x]):
-                f.child_with[b, x] = child
+        if child <= n:
+            f.child_with[b, child] = child
+        else:
+            f.child_with[b, f.child_with[child] > 0] = child
     _find_tightest(f, b)
 
 

@@ -1,28 +1,49 @@
-"""The edges of an undirected graph, as they are given by a user."""
+"""Solvers over the edges of an undirected graph."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int64
 from numpy import ndarray
 
+from combdiff_solvers.compute.threads import check_threads
+from combdiff_solvers.protocol import BatchSolver, Sense, Status
 
-def as_edges(edges: ndarray | Sequence[tuple[int, int]], vertices: int | None) -> tuple[Int64[ndarray, "m 2"], int]:
-    """Check edges; they and the number of vertices.
+
+class EdgeSolver(BatchSolver):
+    """y is a set of edges of one graph, as a 0/1 vector.
 
     Raises:
-        ValueError: when they are not pairs of vertices, or there are none.
+        ValueError: when the edges are not pairs of vertices, or there are none, or the graph has no solution.
+
+    Attributes:
+        impossible: what a graph without a solution is, for the error; empty where every graph has one.
     """
-    pairs = np.asarray(edges)
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs) or not np.issubdtype(pairs.dtype, np.integer):
-        raise ValueError(
-            f"edges has shape {pairs.shape} and type {pairs.dtype}, but a graph is (edges, 2) integers, "
-            "the two ends of each edge, and at least one edge"
-        )
-    count = int(pairs.max()) + 1 if vertices is None else vertices
-    if pairs.min() < 0 or pairs.max() >= count:
-        edge = int(np.argmax(((pairs < 0) | (pairs >= count)).any(axis=1)))
-        raise ValueError(f"edge {edge} is {tuple(pairs[edge].tolist())}, but vertices are 0..{count - 1}")
-    return np.ascontiguousarray(pairs, dtype=np.int64), count
+
+    impossible = ""
+
+    def __init__(
+        self,
+        edges: ndarray | Sequence[tuple[int, int]],
+        vertices: int | None = None,
+        sense: Sense | str = Sense.MIN,
+        threads: int | None = None,
+    ) -> None:
+        pairs = np.asarray(edges)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs) or not np.issubdtype(pairs.dtype, np.integer):
+            raise ValueError(
+                f"edges has shape {pairs.shape} and type {pairs.dtype}, but a graph is (edges, 2) integers, "
+                "the two ends of each edge, and at least one edge"
+            )
+        self.vertices = int(pairs.max()) + 1 if vertices is None else vertices
+        outside = ((pairs < 0) | (pairs >= self.vertices)).any(axis=1)
+        if outside.any():
+            edge = int(np.argmax(outside))
+            raise ValueError(f"edge {edge} is {tuple(pairs[edge].tolist())}, but vertices are 0..{self.vertices - 1}")
+        self.edges = np.ascontiguousarray(pairs, dtype=np.int64)
+        self.shape = (len(pairs),)
+        self.sense = Sense(sense)
+        self.threads = check_threads(threads)
+        if self.impossible and self.solve(np.zeros((1, len(pairs)))).status[0] != Status.OPTIMAL:
+            raise ValueError(f"the graph of {self.vertices} vertices and {len(pairs)} edges {self.impossible}")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.formulas.formula import AtMost, Formula
-from combdiff_solvers.formulas.sat import SatModel
-from combdiff_solvers.limits import Limits
+from combdiff_solvers.limits import LimitOptions, Limits
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
 
@@ -26,7 +25,7 @@ class ExactCover(BatchSolver):
     Args:
         matrix: (options, items) of 0 and 1 or booleans: which items are in each option.
         sense: "min" or "max".
-        limits: of time and gaps.
+        limits: `time_limit`, `batch_time_limit`, `relative_gap` and `absolute_gap`: see `Limits`.
 
     Raises:
         ValueError: for a matrix with no option or no item, or with other entries.
@@ -40,19 +39,19 @@ class ExactCover(BatchSolver):
 
     takes_instances = True
 
-    def __init__(self, matrix: ndarray, sense: Sense | str = Sense.MIN, limits: Limits | None = None) -> None:
+    def __init__(self, matrix: ndarray, sense: Sense | str = Sense.MIN, **limits: Unpack[LimitOptions]) -> None:
         matrix = np.asarray(matrix)
         if matrix.ndim != 2 or not matrix.size or not np.isin(matrix, (0, 1)).all():
             raise ValueError(
                 f"the matrix of an exact cover is (options, items) of 0 and 1, at least one of each: got {matrix.shape}"
             )
+        from combdiff_solvers.formulas.sat import SatModel
+
         covering = [tuple((np.flatnonzero(item) + 1).tolist()) for item in matrix.T]
         at_most = tuple(AtMost(options, 1, (1,) * len(options)) for options in covering if len(options) > 1)
-        self._model = SatModel(
-            Formula(len(matrix), tuple(covering), at_most), np.arange(1, len(matrix) + 1), None, sense, limits
-        )
-        self.shape = self._model.shape
-        self.sense = self._model.sense
+        formula = Formula(len(matrix), tuple(covering), at_most)
+        self.shape, self.sense = (len(matrix),), Sense(sense)
+        self._model = SatModel(formula, np.arange(1, len(matrix) + 1), self.shape, self.sense, Limits(**limits))
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         return self._model.solve_checked(theta, instances)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 STEPS = 60  # of the subgradient method that finds the multipliers
-
-Array = Any  # numba compiles these functions
 
 
 @kernel()
@@ -21,17 +17,14 @@ def _multipliers(gain: Array, weight: Array, target: float, price: Array) -> Non
     """
     d, n = weight.shape
     slope, here = np.empty(d), np.empty(d)
-    total = gain.sum()
     for k in range(d):
-        here[k] = total / (d * max(1.0, weight[k].sum()))
+        here[k] = gain.sum() / (d * max(1.0, weight[k].sum()))
     price[:] = here
     best = np.inf
     scale = 1.0
     for _ in range(STEPS):
-        value = 0.0
-        for k in range(d):
-            slope[k] = 1.0
-            value += here[k]
+        value = here.sum()
+        slope[:] = 1.0
         for j in range(n):
             rest = gain[j]
             for k in range(d):
@@ -118,10 +111,10 @@ def knapsacks(
         if d > 1:
             target = _greedy(np.argsort(-gain / load.sum(axis=0), kind="mergesort"), gain, load)
             _multipliers(gain, load, target, price)
-        surrogate = np.zeros(m)
+        surrogate, least = np.zeros(m), 1e-9 * price.max()
         for k in range(d):
-            surrogate += max(price[k], 1e-9 * price.max()) * load[k]
-            price[k] = max(price[k], 1e-9 * price.max())
+            price[k] = max(price[k], least)
+            surrogate += price[k] * load[k]
         order = np.argsort(-gain / surrogate, kind="mergesort")
         if not _search(row, order, items, gain, weight, capacity, surrogate, price, nodes, y):
             status[row] = 1  # FEASIBLE
@@ -144,36 +137,23 @@ def _greedy(order: Array, gain: Array, load: Array) -> float:
 
 @kernel()
 def _search(
-    row: int,
-    order: Array,
-    items: Array,
-    gain: Array,
-    weight: Array,
-    capacity: Array,
-    surrogate: Array,
-    price: Array,
-    nodes: int,
-    y: Array,
-) -> bool:
+    row: int, order: Array, items: Array, gain: Array, weight: Array, capacity: Array, surrogate: Array, price: Array,
+    nodes: int, y: Array,
+) -> bool:  # fmt: skip
     """Write the best choice into `y[row]`; whether it is proven."""
     m, d = len(order), len(capacity)
     gained, used = np.zeros(m + 1), np.zeros(m + 1)  # sums over the sorted items
+    gained[1:], used[1:] = np.cumsum(gain[order]), np.cumsum(surrogate[order])
     heavy = np.empty((m, d))
     alike = np.zeros(m + 1, dtype=np.uint8)  # an item equal to the one before it
     for place in range(m):
-        item = items[order[place]]
-        gained[place + 1] = gained[place] + gain[order[place]]
-        used[place + 1] = used[place] + surrogate[order[place]]
+        alike[place] = place and gain[order[place]] == gain[order[place - 1]]
         for k in range(d):
-            heavy[place, k] = weight[k, item]
-        if place and gain[order[place]] == gain[order[place - 1]]:
-            alike[place] = 1
-            for k in range(d):
-                alike[place] &= heavy[place, k] == heavy[place - 1, k]
-    whole = price.sum()
+            heavy[place, k] = weight[k, items[order[place]]]
+            alike[place] &= place and heavy[place, k] == heavy[place - 1, k]
     profit, room = np.zeros(m + 1), np.empty(m + 1)  # before each place
     filled = np.zeros((m + 1, d))
-    room[0] = whole
+    room[0] = price.sum()
     chosen, best_chosen = np.zeros(m, dtype=np.uint8), np.zeros(m, dtype=np.uint8)
     best = 0.0
     slack = 1e-13 * gained[m]
@@ -185,22 +165,18 @@ def _search(
         if visited > nodes:
             proven = False
             break
-        ends = place == m
         if profit[place] > best:
             best = profit[place]
             best_chosen[:place] = chosen[:place]
             best_chosen[place:] = 0
-        if ends or profit[place] + _bound(place, room[place], gained, used) <= best + slack:
+        if place == m or profit[place] + _bound(place, room[place], gained, used) <= best + slack:
             place -= 1  # back to the last item that was taken, and leave it
             while place >= 0 and not chosen[place]:
                 place -= 1
             if place < 0:
                 break
-            chosen[place] = 0
-            profit[place + 1], room[place + 1] = profit[place], room[place]
-            filled[place + 1] = filled[place]
-            place += 1
-            while place < m and alike[place]:  # its equals are left too
+            left = place
+            while place == left or (place < m and alike[place]):  # its equals are left too
                 chosen[place] = 0
                 profit[place + 1], room[place + 1] = profit[place], room[place]
                 filled[place + 1] = filled[place]

@@ -9,16 +9,16 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.compute.threads import check_threads, for_rows
+from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
-from combdiff_solvers.problems.edges import as_edges
+from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.matching_kernels import matchings
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
+from combdiff_solvers.protocol import Solutions
 
 __all__ = ["Matching"]
 
 
-class Matching(BatchSolver):
+class Matching(EdgeSolver):
     """The cheapest (or dearest) perfect matching of a graph, as a 0/1 vector over its edges.
 
     Solves min (or max) ⟨θ, y⟩ over the sets of edges that touch every vertex exactly once. The graph need not be
@@ -47,27 +47,11 @@ class Matching(BatchSolver):
            [0., 1., 0., 1.]])
     """
 
-    def __init__(
-        self,
-        edges: ndarray | Sequence[tuple[int, int]],
-        vertices: int | None = None,
-        sense: Sense | str = Sense.MIN,
-        threads: int | None = None,
-    ) -> None:
-        self.edges, self.vertices = as_edges(edges, vertices)
-        self.shape: tuple[int, ...] = (len(self.edges),)
-        self.sense = Sense(sense)
-        self.threads = check_threads(threads)
-        if self.solve(np.zeros((1, len(self.edges)))).status[0] != Status.OPTIMAL:
-            raise ValueError(
-                f"the graph of {self.vertices} vertices and {len(self.edges)} edges has no perfect matching: "
-                "some vertices cannot all be paired"
-            )
+    impossible = "has no perfect matching: some vertices cannot all be paired"
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         bits = 58 - int(np.ceil(np.log2(self.vertices + 1)))
         cost = np.rint(np.ldexp(self.sense.sign * unit_rows(theta), bits)).astype(np.int64)
         y, status = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8)
         for_rows(matchings, len(theta), cost, self.edges, self.vertices, y, status, threads=self.threads)
-        y[status != Status.OPTIMAL] = np.nan
         return Solutions.from_y(y, theta, self.sense, status, tolerance=self.vertices**2 * 2.0**-57)

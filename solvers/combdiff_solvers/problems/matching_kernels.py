@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 from combdiff_solvers.problems.blossom_kernels import (
     INNER,
     OUTER,
     UNSEEN,
-    Array,
     Forest,
     add_blossom,
     augment,
@@ -136,11 +135,9 @@ def matchings(
         f.mate[:] = 0
         f.mark[:] = 0
         f.top[:] = 0
-        for x in range(1, n + 1):
-            f.top[x] = x
-            f.dual[x] = highest
-        f.ends[2] = n
-        f.ends[3] = 0
+        f.top[: n + 1] = np.arange(n + 1)
+        f.dual[: n + 1] = highest
+        f.ends[2], f.ends[3] = n, 0
         pairs = 0
         while 2 * pairs < n and _phase(f):
             pairs += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,9 +11,11 @@ from numpy import ndarray
 
 from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
-from combdiff_solvers.problems.edges import as_edges
+from combdiff_solvers.limits import LimitOptions
+from combdiff_solvers.problems.backends import check_backend, solver_on_cp_sat
+from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.qubo_kernels import best_bits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, rounding, row_products, solve_checked
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, rounding, row_products, solve_checked
 
 __all__ = ["MaxCut", "Qubo"]
 
@@ -37,11 +39,11 @@ class Qubo(BatchSolver):
         bits: n.
         sense: "min" or "max".
         backend: "auto", "enumeration" (at most 26 bits) or "cp_sat".
-        time_limit: seconds for each row with CP-SAT; None for no limit.
         threads: how many rows are enumerated at a time; every core if None.
+        limits: `time_limit`, `batch_time_limit`, `relative_gap` and `absolute_gap` of CP-SAT: see `Limits`.
 
     Raises:
-        ValueError: for no bits, or more than can be enumerated.
+        ValueError: for no bits, or more than can be enumerated, or limits of an enumeration.
         ImportError: when CP-SAT is needed and OR-Tools is not installed.
 
     >>> Qubo(2).solve(np.array([[-1.0, 3.0, 0.0, -2.0]])).y.reshape(2, 2)
@@ -54,19 +56,17 @@ class Qubo(BatchSolver):
         bits: int,
         sense: Sense | str = Sense.MIN,
         backend: Backend = "auto",
-        time_limit: float | None = None,
         threads: int | None = None,
+        **limits: Unpack[LimitOptions],
     ) -> None:
         if bits < 1:
             raise ValueError(f"bits={bits} must be at least 1")
-        self.shape: tuple[int, ...] = (bits, bits)
+        self.shape = (bits, bits)
         self.sense = Sense(sense)
-        self.backend = _choose(backend, bits)
+        self.backend = _choose(backend, bits, limits)
         self.threads = check_threads(threads)
         self._pairs = np.stack(np.triu_indices(bits), axis=1)
-        self._model: Solver | None = None
-        if self.backend == "cp_sat":
-            self._model = _products(bits, self._pairs, self.sense, time_limit)
+        self._model = solver_on_cp_sat(self._products, self.sense, limits) if self.backend == "cp_sat" else None
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         n = self.shape[0]
@@ -89,8 +89,22 @@ class Qubo(BatchSolver):
             bound = np.where(huge, 4.0 * found.bound, found.bound) - self.sense.sign * rounding(theta)
         return Solutions(y, row_products(theta, y), bound=bound, status=found.status, messages=messages)
 
+    def _products(self, cp_model: Any) -> tuple[Any, list[Any]]:
+        """A model of the products of bits i ≤ j."""
+        model = cp_model.CpModel()
+        x = [model.new_bool_var("") for _ in range(self.shape[0])]
+        products = []
+        for i, j in self._pairs.tolist():
+            both = x[i] if i == j else model.new_bool_var("")
+            if i != j:
+                model.add_bool_or([both, ~x[i], ~x[j]])
+                model.add_implication(both, x[i])
+                model.add_implication(both, x[j])
+            products.append(both)
+        return model, products
 
-class MaxCut(BatchSolver):
+
+class MaxCut(EdgeSolver):
     """The heaviest (or lightest) cut of a graph, as a 0/1 vector over its edges: 1 where it is cut.
 
     Solves max (or min) ⟨θ, y⟩ over the cuts. θ may be negative; with θ ≥ 0 and sense "min" the empty cut is best. The
@@ -100,9 +114,7 @@ class MaxCut(BatchSolver):
         edges: (edges, 2) integers, the ends of each edge.
         vertices: number of vertices; the largest in `edges` + 1 if None.
         sense: "max" (default) or "min".
-        backend: "auto", "enumeration" or "cp_sat".
-        time_limit: seconds for each row with CP-SAT; None for no limit.
-        threads: how many rows are enumerated at a time; every core if None.
+        backend, threads, limits: as for `Qubo`.
 
     Raises:
         ValueError, ImportError: as `Qubo`, and for edges that are not pairs of vertices.
@@ -117,15 +129,12 @@ class MaxCut(BatchSolver):
         vertices: int | None = None,
         sense: Sense | str = Sense.MAX,
         backend: Backend = "auto",
-        time_limit: float | None = None,
         threads: int | None = None,
+        **limits: Unpack[LimitOptions],
     ) -> None:
-        self.edges, self.vertices = as_edges(edges, vertices)
-        self.shape: tuple[int, ...] = (len(self.edges),)
-        self.sense = Sense(sense)
-        self.backend = _choose(backend, self.vertices - 1)
-        self.threads = check_threads(threads)
-        self._model = _cuts(self.vertices, self.edges, self.sense, time_limit) if self.backend == "cp_sat" else None
+        super().__init__(edges, vertices, sense, threads)
+        self.backend = _choose(backend, self.vertices - 1, limits)
+        self._model = solver_on_cp_sat(self._cuts, self.sense, limits) if self.backend == "cp_sat" else None
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         if self._model is not None:
@@ -139,65 +148,28 @@ class MaxCut(BatchSolver):
             np.add.at(weight, (rows, a, b), factor * cost)
         side = np.zeros((len(theta), self.vertices))
         if self.vertices > 1:
-            side[:, 1:] = _enumerate(np.ascontiguousarray(weight[:, 1:, 1:]), self.threads)
+            side[:, 1:] = _enumerate(weight[:, 1:, 1:], self.threads)
         return Solutions.from_y(np.abs(side[:, u] - side[:, v]), theta, self.sense, tolerance=1e-12)
 
+    def _cuts(self, cp_model: Any) -> tuple[Any, list[Any]]:
+        """A model of the edges of a cut, the first vertex on side 0."""
+        model = cp_model.CpModel()
+        side = [model.new_bool_var("") for _ in range(self.vertices)]
+        model.add(side[0] == 0)
+        cut = [model.new_bool_var("") for _ in self.edges]
+        for (u, v), apart in zip(self.edges.tolist(), cut, strict=True):
+            model.add_bool_xor([side[u], side[v], apart, True])
+        return model, cut
 
-def _choose(backend: Backend, bits: int) -> Literal["enumeration", "cp_sat"]:
-    if backend not in get_args(Backend):
-        raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, get_args(Backend)))}")
+
+def _choose(backend: Backend, bits: int, limits: LimitOptions) -> Backend:
+    check_backend(backend, Backend, limits, unlimited=("enumeration",))
     if backend == "enumeration" and bits > MANY:
         raise ValueError(f"{bits} bits have 2^{bits} points, too many to enumerate (at most {MANY}): use 'cp_sat'")
-    if backend == "auto":
-        return "enumeration" if bits <= FEW else "cp_sat"
-    return backend
+    return backend if backend != "auto" else "enumeration" if bits <= FEW else "cp_sat"
 
 
 def _enumerate(cost: Float64[ndarray, "b n n"], threads: int | None) -> Float64[ndarray, "b n"]:
     bits = np.zeros(cost.shape[:2])
     for_rows(best_bits, len(cost), np.ascontiguousarray(cost), bits, threads=threads, grain=1 + (4096 >> cost.shape[1]))
     return bits
-
-
-def _products(bits: int, pairs: ndarray, sense: Sense, time_limit: float | None) -> Solver:
-    """CP-SAT over the products of bits i ≤ j."""
-    cp_model, wrap_cp_sat = _cp_sat()
-    model = cp_model.CpModel()
-    x = [model.new_bool_var("") for _ in range(bits)]
-    products = []
-    for i, j in pairs.tolist():
-        if i == j:
-            products.append(x[i])
-            continue
-        both = model.new_bool_var("")
-        model.add_bool_or([both, ~x[i], ~x[j]])
-        model.add_implication(both, x[i])
-        model.add_implication(both, x[j])
-        products.append(both)
-    found: Solver = wrap_cp_sat(model, products, sense=sense, time_limit=time_limit)
-    return found
-
-
-def _cuts(vertices: int, edges: ndarray, sense: Sense, time_limit: float | None) -> Solver:
-    """CP-SAT over the edges of a cut, the first vertex on side 0."""
-    cp_model, wrap_cp_sat = _cp_sat()
-    model = cp_model.CpModel()
-    side = [model.new_bool_var("") for _ in range(vertices)]
-    model.add(side[0] == 0)
-    cut = []
-    for u, v in edges.tolist():
-        apart = model.new_bool_var("")
-        model.add_bool_xor([side[u], side[v], apart, True])
-        cut.append(apart)
-    found: Solver = wrap_cp_sat(model, cut, sense=sense, time_limit=time_limit)
-    return found
-
-
-def _cp_sat() -> tuple[Any, Any]:
-    try:
-        from ortools.sat.python import cp_model
-
-        from combdiff_solvers.models.cp_sat import wrap_cp_sat
-    except ImportError as missing:
-        raise ImportError(f"backend='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]' ({missing})") from missing
-    return cp_model, wrap_cp_sat

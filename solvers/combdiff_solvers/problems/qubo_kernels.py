@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 FRESH = 12  # bits: the running sums are computed anew so often, against rounding
 
@@ -15,8 +13,8 @@ FRESH = 12  # bits: the running sums are computed anew so often, against roundin
 def best_bits(
     first: int,
     last: int,
-    cost: Any,  # (b, n, n), symmetric
-    bits: Any,  # (b, n), zero
+    cost: Array,  # (b, n, n), symmetric
+    bits: Array,  # (b, n), zero
 ) -> None:
     """Write the x of each row that minimises xᵀ Q x; of equal ones the first in the order of the code."""
     n = cost.shape[1]

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.compute.threads import check_threads, for_rows
-from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.problems.edges import as_edges
+from combdiff_solvers.compute.threads import for_rows
+from combdiff_solvers.problems.allowed import AllowedInstances
+from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.tree_kernels import trees
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
+from combdiff_solvers.protocol import Solutions
 
 __all__ = ["SpanningTree", "SpanningTreeInstances"]
 
 
-@dataclass(frozen=True, eq=False)
-class SpanningTreeInstances(ColumnInstances):
+class SpanningTreeInstances(AllowedInstances):
     """Which edges each row of a batch may use.
 
     Instances: `SpanningTreeInstances`, or a sequence of mappings with the key `allowed`.
@@ -32,10 +30,8 @@ class SpanningTreeInstances(ColumnInstances):
     2
     """
 
-    allowed: Shaped[ndarray, "b edges"] | None = None
 
-
-class SpanningTree(BatchSolver):
+class SpanningTree(EdgeSolver):
     """The minimum (or maximum) spanning tree of a graph, as a 0/1 vector over its edges.
 
     Solves min (or max) ⟨θ, y⟩ over the trees that reach every vertex. θ may be negative. Only comparisons of entries
@@ -59,32 +55,13 @@ class SpanningTree(BatchSolver):
 
     takes_instances = True
 
-    def __init__(
-        self,
-        edges: ndarray | Sequence[tuple[int, int]],
-        vertices: int | None = None,
-        sense: Sense | str = Sense.MIN,
-        threads: int | None = None,
-    ) -> None:
-        self.edges, self.vertices = as_edges(edges, vertices)
-        self.shape: tuple[int, ...] = (len(self.edges),)
-        self.sense = Sense(sense)
-        self.threads = check_threads(threads)
-        if self.solve(np.zeros((1, len(self.edges)))).status[0] != Status.OPTIMAL:
-            raise ValueError(f"the {len(self.edges)} edges do not connect all {self.vertices} vertices: no tree does")
+    impossible = "has no spanning tree: the edges do not connect all vertices"
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         y, status, messages = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8), dict[int, str]()
-        allowed = np.ones((1, *self.shape), dtype=np.uint8)
-        if instances is not None and len(theta):
-            given = SpanningTreeInstances.of(instances).flags("allowed", self.shape, messages)
-            assert given is not None
-            allowed = given.astype(np.uint8)
-            status[list(messages)] = Status.ERROR
-        order = np.argsort(self.sense.sign * theta, axis=1, kind="stable")
+        cost = SpanningTreeInstances.price(instances, self.sense.sign * theta, status, messages)
         for_rows(
-            trees, len(theta), order, self.edges, self.vertices, allowed, y, status,
+            trees, len(theta), np.argsort(cost, axis=1, kind="stable"), cost, self.edges, self.vertices, y, status,
             threads=self.threads, grain=1 + 4096 // theta.shape[1],
         )  # fmt: skip
-        y[status != Status.OPTIMAL] = np.nan
         return Solutions.from_y(y, theta, self.sense, status, messages)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
-from combdiff_solvers.formulas.sat import SatInstances
+from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.limits import Limits
+from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.problems.exact_cover import ExactCover
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
@@ -46,7 +46,7 @@ class Sudoku(BatchSolver):
     Args:
         n: the order of the grid, a square number: 4, 9, 16, ...
         sense: "max" for scores, "min" for costs.
-        limits: of time and gaps.
+        limits: `time_limit`, `batch_time_limit`, `relative_gap` and `absolute_gap`: see `Limits`.
 
     Raises:
         ValueError: when n is not a square number above 1.
@@ -63,7 +63,7 @@ class Sudoku(BatchSolver):
 
     takes_instances = True
 
-    def __init__(self, n: int = 9, sense: Sense | str = Sense.MAX, limits: Limits | None = None) -> None:
+    def __init__(self, n: int = 9, sense: Sense | str = Sense.MAX, **limits: Unpack[LimitOptions]) -> None:
         box = isqrt(max(n, 0))
         if n < 2 or box * box != n:
             raise ValueError(f"n={n} must be a square number above 1: 4, 9, 16, ...")
@@ -74,7 +74,7 @@ class Sudoku(BatchSolver):
         matrix = np.zeros((n**3, 4 * n * n), dtype=bool)
         for kind, (one, two) in enumerate(((row, column), (row, digit), (column, digit), (within, digit))):
             matrix[np.arange(n**3), kind * n * n + one * n + two] = True
-        self._cover = ExactCover(matrix, sense, limits)
+        self._cover = ExactCover(matrix, sense, **limits)
         self.sense = self._cover.sense
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
-Array = Any  # numba compiles these functions
+
+@kernel()
+def _root_of(parent: Array, vertex: int) -> int:
+    """The root of a vertex; the paths to it are halved."""
+    while parent[vertex] != vertex:
+        parent[vertex] = parent[parent[vertex]]
+        vertex = parent[vertex]
+    return vertex
 
 
 @kernel()
@@ -16,35 +21,24 @@ def trees(
     first: int,
     last: int,
     order: Array,  # (b, edges), cheapest first
+    cost: Array,  # (b, edges); infinite where an edge may not be taken
     edges: Array,  # (edges, 2)
     vertices: int,
-    allowed: Array,  # (b or 1, edges)
     y: Array,  # (b, edges), zero
     status: Array,  # (b,); rows that are not 0 are left alone
 ) -> None:
-    """Kruskal's algorithm with path halving."""
-    root = np.empty(vertices, dtype=np.int64)
+    """Kruskal's algorithm."""
     for row in range(first, last):
         if status[row] != 0:
             continue
-        may = allowed[row if len(allowed) > 1 else 0]
-        for vertex in range(vertices):
-            root[vertex] = vertex
+        parent = np.arange(vertices)
         missing = vertices - 1
         for edge in order[row]:
-            if missing == 0:
+            if missing == 0 or cost[row, edge] == np.inf:
                 break
-            if not may[edge]:
-                continue
-            a, b = edges[edge, 0], edges[edge, 1]
-            while root[a] != a:
-                root[a] = root[root[a]]
-                a = root[a]
-            while root[b] != b:
-                root[b] = root[root[b]]
-                b = root[b]
+            a, b = _root_of(parent, edges[edge, 0]), _root_of(parent, edges[edge, 1])
             if a != b:
-                root[a] = b
+                parent[a] = b
                 y[row, edge] = 1.0
                 missing -= 1
         if missing:

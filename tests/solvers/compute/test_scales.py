@@ -7,6 +7,7 @@ import pytest
 
 from combdiff.solvers import (
     Assignment,
+    GraphInstances,
     Knapsack,
     KSubset,
     Matching,
@@ -67,6 +68,16 @@ def test_the_largest_costs_on_the_only_path(options: dict[str, Any]) -> None:
     assert found.y.tolist() == [[1.0, 1.0]] * 2
     assert found.objective.tolist() == [np.inf, 1.5e308]  # 2e308 is more than a float64 holds
     assert ShortestPath.grid(1, 2).solve(np.array([[1e308, 7e307]])).objective.tolist() == [1.7e308]
+
+
+def test_the_largest_costs_on_a_graph_with_a_cycle() -> None:
+    solver = ShortestPath.graph([(0, 1), (1, 2), (2, 0), (3, 4)], 0, 2)
+    found = solver.solve(np.array([[1e308, 1e308, 1.0, 1.0]]))
+    assert found.status.tolist() == [Status.OPTIMAL]
+    assert found.y.tolist() == [[1.0, 1.0, 0.0, 0.0]]
+    assert found.bound.tolist() == [np.finfo(np.float64).max]  # 2e308 is more than a float64 holds
+    apart = solver.solve(np.full((2, 4), 1e308), GraphInstances(target=np.array([2, 4])))
+    assert apart.status.tolist() == [Status.OPTIMAL, Status.INFEASIBLE]
 
 
 def test_a_sum_that_overflows_on_the_way_is_not_a_worse_path() -> None:

@@ -254,7 +254,9 @@ def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
     with pytest.raises(ImportError, match=r"combdiff\[ortools\]"):
         combdiff.wrap(path, backend="cp_sat")
-    monkeypatch.setitem(sys.modules, "pysat.solvers", None)
+    for module in ("sat", "rc2"):
+        monkeypatch.delitem(sys.modules, f"combdiff_solvers.formulas.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "pysat.examples.rc2", None)
     with pytest.raises(ImportError, match=r"combdiff\[sat\]"):
         combdiff.wrap(path)
 

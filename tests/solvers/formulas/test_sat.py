@@ -17,7 +17,8 @@ from numpy import ndarray
 import combdiff
 from combdiff.testing import SolverContract
 from combdiff_solvers.formulas.formula import AtMost, Formula
-from combdiff_solvers.formulas.sat import SatInstances, SatModel
+from combdiff_solvers.formulas.formula_solver import SatInstances
+from combdiff_solvers.formulas.sat import SatModel
 from combdiff_solvers.protocol import Solver, Status
 
 pysat = pytest.importorskip("pysat.formula", reason="python-sat is not installed")

@@ -53,17 +53,24 @@ def test_bounds_of_integer_programs_against_enumeration(backend: str, options: d
 @pytest.mark.parametrize("upper", [2.0, np.inf])
 @pytest.mark.parametrize("backend", ["glop", "highs", "scip", "pdlp"])
 def test_bounds_of_linear_programs_are_those_of_the_dual(backend: str, upper: float, sense: str) -> None:
-    """A covering program: its optimum is that of the tightest of two engines, within their tolerances."""
-    rng, sign = np.random.default_rng(1), 1.0 if sense == "min" else -1.0
+    """A covering program: bounds meet the optimum within the tolerance of the engine.
+
+    SCIP has no dual solution, and so no bound where variables have none; PDLP's there can miss a sign.
+    """
+    rng, sign, finite = np.random.default_rng(1), 1.0 if sense == "min" else -1.0, 0
+    error = {"glop": 1e-9, "highs": 1e-9, "scip": 1e-7, "pdlp": 1e-4}[backend]
     for _ in range(10):
         A, b, theta = rng.uniform(0, 1, size=(4, 6)), rng.uniform(1, 2, size=4), rng.uniform(0.1, 1, size=(5, 6))
         given: dict[str, Any] = {"A": A, "b": np.inf, "lower": b, "bounds": (0, upper), "sense": sense}
         best = sign * MixedInteger(**given, backend="glop").solve(sign * theta).objective
         bound = sign * np.asarray(MixedInteger(**given, backend=backend).solve(sign * theta).bound)
         assert (bound <= best + 1e-13).all()
-        if backend == "glop":
-            assert (bound >= best - 1e-9).all()
-        assert np.isfinite(bound).any() or backend in ("scip", "pdlp")
+        assert (bound >= best - error)[np.isfinite(bound)].all()
+        finite += int(np.isfinite(bound).sum())
+    if upper == np.inf and backend == "scip":
+        assert finite == 0
+    else:
+        assert finite >= (25 if upper == np.inf and backend == "pdlp" else 50)
 
 
 @pytest.mark.parametrize("backend", ["scip", "highs", "pyscipopt"])

@@ -71,25 +71,25 @@ def test_a_file_on_cp_sat(tmp_path: Path) -> None:
 
 
 def test_lp_by_hand() -> None:
-    proto = read_lp(LP)
-    assert list(proto.variables.names) == ["x", "y", "z", "w"]
-    assert proto.objective.maximize
-    assert proto.objective.offset == 4
-    assert list(proto.variables.lower_bounds) == [0, 0, -np.inf, -np.inf]
-    assert list(proto.variables.upper_bounds) == [1, 3, np.inf, 5]
-    assert list(proto.variables.integers) == [True, True, False, False]
-    assert list(proto.linear_constraints.lower_bounds) == [-np.inf, -1, 1]
-    assert list(proto.linear_constraints.upper_bounds) == [4, 2, np.inf]
-    assert list(proto.linear_constraint_matrix.coefficients) == [1, 2, 1, 1, -1, 1]
+    model = read_lp(LP)
+    assert model.names == ("x", "y", "z", "w")
+    assert model.maximize
+    assert model.offset == 4
+    assert model.lower.tolist() == [0, 0, -np.inf, -np.inf]
+    assert model.upper.tolist() == [1, 3, np.inf, 5]
+    assert model.integer.tolist() == [True, True, False, False]
+    assert model.row_lower.tolist() == [-np.inf, -1, 1]
+    assert model.row_upper.tolist() == [4, 2, np.inf]
+    assert model.A.toarray().tolist() == [[1, 2, 1, 0], [1, -1, 0, 0], [0, 0, 1, 0]]
 
 
 def test_bounds_of_binaries_are_kept() -> None:
     bounds = "bounds\n 0 <= x <= 0\n y >= 1\n -3 <= z <= 7\n w free\n 2 <= v\n"
     for sections in (bounds + "binaries\n x y z w v\n", "binaries\n x y z w v\n" + bounds):
-        variables = read_lp("min\n x + y + z + w + v\nst\n x + y >= 0\n" + sections + "end").variables
-        assert list(variables.lower_bounds) == [0, 1, 0, 0, 2]
-        assert list(variables.upper_bounds) == [0, 1, 1, 1, 1]
-        assert all(variables.integers)
+        model = read_lp("min\n x + y + z + w + v\nst\n x + y >= 0\n" + sections + "end")
+        assert model.lower.tolist() == [0, 1, 0, 0, 2]
+        assert model.upper.tolist() == [0, 1, 1, 1, 1]
+        assert model.integer.all()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ mathopt = pytest.importorskip("ortools.math_opt.python.mathopt")
 from ortools.math_opt import model_pb2  # noqa: E402
 
 from combdiff_solvers.models.linear_solver import linear_solver  # noqa: E402
+from combdiff_solvers.models.model_proto import from_proto  # noqa: E402
 
 BACKENDS = ("glop", "pdlp", "scip", "highs", "cp_sat")
 
@@ -120,10 +121,10 @@ def test_every_kind_of_term_is_solved_right_or_refused(kind: str, backend: str |
     theta = np.array([[0.0, 1.5, 4.0]])
     if backend not in able and (backend or not able):
         with pytest.raises(ValueError, match=words) as refusal:
-            linear_solver(model, [0, 1, 2], (3,), backend=backend)
+            linear_solver(from_proto(model), np.arange(3), (3,), backend=backend)
         assert repr(backend) in str(refusal.value) or "no back end" in str(refusal.value)
         return
-    found = linear_solver(model, [0, 1, 2], (3,), backend=backend).solve(theta)
+    found = linear_solver(from_proto(model), np.arange(3), (3,), backend=backend).solve(theta)
     assert found.status[0] == (Status.FEASIBLE if backend == "pdlp" else Status.OPTIMAL)
     assert found.objective[0] == pytest.approx(best, abs=1e-3 if backend == "pdlp" else 2e-6)
 
@@ -175,7 +176,7 @@ def test_bounds_that_no_number_is_between_are_infeasible(low: float, high: float
     row.linear_constraints.lower_bounds[0], row.linear_constraints.upper_bounds[0] = low, high
     square.quadratic_constraints[0].lower_bound, square.quadratic_constraints[0].upper_bound = low, high
     for model, kind in ((variable, "variable"), (row, "constraint"), (square, "quadratic constraint")):
-        found = linear_solver(model, [0, 1], (2,)).solve(np.ones((2, 2)))
+        found = linear_solver(from_proto(model), np.arange(2), (2,)).solve(np.ones((2, 2)))
         assert found.status.tolist() == [Status.INFEASIBLE] * 2
         assert found.messages[0].startswith(f"{kind} 0 ")
 

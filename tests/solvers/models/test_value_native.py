@@ -12,7 +12,7 @@ from numpy import ndarray
 
 import combdiff
 from combdiff_solvers.formulas.formula import Formula, Soft
-from combdiff_solvers.formulas.sat import SatInstances
+from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.protocol import Status
 
 RNG = np.random.default_rng(0)

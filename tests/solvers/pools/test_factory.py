@@ -14,7 +14,7 @@ from combdiff.solvers import Factory, MixedInteger, Parallel, Solver, Status, To
 from combdiff.testing import SolverContract
 from combdiff_solvers.instances import instance_key
 from combdiff_solvers.protocol import value
-from tests.solvers.probes import DropsRows, Probe, Raises
+from tests.solvers.probes import DropsRows, Probe, Raises, build_misfit
 
 CUBE = np.array([[(k >> i) & 1 for i in range(5)] for k in range(32)], dtype=float)
 
@@ -89,11 +89,6 @@ def test_a_build_that_fails_costs_its_own_rows_only() -> None:
     assert found.status.tolist() == [Status.OPTIMAL, Status.ERROR, Status.OPTIMAL]
     assert "no such graph" in found.messages[1]
     assert np.isnan(found.y[1]).all()
-
-
-def build_misfit(kind: str) -> Any:
-    """What does not fit the factory of the next test."""
-    return {"fits": TopK(3, 1), "shape": TopK(4, 1), "sense": TopK(3, 1, "min"), "nothing": "nonsense"}[kind]
 
 
 @pytest.mark.parametrize(

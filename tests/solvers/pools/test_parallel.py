@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from numpy import ndarray
 from combdiff.testing import HYPERSIMPLEX, SolverContract
 from combdiff_solvers import KSubset, KSubsetInstances, Parallel, ShortestPath, Solver, Status, TopK
 from tests.solvers.probes import Dies, Probe, Raises, Reports
-
-ROOT = Path(__file__).parents[3]
+from tests.solvers.scripts import finish, start, wait_until
 
 
 @pytest.fixture
@@ -34,16 +33,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Look until it is so; false if it never was."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
 
 
 def pids(pool: Parallel) -> list[int]:
@@ -230,11 +219,7 @@ except KeyboardInterrupt:
 
 def begin(backend: str, seconds: float) -> tuple["subprocess.Popen[str]", list[int]]:
     """A script in the middle of a batch, and the processes that work for it."""
-    script = SCRIPT.replace("SECONDS", str(seconds)).replace("BACKEND", backend)
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'solvers'}"}
-    running = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-    )
+    running = start(SCRIPT.replace("SECONDS", str(seconds)).replace("BACKEND", backend))
     assert running.stdout is not None
     return running, [int(pid) for pid in running.stdout.readline().split()]
 
@@ -243,8 +228,8 @@ def begin(backend: str, seconds: float) -> tuple["subprocess.Popen[str]", list[i
 def test_ctrl_c_ends_all(backend: str) -> None:
     running, workers = begin(backend, seconds=600.0)
     running.send_signal(signal.SIGINT)
-    said, _ = running.communicate(timeout=30)
-    assert said == "interrupted\n"
+    ended, said, errors = finish(running)
+    assert (ended, said) == (0, "interrupted\n"), errors
     assert len(workers) == (2 if backend == "processes" else 0)
     assert wait_until(lambda: not any(map(alive, workers)))
 

@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,39 +12,12 @@ from numpy import ndarray
 from combdiff_solvers import Parallel, Status
 from combdiff_solvers.protocol import value
 from tests.solvers.probes import DropsRows, Exits, ExitsWhenLoaded, Probe, Unsendable, WithTerm
-
-ROOT = Path(__file__).parents[3]
-WAIT = 120  # seconds after which a script is taken to hang
+from tests.solvers.scripts import WAIT, finish, start
 
 
 @pytest.fixture
 def theta() -> Float64[ndarray, "b n"]:
     return np.random.default_rng(0).normal(size=(40, 4))
-
-
-def start(script: str) -> "subprocess.Popen[str]":
-    """A Python process, which is not to hang the tests."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'solvers'}"}
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-
-
-def finish(running: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """The exit code of a script, and what it said; a script that hangs is killed, and fails the test."""
-    try:
-        out, errors = running.communicate(timeout=WAIT)
-    except subprocess.TimeoutExpired:
-        os.killpg(running.pid, signal.SIGKILL)
-        out, errors = running.communicate()
-        pytest.fail(f"it hung after saying {out!r} {errors!r}")
-    return running.returncode, out, errors
 
 
 @pytest.mark.parametrize("backend", ["threads", "processes"])
@@ -203,19 +173,22 @@ LONG_ROWS = """
 import sys, threading, time
 import numpy as np
 from combdiff_solvers import MixedInteger, Parallel
+from combdiff_solvers.pools import worker_pool
 
 class KeepsTheEnd:  # of the interpreter busy until the rows have come back from the engine
     def __del__(self, sleep=time.sleep):
-        sleep(4.0)
+        sleep(2.5)
+
+worker_pool.JOIN_SECONDS = 0.1  # so that the end comes first
 
 rng = np.random.default_rng(0)
 weights = rng.integers(1, 100, (5, 60)).astype(float)
 half = np.floor(weights.sum(axis=1) / 2)
-engine = dict(backend="{backend}", time_limit=4.0)
+engine = dict(backend="{backend}", time_limit=2.0)
 solver = MixedInteger(weights, half, lower=half, integrality=1, bounds=(0, 1), **engine)
 pool = Parallel(solver, 2, adaptive=False)
 keeps = KeepsTheEnd()
-threading.Timer(1.0, lambda: print("go", flush=True)).start()
+threading.Timer(0.5, lambda: print("go", flush=True)).start()
 try:
     pool.solve(rng.normal(size=(8, 60)))
 except KeyboardInterrupt:
@@ -240,7 +213,9 @@ import os, signal, threading, time
 import numpy as np
 from pyscipopt import Model, quicksum
 from combdiff_solvers import Parallel, wrap
+from combdiff_solvers.pools import worker_pool
 
+worker_pool.JOIN_SECONDS = 0.1
 rng = np.random.default_rng(0)
 
 def solver(n, hard):
@@ -266,7 +241,7 @@ for _ in range(5):
         print("interrupted", flush=True)
 easy.close()
 hard = Parallel(solver(60, True), 2, adaptive=False)
-threading.Timer(1.0, interrupt).start()
+threading.Timer(0.5, interrupt).start()
 try:
     hard.solve(rng.random((8, 60)))
 except KeyboardInterrupt:

@@ -50,7 +50,7 @@ def test_what_cannot_be_pickled(theta: ndarray) -> None:
 
 def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Parallel(Probe(), 2, "processes", adaptive=False)
-    pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
+    pool._sent = pickle.dumps(Probe()).replace(b"probes", b"nowher")
     with pytest.raises(RuntimeError, match="No module named"):
         pool.solve(theta)
 

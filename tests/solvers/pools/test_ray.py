@@ -3,9 +3,7 @@
 import os
 import pickle
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +16,10 @@ from numpy import ndarray
 
 from combdiff_solvers import OnRay, Status, TopK
 from combdiff_solvers.protocol import value
-from tests.solvers.probes import DropsRows, Exits, Probe, Raises, Reports, Unsendable, WithTerm
+from tests.solvers.probes import Dies, DropsRows, Exits, Probe, Raises, Reports, Unsendable, WithTerm
+from tests.solvers.scripts import finish, start
 
 ray = pytest.importorskip("ray")
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -54,23 +51,13 @@ def test_answers_are_those_of_the_solver_in_order(theta: ndarray) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_killed_actor_is_replaced_and_its_chunk_solved_again(theta: ndarray) -> None:
-    with OnRay(Probe(seconds=0.02), workers=2, adaptive=False) as pool:
-        pool.solve(theta[:8])
-        workers: Any = pool.executor
-        pid = next(iter(workers._workers)).pid
-
-        def kill() -> None:
-            time.sleep(0.1)
-            os.kill(pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
+def test_the_chunk_of_a_process_that_died_is_solved_again(theta: ndarray, tmp_path: Path) -> None:
+    theta[30, 0] = 101.0  # once
+    with OnRay(Dies(folder=str(tmp_path)), workers=2, adaptive=False) as pool:
         found = pool.solve(theta)
-        killer.join()
-        np.testing.assert_array_equal(found.y, Probe().solve(theta).y)
-        assert (found.status == Status.OPTIMAL).all()
         assert pool.replaced == 1
+    np.testing.assert_array_equal(found.y, Probe().solve(theta).y)
+    assert (found.status == Status.OPTIMAL).all()
 
 
 @pytest.mark.usefixtures("cluster")
@@ -88,7 +75,7 @@ def test_actors_keep_their_solvers_warm_and_import_no_torch(theta: ndarray) -> N
 @pytest.mark.usefixtures("cluster")
 def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray) -> None:
     pool = OnRay(Probe(), workers=1, adaptive=False)
-    pool._pickled = pickle.dumps(Probe()).replace(b"probes", b"nowher")
+    pool._sent = pickle.dumps(Probe()).replace(b"probes", b"nowher")
     with pytest.raises(RuntimeError, match="No module named"):
         pool.solve(theta)
 
@@ -130,16 +117,16 @@ def test_value_is_the_solvers(theta: ndarray) -> None:
 
 
 SCRIPT = """
+import threading, time
 import numpy as np
 from combdiff_solvers import OnRay
-from combdiff_solvers.pools.ray import ActorWorker
 from tests.solvers.probes import Probe
-pool = OnRay(Probe(seconds=600.0), workers=1, adaptive=False)
-assert pool.policy.workers == 1  # Ray runs
-worker = ActorWorker(pool._pickled, 1.0, None)
-worker.start()  # an actor can be made
-print(worker.pid, flush=True)
-worker.stop()
+pool = OnRay(Probe(seconds=600.0), workers=1, address="ADDRESS", adaptive=False)
+def tell():
+    while not pool.executor.warm:
+        time.sleep(0.01)
+    print("warm", flush=True)
+threading.Thread(target=tell, daemon=True).start()
 try:
     pool.solve(np.zeros((8, 4)))
 except KeyboardInterrupt:
@@ -147,18 +134,15 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.usefixtures("cluster")
 def test_ctrl_c_ends_all() -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'solvers'}"}
-    running = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-    )
+    running = start(SCRIPT.replace("ADDRESS", ray.get_runtime_context().gcs_address))
     assert running.stdout is not None
-    assert int(running.stdout.readline()) > 0
-    time.sleep(1.0)
+    assert running.stdout.readline() == "warm\n"
+    time.sleep(0.5)  # until the first row has begun
     running.send_signal(signal.SIGINT)
-    said, _ = running.communicate(timeout=60)
-    assert said == "interrupted\n"
-    assert running.returncode == 0
+    ended, said, errors = finish(running)
+    assert (ended, said) == (0, "interrupted\n"), errors
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

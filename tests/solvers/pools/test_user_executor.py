@@ -17,13 +17,14 @@ from numpy import ndarray
 from combdiff_solvers import Cached, FunctionSolver, Parallel, Status, TopK
 from combdiff_solvers.pools.messages import reply_by_digest, unpack
 from tests.solvers.probes import Dies, DropsRows, ExitsWhenLoaded, Probe, Raises, Reports, Unsendable
+from tests.solvers.scripts import wait_until
 
 
 class OutOfOrder(Executor):
     """Runs nothing until four tasks wait or nobody else can bring one, and then in another order.
 
     Args:
-        lost: so many of the first runs end without an answer, as if their worker had died.
+        lost: so many of the first chunks end without an answer, as if their worker had died.
     """
 
     def __init__(self, lost: int = 0) -> None:
@@ -40,8 +41,9 @@ class OutOfOrder(Executor):
     def _run(self, future: Future[Any], function: Callable[..., Any], arguments: Any) -> None:
         if not future.set_running_or_notify_cancel():
             return
-        self.runs += 1
-        if self.runs <= self.lost:
+        chunk = arguments[-1:] != (None,)
+        self.runs += chunk
+        if chunk and self.runs <= self.lost:
             future.set_exception(ConnectionError("the worker is gone"))
             return
         answer = function(*pickle.loads(pickle.dumps(arguments)))
@@ -97,6 +99,7 @@ def test_the_solver_does_not_travel_with_each_chunk(theta: ndarray) -> None:
     executor = OutOfOrder()
     pool = Parallel(Probe(folder="x" * 100_000), executor, adaptive=False)
     pool.solve(theta)
+    assert wait_until(lambda: pool.executor.warm)
     first = len(executor.sent)
     pool.solve(theta)
     assert executor.sent[0] > 100_000

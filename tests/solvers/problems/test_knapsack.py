@@ -99,6 +99,34 @@ def test_auto_proves_what_the_kernel_did_not() -> None:
     np.testing.assert_allclose(auto.objective, Knapsack(*options, backend="kernel").solve(values).objective)
 
 
+def test_a_capacity_near_zero_holds_what_weighs_nothing() -> None:
+    pytest.importorskip("ortools")
+    for capacity in (0.0, 1e-310):
+        found = Knapsack([1e9, 0.0, 3.0], capacity, backend="mip").solve(np.ones((1, 3)))
+        np.testing.assert_array_equal(found.y, [[0, 1, 0]])
+
+
+@pytest.mark.parametrize("limits", [{"absolute_gap": 30.0}, {"relative_gap": 0.5}, {"batch_time_limit": 1e-9}])
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_limits_leave_feasible_rows_within_the_gap(limits: dict[str, float], scale: float) -> None:
+    pytest.importorskip("ortools")
+    rng = np.random.default_rng(0)
+    weights, values = rng.integers(300, 800, (3, 30)) / 100, scale * rng.normal(10, 4, (5, 30))
+    limits = {name: value * scale if name == "absolute_gap" else value for name, value in limits.items()}
+    capacity = weights.sum(axis=1) / 3
+    best = Knapsack(weights, capacity, backend="kernel").solve(values)
+    for given in (None, KnapsackInstances(capacity=np.repeat(capacity[None], 5, axis=0))):
+        found = Knapsack(weights, capacity, nodes=2, **limits).solve(values, given)  # type: ignore[arg-type]
+        assert (found.status == Status.FEASIBLE).any()
+        assert (found.status <= Status.FEASIBLE).all()
+        assert (weights @ found.y.T <= capacity[:, None] * (1 + 1e-9)).all()
+        if "batch_time_limit" not in limits:
+            gap = limits.get("absolute_gap", 0.0) + limits.get("relative_gap", 0.0) * np.abs(best.objective)
+            assert (found.objective >= best.objective - gap - 1e-9).all()
+    with pytest.raises(ValueError, match="cannot obey"):
+        Knapsack(weights, capacity, backend="kernel", **limits)  # type: ignore[arg-type]
+
+
 def test_alike_items_are_no_trouble() -> None:
     found = Knapsack(np.full(40, 3.0), 62.0, backend="kernel").solve(np.full((1, 40), 7.0))
     assert (found.status[0], found.objective[0]) == (Status.OPTIMAL, 140.0)

@@ -39,7 +39,7 @@ class TestMax(TestMin):
 
 
 class TestCircuit(TestMin):
-    options: ClassVar[dict[str, Any]] = {"method": "cp_sat"}
+    options: ClassVar[dict[str, Any]] = {"backend": "cp_sat"}
     rows = 70
 
     @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ class TestCircuit(TestMin):
 
 
 class TestLongestCircuit(TestCircuit):
-    options: ClassVar[dict[str, Any]] = {"method": "cp_sat", "sense": "max"}
+    options: ClassVar[dict[str, Any]] = {"backend": "cp_sat", "sense": "max"}
 
 
 @pytest.mark.parametrize("cities", [3, 4, 5, 6])
@@ -74,7 +74,7 @@ def lengths(kind: str, rows: int, cities: int) -> Float64[ndarray, "b n"]:
 def test_agrees_with_circuits(kind: str) -> None:
     pytest.importorskip("combdiff_solvers.models.cp_sat")
     theta = lengths(kind, 17, 12)
-    found, expected = TravelingSalesman(12).solve(theta), TravelingSalesman(12, method="cp_sat").solve(theta)
+    found, expected = TravelingSalesman(12).solve(theta), TravelingSalesman(12, backend="cp_sat").solve(theta)
     assert (expected.status == Status.OPTIMAL).all()
     np.testing.assert_allclose(found.objective, expected.objective, rtol=1e-9, atol=1e-9)
 
@@ -101,7 +101,7 @@ def test_fifty_cities_are_proven(kind: str) -> None:
 
 def test_the_heuristic_says_that_it_is_one() -> None:
     theta = lengths("plane", 20, 30)
-    rough, best = TravelingSalesman(30, method="heuristic").solve(theta), TravelingSalesman(30).solve(theta)
+    rough, best = TravelingSalesman(30, backend="heuristic").solve(theta), TravelingSalesman(30).solve(theta)
     assert (rough.status == Status.FEASIBLE).all()
     assert "heuristic" in rough.messages[19]
     assert all(is_tour(y, TravelingSalesman(30).edges, 30) for y in rough.y)
@@ -117,7 +117,8 @@ def test_a_row_that_is_not_proven_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "match"), [({"cities": 2}, "at least 3"), ({"method": "guess"}, "'guess'"), ({"nodes": 0}, "nodes=0")]
+    ("arguments", "match"),
+    [({"cities": 2}, "at least 3"), ({"backend": "guess"}, "'guess'"), ({"nodes": 0}, "nodes=0")],
 )
 def test_bad_arguments(arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped, UInt8
+from jaxtyping import Float64, Int, Shaped
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.graph_kernels import acyclic_paths, graph_paths
 from combdiff_solvers.protocol import Status, as_whole, check_count
 
@@ -86,46 +87,37 @@ class GraphPaths:
                     ready.append(self._head[edge])
         return np.array(ready, dtype=np.int64) if len(ready) == self.vertices else None
 
-    def _check(self, name: str, vertex: int | None) -> int | None:
+    def _check(self, name: str, vertex: int | None) -> Int[ndarray, " 1"] | None:
         if vertex is not None and not 0 <= as_whole(name, vertex) < self.vertices:
             raise ValueError(f"{name}={vertex} is not a vertex: they are 0..{self.vertices - 1}")
-        return vertex
+        return None if vertex is None else np.array([vertex], dtype=np.int64)
 
     def search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None
-    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"], UInt8[ndarray, " b"], dict[int, str]]:
-        """The paths, their costs, statuses and messages."""
+        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None, found: Found
+    ) -> dict[int, str]:
+        """Write the paths into `found`; the messages on rows whose instance is an ERROR."""
         batch = len(cost)
-        y, objective, status = np.zeros_like(cost), np.empty(batch), np.zeros(batch, dtype=np.uint8)
         messages: dict[int, str] = {}
         given: GraphInstances | None = None
         if instances is not None and batch:
             given = GraphInstances.of(instances)
             check_count(given, batch)
-        source = self._ends("source", self._source, given, batch, messages)
-        target = self._ends("target", self._target, given, batch, messages)
+        source = self._ends("source", self._source, given, messages)
+        target = self._ends("target", self._target, given, messages)
         if messages:
-            status[list(messages)] = Status.ERROR
-        grain = 1 + 4096 // cost.shape[1]
-        answer = (y, objective, status)
+            found.status[list(messages)] = Status.ERROR
         if self._order is not None:
-            graph = (self._order, self._first_in, self._into, self._tail)
-            for_rows(
-                acyclic_paths, batch, cost, negative, source, target, *graph, *answer, threads=threads, grain=grain
-            )
+            search, graph = acyclic_paths, (self._order, self._first_in, self._into, self._tail)
         else:
-            out = (self._first_out, self._out, self._tail, self._head)
-            for_rows(graph_paths, batch, cost, negative, source, target, *out, *answer, threads=threads, grain=grain)
-        return y, objective, status, messages
+            search, graph = graph_paths, (self._first_out, self._out, self._tail, self._head)
+        grain = 1 + 4096 // cost.shape[1]
+        for_rows(search, batch, cost, negative, source, target, *graph, *found, threads=threads, grain=grain)
+        return messages
 
     def _ends(
-        self,
-        name: str,
-        common: int | None,
-        given: GraphInstances | None,
-        batch: int,
-        messages: dict[int, str],
+        self, name: str, common: Int[ndarray, " 1"] | None, given: GraphInstances | None, messages: dict[int, str]
     ) -> Int[ndarray, " b"]:
+        """The end of each row, or one for all of them."""
         ends = None if given is None else given.whole(name, (), messages)
         if ends is None:
             if common is None:
@@ -133,7 +125,7 @@ class GraphPaths:
                     f"no {name} was given: name it in ShortestPath.graph(..., {name}=...) or in "
                     f"GraphInstances({name}=...)"
                 )
-            return np.full(batch, common, dtype=np.int64)
+            return common
         for row in np.flatnonzero((ends < 0) | (ends >= self.vertices)).tolist():
             messages.setdefault(row, f"{name}={ends[row]} is not a vertex: they are 0..{self.vertices - 1}")
         return ends

@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.grid_kernels import grid_paths
 from combdiff_solvers.protocol import Status, as_whole, check_count
 
@@ -84,11 +85,10 @@ class GridPaths:
         return np.ascontiguousarray(obstacles.astype(bool).reshape(len(obstacles), -1), dtype=np.uint8)
 
     def search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None
-    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"], UInt8[ndarray, " b"], dict[int, str]]:
-        """The paths, their costs, statuses and messages."""
+        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None, found: Found
+    ) -> dict[int, str]:
+        """Write the paths into `found`; the messages on rows whose instance is an ERROR."""
         batch = len(cost)
-        y, objective, status = np.zeros_like(cost), np.empty(batch), np.zeros(batch, dtype=np.uint8)
         start, goal, walls = np.full(batch, self._start), np.full(batch, self._goal), self._walls
         messages: dict[int, str] = {}
         if instances is not None and batch:
@@ -99,13 +99,13 @@ class GridPaths:
             start = start if starts is None else self._ends("start", starts, messages)
             goal = goal if goals is None else self._ends("goal", goals, messages)
             walls = walls if obstacles is None else self._as_walls(obstacles)
-            status[list(messages)] = Status.ERROR
+            found.status[list(messages)] = Status.ERROR
         n = cost.shape[1]
         for_rows(
-            grid_paths, batch, cost, negative, start, goal, walls, *self.shape, self._steps, y, objective, status,
+            grid_paths, batch, cost, negative, start, goal, walls, *self.shape, self._steps, *found,
             threads=threads, grain=1 + 4096 // n,
         )  # fmt: skip
-        return y, objective, status, messages
+        return messages
 
     def _ends(self, name: str, cells: Int[ndarray, "b 2"], messages: dict[int, str]) -> Int[ndarray, " b"]:
         vertices = self._vertices(cells)

@@ -1,9 +1,6 @@
 """Compiled shortest-path searches on grids, over the rows of a batch. See `shortest_path` for what they mean.
 
-Every kernel writes 1.0 into `y` on the path and its cost into `objective`, and says in `status` how each row ended. A
-row whose status is not OPTIMAL to begin with is left alone. `negative` says what to do with negative costs:
-REFUSE makes the row an ERROR whose `objective` is the entry of the first of them, CLAMP counts them as 0 and makes the
-row no more than FEASIBLE.
+`graph_kernels` says what a kernel writes into `y`, `objective`, `bound` and `status`, and what `negative` means.
 """
 
 from __future__ import annotations
@@ -15,11 +12,15 @@ from combdiff_solvers.problems.shortest_path.heap_kernels import (
     ERROR,
     FEASIBLE,
     HEAP_SLACK,
+    HUGE,
     INFEASIBLE,
+    LARGE,
     OPTIMAL,
     REFUSE,
+    ULP,
     Array,
     pop,
+    prove,
     push,
 )
 
@@ -38,6 +39,7 @@ def grid_paths(
     steps: Array,  # (4 or 8, 2): the moves
     y: Array,  # (b, rows * cols), zero
     objective: Array,  # (b,)
+    bound: Array,  # (b,), −inf
     status: Array,  # (b,)
 ) -> None:
     """Dijkstra's search from both ends of a grid with vertex costs.
@@ -64,6 +66,7 @@ def grid_paths(
             continue
         wall = walls[row if len(walls) > 1 else 0]
         below_zero = -1
+        largest = 0.0
         for r in range(rows):
             for c in range(cols):
                 here = cost[row, r * cols + c]
@@ -72,9 +75,13 @@ def grid_paths(
                     below_zero = r * cols + c
                 seen[(r + 1) * width + c + 1] = 3 * is_wall
                 price[(r + 1) * width + c + 1] = max(here, 0.0)
+                largest = max(largest, here)
         if below_zero >= 0 and negative == REFUSE:
             status[row] = ERROR
             objective[row] = below_zero
+            continue
+        if largest > LARGE:
+            status[row] = HUGE
             continue
         ends[0] = (start[row] // cols + 1) * width + start[row] % cols + 1
         ends[1] = (goal[row] // cols + 1) * width + goal[row] % cols + 1
@@ -137,6 +144,8 @@ def grid_paths(
         objective[row] = total
         if below_zero >= 0:
             status[row] = FEASIBLE
+        else:
+            prove(row, total, total * (4 * rows * cols * ULP), bound)
 
 
 @kernel(inline="always")

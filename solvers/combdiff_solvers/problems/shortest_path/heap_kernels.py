@@ -9,6 +9,9 @@ import numpy as np
 from combdiff_solvers.compute.kernels import kernel
 
 OPTIMAL, FEASIBLE, INFEASIBLE, ERROR = 0, 1, 2, 5  # as in protocol.Status
+HUGE = 255  # the row is left to be solved as a multiple of itself: its sums could overflow
+LARGE = 2.0**960  # costs up to this size may be added by the billion
+ULP = 2.0**-53
 REFUSE, CLAMP, EXACT = 0, 1, 2  # what to do with negative costs
 
 # Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
@@ -56,3 +59,10 @@ def pop(keys: Array, items: Array, size: int) -> int:
     keys[at] = key
     items[at] = item
     return size
+
+
+@kernel(inline="always")
+def prove(row: int, objective: float, error: float, bound: Array) -> None:
+    """Write what no path of a row is cheaper than: its objective, less what rounding can hide."""
+    least = objective - error
+    bound[row] = least if np.isfinite(least) else -np.inf

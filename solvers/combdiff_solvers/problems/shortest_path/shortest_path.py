@@ -10,11 +10,13 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import check_threads
-from combdiff_solvers.compute.unit_rows import without_overflow
+from combdiff_solvers.compute.unit_rows import exponents, unit_rows
+from combdiff_solvers.instances import select
+from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.graph import GraphInstances, GraphPaths
 from combdiff_solvers.problems.shortest_path.grid import GridInstances, GridPaths
-from combdiff_solvers.problems.shortest_path.heap_kernels import CLAMP, EXACT, REFUSE
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, exact_bound, row_products
+from combdiff_solvers.problems.shortest_path.heap_kernels import CLAMP, EXACT, HUGE, REFUSE
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, row_products
 
 __all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
 
@@ -138,22 +140,29 @@ class ShortestPath(BatchSolver):
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         negative = {"raise": REFUSE, "clamp": CLAMP, "exact": EXACT}[self.negative]
-        cost, scaled = without_overflow(theta)
-        y, objective, status, messages = self._domain.search(cost, negative, instances, self.threads)
-        for row in np.flatnonzero(status == Status.ERROR):
-            if row not in messages:
-                messages[int(row)] = self._refusal(theta[row], entry=int(objective[row]))
-        if len(scaled):
-            objective[scaled] = row_products(theta[scaled], y[scaled])
-        failed = status > Status.FEASIBLE
-        if failed.any():
+        found, messages = self._search(theta, negative, instances)
+        y, objective, bound, status = found
+        if status.any():
+            huge = np.flatnonzero(status == HUGE)
+            if len(huge):
+                part = None if instances is None else select(instances, huge)
+                for whole, rows in zip(found, self._search(unit_rows(theta[huge]), negative, part)[0], strict=True):
+                    whole[huge] = rows
+                objective[huge] = row_products(theta[huge], y[huge])
+                with np.errstate(over="ignore"):
+                    bound[huge] = np.minimum(np.ldexp(bound[huge], exponents(theta[huge])), np.finfo(np.float64).max)
+            for row in np.flatnonzero(status == Status.ERROR).tolist():
+                if row not in messages:
+                    messages[row] = self._refusal(theta[row], entry=int(objective[row]))
+            failed = status > Status.FEASIBLE
             y[failed], objective[failed] = np.nan, np.nan
-        if self.negative == "exact":
-            bound = exact_bound(objective, theta, self.sense, status)
-        else:  # costs of OPTIMAL rows are not negative: sums of n of them are wrong by n ε of themselves at most
-            bound = objective * (1.0 - 4.0 * theta.shape[1] * 2.0**-53)
-            bound[(status != Status.OPTIMAL) | ~np.isfinite(bound)] = -np.inf
         return Solutions(y, objective, bound=bound, status=status, messages=messages)
+
+    def _search(
+        self, cost: Float64[ndarray, "b n"], negative: int, instances: Sequence[Any] | None
+    ) -> tuple[Found, dict[int, str]]:
+        found = Found.empty(*cost.shape)
+        return found, self._domain.search(cost, negative, instances, self.threads, found)
 
     def _refusal(self, cost: Float64[ndarray, " n"], entry: int) -> str:
         where = tuple(int(i) for i in np.unravel_index(entry, self.shape))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 from combdiff_solvers.problems.tsp.tour_search_kernels import best_local_tour
 
 FREE, FORCED, FORBIDDEN = 0, 1, 2
 ROOT_STEPS, STEPS = 300, 40  # of the subgradient method
 SLACK = 1e-12  # times n · max|cost|: what a proof may be short of
-
-Array = Any  # numba compiles these functions
 
 
 @kernel()

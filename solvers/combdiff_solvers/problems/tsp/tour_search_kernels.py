@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
-
-Array = Any  # numba compiles these functions
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel()
@@ -43,11 +39,7 @@ def _two_opt(cost: Array, tour: Array, least: float) -> bool:
         for j in range(i + 2, n if i > 0 else n - 1):
             a, b, c, d = tour[i], tour[i + 1], tour[j], tour[(j + 1) % n]
             if cost[a, c] + cost[b, d] < cost[a, b] + cost[c, d] - least:
-                low, high = i + 1, j
-                while low < high:
-                    tour[low], tour[high] = tour[high], tour[low]
-                    low += 1
-                    high -= 1
+                tour[i + 1 : j + 1] = tour[i + 1 : j + 1][::-1].copy()
                 changed = True
     return changed
 
@@ -57,7 +49,6 @@ def _or_opt(cost: Array, tour: Array, least: float) -> bool:
     """Move one to three vertices elsewhere, in either direction, as long as that shortens the tour."""
     n = len(tour)
     changed = False
-    rest = np.empty(n, dtype=np.int64)
     for size in range(1, min(3, n - 3) + 1):
         for start in range(n):
             head, tail = tour[start], tour[(start + size - 1) % n]
@@ -72,17 +63,10 @@ def _or_opt(cost: Array, tour: Array, least: float) -> bool:
                     best, place, turned = max(plain, round_), step, round_ > plain
             if place < 0:
                 continue
-            count = 0
-            for step in range(size, place + 1):
-                rest[count] = tour[(start + step) % n]
-                count += 1
-            for step in range(size):
-                rest[count] = tour[(start + (size - 1 - step if turned else step)) % n]
-                count += 1
-            for step in range(place + 1, n):
-                rest[count] = tour[(start + step) % n]
-                count += 1
-            tour[:] = rest
+            way = np.roll(tour, -start)
+            if turned:
+                way[:size] = way[:size][::-1].copy()
+            tour[:] = np.concatenate((way[size : place + 1], way[:size], way[place + 1 :]))
             changed = True
     return changed
 

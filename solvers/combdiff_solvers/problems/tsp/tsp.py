@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,12 +11,14 @@ from numpy import ndarray
 
 from combdiff_solvers.compute.threads import check_threads, for_rows
 from combdiff_solvers.compute.unit_rows import unit_rows
+from combdiff_solvers.limits import LimitOptions
+from combdiff_solvers.problems.backends import check_backend, solver_on_cp_sat
 from combdiff_solvers.problems.tsp.tour_kernels import tours
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, solve_checked
 
 __all__ = ["TravelingSalesman"]
 
-Method = Literal["kernel", "cp_sat", "heuristic"]
+Backend = Literal["kernel", "cp_sat", "heuristic"]
 
 
 class TravelingSalesman(BatchSolver):
@@ -37,11 +39,11 @@ class TravelingSalesman(BatchSolver):
     Args:
         cities: their number, at least 3.
         sense: "min" or "max".
-        method: "kernel", "cp_sat" or "heuristic".
+        backend: "kernel", "cp_sat" or "heuristic".
         starts: tours that the local search begins from (the kernel uses it too).
         nodes: most nodes of the kernel for each row; about 0.2 ms each at 50 cities.
-        time_limit: seconds for each row with CP-SAT; None for no limit.
         threads: how many rows the kernel solves at a time; every core if None.
+        limits: `time_limit`, `batch_time_limit`, `relative_gap` and `absolute_gap` of CP-SAT: see `Limits`.
 
     Raises:
         ValueError: for fewer than 3 cities, or any other value that makes no sense.
@@ -61,72 +63,52 @@ class TravelingSalesman(BatchSolver):
         self,
         cities: int,
         sense: Sense | str = Sense.MIN,
-        method: Method = "kernel",
+        backend: Backend = "kernel",
         starts: int = 10,
         nodes: int = 100_000,
-        time_limit: float | None = None,
         threads: int | None = None,
+        **limits: Unpack[LimitOptions],
     ) -> None:
         if cities < 3:
             raise ValueError(f"cities={cities} must be at least 3 for a round trip")
-        if method not in get_args(Method):
-            raise ValueError(f"method={method!r} is none of {', '.join(map(repr, get_args(Method)))}")
+        check_backend(backend, Backend, limits, unlimited=("kernel", "heuristic"))
         if starts < 1 or nodes < 1:
             raise ValueError(f"starts={starts} and nodes={nodes} must be at least 1")
         self.cities = cities
         self.edges = np.stack(np.triu_indices(cities, 1), axis=1)
-        self.shape: tuple[int, ...] = (len(self.edges),)
+        self.shape = (len(self.edges),)
         self.sense = Sense(sense)
-        self.method: Method = method
-        self.starts = starts
-        self.nodes = nodes
-        self.time_limit = time_limit
+        self.backend: Backend = backend
+        self.starts, self.nodes = starts, nodes
         self.threads = check_threads(threads)
-        self._circuit: Solver | None = self._as_circuit() if method == "cp_sat" else None
+        self._model = solver_on_cp_sat(self._circuit, self.sense, limits) if backend == "cp_sat" else None
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        if self._circuit is not None:
-            return self._circuit.solve(theta)
+        if self._model is not None:
+            return solve_checked(self._model, theta, None)
         batch, n = len(theta), self.cities
         low, high = self.edges.T
         cost = np.zeros((batch, n, n))
         cost[:, low, high] = cost[:, high, low] = self.sense.sign * unit_rows(theta)
         order, status = np.zeros((batch, n), dtype=np.int64), np.zeros(batch, dtype=np.uint8)
-        nodes = 0 if self.method == "heuristic" else self.nodes
+        nodes, reason = self.nodes, f"not proven optimal within {self.nodes} nodes: raise nodes"
+        if self.backend == "heuristic":
+            nodes, reason = 0, "a heuristic's tour: use backend='kernel' for a proof"
         for_rows(tours, batch, cost, self.starts, nodes, order, status, threads=self.threads)
         used = np.zeros((batch, n, n))
         used[np.arange(batch)[:, None], order, np.roll(order, -1, axis=1)] = 1.0
         y = used[:, low, high] + used[:, high, low]
-        reason = (
-            "a heuristic's tour: use method='kernel' for a proof"
-            if self.method == "heuristic"
-            else f"not proven optimal within {self.nodes} nodes: raise nodes"
-        )
-        return Solutions.from_y(
-            y,
-            theta,
-            self.sense,
-            status,
-            {int(row): reason for row in np.flatnonzero(status == Status.FEASIBLE)},
-            tolerance=1e-12 * self.cities,
-        )
+        messages = dict.fromkeys(np.flatnonzero(status == Status.FEASIBLE).tolist(), reason)
+        return Solutions.from_y(y, theta, self.sense, status, messages, tolerance=1e-12 * n)
 
-    def _as_circuit(self) -> Solver:
-        try:
-            from ortools.sat.python import cp_model
-
-            from combdiff_solvers.models.cp_sat import wrap_cp_sat
-        except ImportError as missing:
-            raise ImportError(
-                f"method='cp_sat' needs OR-Tools: pip install 'combdiff[ortools]' ({missing})"
-            ) from missing
+    def _circuit(self, cp_model: Any) -> tuple[Any, list[Any]]:
+        """A model of the pairs of cities that a circuit uses in either direction."""
         model = cp_model.CpModel()
         used, arcs = [], []
         for i, j in self.edges.tolist():
-            there, back = model.new_bool_var(""), model.new_bool_var("")
+            there, back, either = (model.new_bool_var("") for _ in range(3))
             arcs += [(i, j, there), (j, i, back)]
-            either = model.new_bool_var("")
             model.add(there + back == either)
             used.append(either)
         model.add_circuit(arcs)
-        return wrap_cp_sat(model, used, sense=self.sense, time_limit=self.time_limit)
+        return model, used
