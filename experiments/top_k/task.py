@@ -66,7 +66,7 @@ class TopKClassification(Task[Labelled]):
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"epochs": 20 if name == "demo" else 60, "batch": 32}
+        return {"epochs": 20 if name == "demo" else 60, "batch": 100}
 
     def describe(self) -> str:
         return f"scikit-learn's digits, {self.noise:.0%} of the labels wrong, k = {self.k}: true test labels"

@@ -30,8 +30,8 @@ def soft_argsort(
         dim: the dimension to sort along; None sorts all values, with the indices of `values.flatten()`.
         mask: broadcasts to values, True where an entry counts. Their indices come first; the rest of the result is 0.
 
-    >>> soft_argsort(torch.tensor([3.0, 1.0, 2.0]), 0.1)
-    tensor([1.0000, 2.0000, 0.0000])
+    >>> soft_argsort(torch.tensor([3.0, 1.0, 2.0]), 0.5)
+    tensor([1.1189, 1.6805, 0.2386])
     """
     check_options(tuple(MATRICES), method, descending=descending)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
