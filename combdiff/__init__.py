@@ -6,15 +6,27 @@ from combdiff import compute, errors, metrics, noise, soft, solvers, temperature
 from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
-from combdiff.losses import FenchelYoungLoss, SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
+from combdiff.losses import (
+    FenchelYoungLoss,
+    SoftMAPLoss,
+    SoftNDCGLoss,
+    SoftRankFenchelYoungLoss,
+    SoftRecallLoss,
+    SoftTopKLoss,
+    SpearmanLoss,
+    TrimmedLoss,
+)
 from combdiff.soft import (
     soft_argmax,
+    soft_argquantile,
+    soft_argsort,
     soft_median,
     soft_permutation,
     soft_quantile,
     soft_rank,
     soft_sort,
     soft_topk,
+    soft_topk_log_mask,
     soft_topk_mask,
 )
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
@@ -26,7 +38,10 @@ __all__ = [
     "Perturbed",
     "Sense",
     "SmoothedLayer",
+    "SoftMAPLoss",
     "SoftNDCGLoss",
+    "SoftRankFenchelYoungLoss",
+    "SoftRecallLoss",
     "SoftTopKLoss",
     "Solutions",
     "Solver",
@@ -41,12 +56,15 @@ __all__ = [
     "noise",
     "soft",
     "soft_argmax",
+    "soft_argquantile",
+    "soft_argsort",
     "soft_median",
     "soft_permutation",
     "soft_quantile",
     "soft_rank",
     "soft_sort",
     "soft_topk",
+    "soft_topk_log_mask",
     "soft_topk_mask",
     "solvers",
     "temperature",

@@ -1,9 +1,21 @@
 """Losses: one a file."""
 
 from combdiff.losses.fenchel_young import FenchelYoungLoss
+from combdiff.losses.soft_map import SoftMAPLoss
 from combdiff.losses.soft_ndcg import SoftNDCGLoss
+from combdiff.losses.soft_rank_fenchel_young import SoftRankFenchelYoungLoss
+from combdiff.losses.soft_recall import SoftRecallLoss
 from combdiff.losses.soft_top_k import SoftTopKLoss
 from combdiff.losses.spearman import SpearmanLoss
 from combdiff.losses.trimmed import TrimmedLoss
 
-__all__ = ["FenchelYoungLoss", "SoftNDCGLoss", "SoftTopKLoss", "SpearmanLoss", "TrimmedLoss"]
+__all__ = [
+    "FenchelYoungLoss",
+    "SoftMAPLoss",
+    "SoftNDCGLoss",
+    "SoftRankFenchelYoungLoss",
+    "SoftRecallLoss",
+    "SoftTopKLoss",
+    "SpearmanLoss",
+    "TrimmedLoss",
+]

@@ -8,40 +8,46 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import SoftLoss, Strength, check_choice, computing, reduced
+from combdiff.losses.lists import ListLoss, Reduction, check_lists, share_of
+from combdiff.soft.arguments import Strength, check_choice, computing
 from combdiff.soft.operators.permutation import MATRICES, soft_permutation
-from combdiff.soft.operators.rank import METHODS, soft_rank
+from combdiff.soft.operators.rank import RANK_METHODS, soft_rank
+from combdiff.soft.operators.stochastic import gumbel_perturbed
 from combdiff.soft.operators.topk import soft_topk_mask
 from combdiff.soft.transforms import concrete
 
 Gain = Literal["exponential", "linear"]
-Reduction = Literal["mean", "mean_relevant", "sum", "none"]
 SCALINGS, TOLERANCE = 50, 1e-6  # of NeuralNDCG
 
 
-class SoftNDCGLoss(SoftLoss):
+class SoftNDCGLoss(ListLoss):
     """One minus the soft NDCG of a scored list.
 
     With gains g (2^relevance − 1, or the relevance itself) and the DCG of an ideal order,
 
-        ranks   (method "pav", "torchsort", "lapsum")       DCG = Σ_j m_j g_j / log₂(1 + rank_j), descending soft ranks
+        ranks   (method "pav", "sigmoid", "lapsum", ...)    DCG = Σ_j m_j g_j / log₂(1 + rank_j), descending soft ranks
         matrix  (method "neuralsort", "sinkhorn", ...)      DCG = Σ_i (P g)_i / log₂(1 + i), i = 1..k
 
-    and L = 1 − DCG / ideal DCG. With "neuralsort" the second is NeuralNDCG: columns and rows of P are scaled in turn
-    (Sinkhorn, until all sums are within 1e-6 of 1, at most 50 times), so that no gain counts twice; this is most of its
-    cost. With k, m is the soft top-k mask of the same strength (1 without). For a small strength it is 1 − NDCG@k. A
-    list without a relevant document has the loss 0. Half precision is computed and returned in float32.
+    and L = 1 − DCG / ideal DCG. With "sigmoid" the first is ApproxNDCG. With "neuralsort" the second is NeuralNDCG:
+    columns and rows of P are scaled in turn (Sinkhorn, until all sums are within 1e-6 of 1, at most 50 times), so that
+    no gain counts twice; this is most of its cost. (The transposed NeuralNDCG, Σ_j g_j Σ_i P_ij / log₂(1 + i), is the
+    same number.) Stochastic NeuralNDCG is the mean loss of `samples` of the scores with Gumbel noise, which every
+    method takes. With k, m is the soft top-k mask of the same strength (1 without). For a small strength L is
+    1 − NDCG@k. A list without a relevant document has the loss 0. Half precision is computed and returned in float32.
 
     Args:
         regularization, regularization_strength: of `soft_rank`; the strength may be changed between steps.
         method: of `soft_rank` or `soft_permutation`.
         k: the rank at which the gain is cut off; None for the whole list.
         gain: "exponential" or "linear".
+        samples: number of noisy copies of the scores whose mean loss is taken; 0 for none, without noise.
+        scale: of the noise (0.1 in the authors' code, which adds it to the logarithm of scores shifted above 0).
+        generator: source of the noise; torch's own where None.
         reduction: "mean" or "sum" over the lists, "mean_relevant" over those with a relevant document (as in the
             authors' code of NeuralNDCG), or "none".
 
     Raises:
-        ValueError: for an unknown word, or k < 1.
+        ValueError: for an unknown word, k < 1, or samples < 0.
 
     Sources: Qin, Liu & Li (2010), "A general approximation framework for direct optimization of information retrieval
     measures" (ranks); Pobrotyn & Białobrzeski (2021), "NeuralNDCG" (matrix), equation 10.
@@ -63,13 +69,18 @@ class SoftNDCGLoss(SoftLoss):
         k: int | None = None,
         gain: Gain = "exponential",
         reduction: Reduction = "mean",
+        samples: int = 0,
+        scale: float = 0.1,
+        generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__((*METHODS, *MATRICES), method, regularization, regularization_strength)
+        super().__init__((*RANK_METHODS, *MATRICES), method, regularization, regularization_strength, reduction)
         check_choice("gain", gain, get_args(Gain))
-        check_choice("reduction", reduction, get_args(Reduction))
         if k is not None and k < 1:
             raise ValueError(f"k={k} must be at least 1, or None for the whole list")
-        self.k, self.gain, self.reduction = k, gain, reduction
+        if samples < 0:
+            raise ValueError(f"samples={samples} must be at least 0")
+        self.k, self.gain = k, gain
+        self.samples, self.scale, self.generator = samples, scale, generator
 
     def forward(
         self,
@@ -87,10 +98,7 @@ class SoftNDCGLoss(SoftLoss):
         Raises:
             ValueError: for two shapes, and as the operators.
         """
-        if scores.shape != relevance.shape:
-            raise ValueError(
-                f"scores have shape {tuple(scores.shape)}, relevance {tuple(relevance.shape)}: they must agree"
-            )
+        check_lists(scores, relevance)
         scores = computing(scores)
         n = scores.shape[-1]
         cut = n if self.k is None else min(self.k, n)
@@ -101,6 +109,8 @@ class SoftNDCGLoss(SoftLoss):
         place = torch.arange(1, n + 1, device=scores.device, dtype=scores.dtype)
         discount = torch.where(place <= cut, 1.0 / torch.log2(1.0 + place), 0.0)
         ideal = (gains.sort(-1, descending=True).values * discount).sum(-1)
+        if self.samples:
+            scores = gumbel_perturbed(scores, self.samples, self.scale, self.generator)
 
         strength = self.regularization_strength
         if self.method in MATRICES:
@@ -113,10 +123,8 @@ class SoftNDCGLoss(SoftLoss):
                 family = "lapsum" if self.method == "lapsum" else "pav"
                 each = each * soft_topk_mask(scores, cut, self.regularization, strength, mask=mask, method=family)
             found = each.sum(-1)
-        loss = torch.where(ideal > 0, 1.0 - found / torch.where(ideal > 0, ideal, 1.0), 0.0)
-        if self.reduction == "mean_relevant":
-            return loss.sum() / (ideal > 0).sum().clamp(min=1)
-        return reduced(loss, self.reduction)
+        loss = 1.0 - share_of(found, ideal)
+        return self.reduce(loss.mean(0) if self.samples else loss, ideal > 0)
 
 
 def _scaled(matrix: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from combdiff.soft.arguments import SoftLoss, Strength, check_choice, computing, reduced
-from combdiff.soft.operators.rank import METHODS, soft_rank
+from combdiff.soft.operators.rank import RANK_METHODS, soft_rank
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -26,7 +26,7 @@ class SpearmanLoss(SoftLoss):
 
     Args:
         regularization, regularization_strength, method: of `soft_rank`; the strength may be changed between steps.
-        dim: the dimension that is ranked.
+        dim: the dimension that is ranked; None ranks all values together.
         reduction: "mean" or "sum" over the rows, or "none".
 
     Raises:
@@ -44,11 +44,11 @@ class SpearmanLoss(SoftLoss):
         regularization: str = "l2",
         regularization_strength: Strength = 1.0,
         *,
-        dim: int = -1,
+        dim: int | None = -1,
         method: str = "pav",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(METHODS, method, regularization, regularization_strength)
+        super().__init__(RANK_METHODS, method, regularization, regularization_strength)
         check_choice("reduction", reduction, get_args(Reduction))
         self.dim, self.reduction = dim, reduction
 

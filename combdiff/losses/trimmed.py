@@ -26,7 +26,7 @@ class TrimmedLoss(SoftLoss):
         trim: share of the losses left out, 0 ≤ trim < 1.
         regularization, regularization_strength, method: of `soft_sort`; its unit is 1/loss with "pav". It may be
             changed between steps.
-        dim: the dimension that is sorted and averaged; the mean over all others is returned.
+        dim: the dimension that is sorted and averaged; the mean over all others is returned. None sorts all losses.
 
     Raises:
         ValueError: for a trim out of range, an unknown word, or a negative strength.
@@ -44,7 +44,7 @@ class TrimmedLoss(SoftLoss):
         regularization: str = "l2",
         regularization_strength: Strength = 1.0,
         *,
-        dim: int = -1,
+        dim: int | None = -1,
         method: str = "pav",
     ) -> None:
         super().__init__(METHODS, method, regularization, regularization_strength)
@@ -59,12 +59,15 @@ class TrimmedLoss(SoftLoss):
             losses: one number an example, as a loss with reduction="none" gives them.
             mask: broadcasts to losses, True where an example counts.
         """
-        ordered = soft_sort(computing(losses), dim=self.dim, mask=mask, **self.options).movedim(self.dim, -1)
+        dim = self.dim
+        if dim is None:
+            losses, mask, dim = losses.flatten(), None if mask is None else mask.expand(losses.shape).flatten(), -1
+        ordered = soft_sort(computing(losses), dim=dim, mask=mask, **self.options).movedim(dim, -1)
         n = ordered.shape[-1]
         if mask is None:
             count = torch.full_like(ordered[..., :1], n, dtype=torch.float64)
         else:
-            count = mask.expand(losses.shape).movedim(self.dim, -1).sum(-1, keepdim=True).double()
+            count = mask.expand(losses.shape).movedim(dim, -1).sum(-1, keepdim=True).double()
         kept = count - torch.floor(self.trim * count)
         inside = torch.arange(n, device=losses.device) < kept
         return (torch.where(inside, ordered, 0.0).sum(-1) / kept[..., 0].clamp(min=1).to(ordered.dtype)).mean()

@@ -53,12 +53,14 @@ class SoftLoss(HasStrength):
         return {name: getattr(self, name) for name in names}
 
 
-def check_values(values: Tensor, dim: int) -> int:
-    """The dimension as a number from 0; errors for what cannot be sorted."""
+def check_values(values: Tensor, dim: int | None) -> int | None:
+    """The dimension as a number from 0, None for all; errors for what cannot be sorted."""
     if not values.dtype.is_floating_point:
         raise TypeError(f"values are {values.dtype}; soft operators need floats: pass values.float()")
+    if dim is None:
+        return None
     if values.ndim == 0:
-        raise ValueError("values is a scalar; soft operators need at least one dimension")
+        raise ValueError("values is a scalar; soft operators need at least one dimension, or dim=None")
     if not -values.ndim <= dim < values.ndim:
         raise ValueError(f"dim={dim} is not a dimension of values of shape {tuple(values.shape)}")
     return dim % values.ndim
@@ -96,13 +98,13 @@ def check_options(methods: tuple[str, ...], method: str, regularization: str = "
 class Rows(NamedTuple):
     """The arguments that all operators share, checked, as rows."""
 
-    axis: int
+    axis: int | None  # None: all dimensions are one row
     x: Tensor  # shape: (rows, n); float32 or float64
     strength: float | Tensor
     mask: Tensor | None
 
 
-def as_rows(values: Tensor, dim: int, strength: Strength, mask: Tensor | None) -> Rows:
+def as_rows(values: Tensor, dim: int | None, strength: Strength, mask: Tensor | None) -> Rows:
     """Check the arguments of an operator that are numbers, and turn them into rows."""
     axis = check_values(values, dim)
     check_mask(mask, values)
@@ -110,8 +112,8 @@ def as_rows(values: Tensor, dim: int, strength: Strength, mask: Tensor | None) -
     return Rows(axis, computing(to_rows(values, axis)), eps, mask_rows(mask, values, axis))
 
 
-def as_values(rows: Tensor, values: Tensor, axis: int) -> Tensor:
-    """A result in rows, in the dtype of the values and along their dimension."""
+def as_values(rows: Tensor, values: Tensor, axis: int | None) -> Tensor:
+    """A result in rows, in the dtype of the values and along their dimension; flat where that is None."""
     return from_rows(rows if rows.dtype == values.dtype else rows.to(values.dtype), values, axis)
 
 
@@ -120,8 +122,10 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
-def to_rows(values: Tensor, dim: int) -> Tensor:
-    """(rows, n), with `dim` last."""
+def to_rows(values: Tensor, dim: int | None) -> Tensor:
+    """(rows, n), with `dim` last; one row for None."""
+    if dim is None:
+        return values.reshape(1, -1)
     if dim != values.ndim - 1:
         values = values.movedim(dim, -1)
     elif values.ndim == 2:
@@ -129,8 +133,10 @@ def to_rows(values: Tensor, dim: int) -> Tensor:
     return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
 
-def from_rows(rows: Tensor, like: Tensor, dim: int) -> Tensor:
-    """Undo `to_rows`; the last dimension may have another size by now."""
+def from_rows(rows: Tensor, like: Tensor, dim: int | None) -> Tensor:
+    """Undo `to_rows`; the last dimension may have another size by now, and for None it is the only one."""
+    if dim is None:
+        return rows[0]
     if dim == like.ndim - 1:
         return rows if like.ndim == 2 else rows.reshape(*like.shape[:-1], rows.shape[-1])
     shape = list(like.shape)
@@ -138,26 +144,30 @@ def from_rows(rows: Tensor, like: Tensor, dim: int) -> Tensor:
     return rows.reshape(*shape, rows.shape[-1]).movedim(-1, dim)
 
 
-def mask_rows(mask: Tensor | None, values: Tensor, dim: int) -> Tensor | None:
+def mask_rows(mask: Tensor | None, values: Tensor, dim: int | None) -> Tensor | None:
     """The mask as (rows, n)."""
     return None if mask is None else to_rows(mask.expand(values.shape), dim).contiguous()
 
 
-def strength_rows(strength: Strength, values: Tensor, dim: int) -> float | Tensor:
+def strength_rows(strength: Strength, values: Tensor, dim: int | None) -> float | Tensor:
     """ε as a number, or as a tensor (rows, 1) or (1, 1) that keeps its graph."""
     strength = checked_strength(strength)
     if not isinstance(strength, Tensor):
         return strength
-    if strength.numel() == 1:
-        return strength.reshape(1, 1)
-    shape = list(values.shape)
-    shape[dim] = 1
+    return row_numbers("regularization_strength", strength, values, dim)
+
+
+def row_numbers(name: str, numbers: Tensor, values: Tensor, dim: int | None) -> Tensor:
+    """A tensor of one number a row, as (rows, 1) or (1, 1)."""
+    if numbers.numel() == 1:
+        return numbers.reshape(1, 1)
+    shape = [1 if at == dim or dim is None else size for at, size in enumerate(values.shape)]
     try:
-        return to_rows(strength.broadcast_to(shape), dim)
+        return to_rows(numbers.broadcast_to(shape), dim)
     except RuntimeError:
         raise ValueError(
-            f"regularization_strength of shape {tuple(strength.shape)} does not broadcast to {tuple(shape)}: "
-            f"one strength a row, so values' shape with 1 at dim={dim}"
+            f"{name} of shape {tuple(numbers.shape)} does not broadcast to {tuple(shape)}: one "
+            f"{name.rpartition('_')[2]} a row, so values' shape with 1 at dim={dim}"
         ) from None
 
 

@@ -68,14 +68,14 @@ class Ends(NamedTuple):
             whole = torch.where(at[..., :, None] & entries[..., None, :], share, whole)
         return torch.where(self.has_nan[..., None], torch.nan, whole)
 
-    def place_shares(self, shares: Float[Tensor, "rows n"], k: int) -> Float[Tensor, "rows n"]:
+    def place_shares(self, shares: Float[Tensor, "rows n"], k: int | Tensor) -> Float[Tensor, "rows n"]:
         """The shares of a place among the first k of all, given those of the finite entries (see `left`)."""
         before, after = self.before.clamp(min=1).to(shares.dtype), self.after.clamp(min=1).to(shares.dtype)
         shares = torch.where(self.first, (k / before).clamp(max=1.0), shares)
         shares = torch.where(self.last, ((k - self.before - self.middle) / after).clamp(0.0, 1.0), shares)
         return torch.where(self.has_nan, torch.nan, shares)
 
-    def left(self, k: int) -> Int[Tensor, "rows 1"]:
+    def left(self, k: int | Tensor) -> Tensor:
         """The places among the first k that the first ones leave."""
         return (k - self.before).clamp(min=0)
 

@@ -11,15 +11,20 @@ from torch import Tensor
 
 from combdiff.soft.arguments import HasStrength, check_options
 from combdiff.soft.operators.argmax import soft_argmax
+from combdiff.soft.operators.argquantile import soft_argquantile
+from combdiff.soft.operators.argsort import soft_argsort
 from combdiff.soft.operators.permutation import MATRICES, soft_permutation
 from combdiff.soft.operators.quantile import check_points, soft_median, soft_quantile
-from combdiff.soft.operators.rank import METHODS, soft_rank
+from combdiff.soft.operators.rank import METHODS, RANK_METHODS, soft_rank
 from combdiff.soft.operators.sort import soft_sort
+from combdiff.soft.operators.straight_through import straight_through
 from combdiff.soft.operators.topk import TOPK_METHODS, check_places, soft_topk
 
 
 class _Operator(HasStrength):
     """A soft operator with its arguments, in the same order as in the function.
+
+    With the keyword `straight_through=True` the values are hard and the gradients soft (see `straight_through`).
 
     `regularization_strength`, also called `temperature`, may be changed between steps: a number, a schedule of
     `combdiff.temperature`, or an `nn.Parameter` to be learnt.
@@ -32,8 +37,9 @@ class _Operator(HasStrength):
     operator: Callable[..., Any]
     methods: tuple[str, ...] = METHODS
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, straight_through: bool = False, **kwargs: Any) -> None:
         super().__init__()
+        self.straight_through = straight_through
         try:
             bound = inspect.signature(type(self).operator).bind(None, *args, **kwargs)
             if "mask" in bound.arguments:
@@ -45,7 +51,7 @@ class _Operator(HasStrength):
         bound.apply_defaults()
         flags = ("regularization", "descending", "largest", "keepdim")
         given = {name: bound.arguments[name] for name in flags if name in bound.arguments}
-        check_options(self.methods, bound.arguments["method"], **given)
+        check_options(self.methods, bound.arguments["method"], straight_through=straight_through, **given)
         if "k" in self.kwargs:
             check_places(self.kwargs["k"])
         if "q" in self.kwargs:
@@ -54,10 +60,12 @@ class _Operator(HasStrength):
     def forward(self, values: Float[Tensor, "*dims"], mask: Bool[Tensor, "*#dims"] | None = None) -> Any:
         """The operator of the values; see the function of the same name."""
         strength = self.regularization_strength
-        return type(self).operator(values, regularization_strength=strength, mask=mask, **self.kwargs)
+        operator = straight_through(type(self).operator) if self.straight_through else type(self).operator
+        return operator(values, regularization_strength=strength, mask=mask, **self.kwargs)
 
     def extra_repr(self) -> str:
         words = {**self.kwargs, "regularization_strength": self.regularization_strength}
+        words |= {"straight_through": True} if self.straight_through else {}
         return ", ".join(f"{name}={value!r}" for name, value in words.items())
 
 
@@ -70,6 +78,7 @@ class SoftRank(_Operator):
     """
 
     operator = staticmethod(soft_rank)
+    methods = RANK_METHODS
 
 
 class SoftSort(_Operator):
@@ -108,4 +117,18 @@ class SoftPermutation(_Operator):
     """`soft_permutation` as a module."""
 
     operator = staticmethod(soft_permutation)
+    methods = tuple(MATRICES)
+
+
+class SoftArgsort(_Operator):
+    """`soft_argsort` as a module."""
+
+    operator = staticmethod(soft_argsort)
+    methods = tuple(MATRICES)
+
+
+class SoftArgquantile(_Operator):
+    """`soft_argquantile` as a module; the first argument is q."""
+
+    operator = staticmethod(soft_argquantile)
     methods = tuple(MATRICES)

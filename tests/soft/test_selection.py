@@ -14,16 +14,21 @@ from torch import Tensor
 
 from combdiff import (
     soft_argmax,
+    soft_argquantile,
+    soft_argsort,
     soft_median,
     soft_permutation,
     soft_quantile,
     soft_rank,
     soft_sort,
     soft_topk,
+    soft_topk_log_mask,
     soft_topk_mask,
 )
 from combdiff.soft import (
     SoftArgmax,
+    SoftArgquantile,
+    SoftArgsort,
     SoftMedian,
     SoftPermutation,
     SoftQuantile,
@@ -268,12 +273,14 @@ MODULES: dict[type, Callable[..., Any]] = {
     SoftMedian: soft_median,
     SoftArgmax: soft_argmax,
     SoftPermutation: soft_permutation,
+    SoftArgsort: soft_argsort,
+    SoftArgquantile: soft_argquantile,
 }
 ORDER = ["values", "k", "q", "regularization", "regularization_strength"]
 KEYWORDS = ["dim", "descending", "largest", "keepdim", "mask", "method"]
 
 
-@pytest.mark.parametrize("operator", [*MODULES.values(), soft_topk_mask])
+@pytest.mark.parametrize("operator", [*MODULES.values(), soft_topk_mask, soft_topk_log_mask])
 def test_operators_have_one_order_of_arguments(operator) -> None:  # type: ignore[no-untyped-def]
     parameters = inspect.signature(operator).parameters
     assert list(parameters) == [name for name in ORDER + KEYWORDS if name in parameters]
@@ -284,7 +291,8 @@ def test_operators_have_one_order_of_arguments(operator) -> None:  # type: ignor
 def test_modules_take_the_arguments_of_the_function_and_no_others(module: type) -> None:
     operator, x = MODULES[module], sample(3, 5)
     own = [{"k": 2, "q": 0.3}[name] for name in ("k", "q") if name in inspect.signature(operator).parameters]
-    arguments = [*own, 0.3] if operator is soft_permutation else [*own, "kl", 0.3]
+    has_regularization = "regularization" in inspect.signature(operator).parameters
+    arguments = [*own, "kl", 0.3] if has_regularization else [*own, 0.3]
     made = module(*arguments, dim=0)
     torch.testing.assert_close(made(x), operator(x, *arguments, dim=0))
     assert made.temperature == 0.3

@@ -15,7 +15,7 @@ def soft_argmax(
     regularization: str = "l2",
     regularization_strength: Strength = 1.0,
     *,
-    dim: int = -1,
+    dim: int | None = -1,
     keepdim: bool = False,
     mask: Bool[Tensor, "*#dims"] | None = None,
     method: str = "pav",
@@ -29,7 +29,7 @@ def soft_argmax(
     Args:
         values: (..., n, ...), n ≥ 1, any float dtype.
         regularization, regularization_strength, method, mask: as in `soft_topk`.
-        dim: the dimension to search along.
+        dim: the dimension to search along; None searches all, as `argmax` of the flattened values.
         keepdim: keep it with size 1.
 
     Raises:
@@ -42,9 +42,12 @@ def soft_argmax(
     """
     check_options(TOPK_METHODS, method, regularization, keepdim=keepdim)
     axis = check_values(values, dim)
-    if values.shape[axis] == 0:
+    if (values.numel() if axis is None else values.shape[axis]) == 0:
         raise ValueError(f"values of shape {tuple(values.shape)} has no entries along dim={dim}: no largest one exists")
     shares = soft_topk_mask(values, 1, regularization, regularization_strength, dim=dim, mask=mask, method=method)
+    if axis is None:
+        index = torch.arange(values.numel(), device=values.device, dtype=shares.dtype).reshape(values.shape)
+        return (shares * index).sum().reshape(values.ndim * [1] if keepdim else [])
     index = torch.arange(values.shape[axis], device=values.device, dtype=shares.dtype)
     index = index.reshape([-1 if at == axis else 1 for at in range(values.ndim)])
     return (shares * index).sum(axis, keepdim=keepdim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,7 +21,11 @@ MATRICES: dict[str, Callable[..., Tensor]] = {
     "softsort": softsort_matrix,
     "sinkhorn": sinkhorn_matrix,
     "network": network_matrix,
-    "bitonic": lambda x, eps, mask: network_matrix(x, eps, mask, layout="bitonic"),
+    "network_cauchy": partial(network_matrix, comparator="cauchy"),
+    "network_optimal": partial(network_matrix, comparator="optimal"),
+    "bitonic": partial(network_matrix, layout="bitonic"),
+    "bitonic_cauchy": partial(network_matrix, layout="bitonic", comparator="cauchy"),
+    "bitonic_optimal": partial(network_matrix, layout="bitonic", comparator="optimal"),
 }
 
 
@@ -28,25 +33,26 @@ def soft_permutation(
     values: Float[Tensor, "*dims"],
     regularization_strength: Strength = 1.0,
     *,
-    dim: int = -1,
+    dim: int | None = -1,
     descending: bool = False,
     mask: Bool[Tensor, "*#dims"] | None = None,
     method: str = "neuralsort",
 ) -> Float[Tensor, "*batch n n"]:
     """A soft permutation matrix: entry (i, j) is the share of value j in sorted position i.
 
-    `soft_permutation(x) @ x` is a soft sort of x. Every row sums to 1; with "sinkhorn", "network" and "bitonic"
-    every column does, too. For two values at a distance d all methods give the larger one the share
-    1/(1 + exp(−d/ε)) of the upper place: ε means the same everywhere. ε = 0 is the hard permutation (equal values
-    share their places with "neuralsort", "softsort" and "sinkhorn").
+    `soft_permutation(x) @ x` is a soft sort of x. Every row sums to 1; with "sinkhorn", the networks and the bitonic
+    ones every column does, too. For two values at a distance d all methods but the monotonic networks give the larger
+    one the share 1/(1 + exp(−d/ε)) of the upper place: ε means the same everywhere. ε = 0 is the hard permutation
+    (equal values share their places with "neuralsort", "softsort" and "sinkhorn").
 
     Args:
         values, regularization_strength: (..., n, ...) and ε as in `soft_rank`, with its errors.
-        dim: the dimension that is permuted; the result has the other ones first, then (n, n).
+        dim: the dimension that is permuted; the result has the other ones first, then (n, n). None permutes all values.
         descending: the largest value first.
         mask: broadcasts to values, True where an entry counts. The others have a zero column, and as many of
             the last rows are zero.
-        method: "neuralsort", "softsort", "sinkhorn" (optimal transport), "network" (odd-even) or "bitonic".
+        method: "neuralsort", "softsort", "sinkhorn" (optimal transport), "network" (odd-even) or "bitonic"; the last
+            two have logistic comparators, and with "_cauchy" or "_optimal" behind the name monotonic ones.
 
     Infinite values have the first and the last positions; equal ones share theirs. A row with a NaN becomes NaN.
 
@@ -60,7 +66,7 @@ def soft_permutation(
     check_options(tuple(MATRICES), method, descending=descending)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     matrix = matrix_of(method, rows, strength, valid, descending).to(values.dtype)
-    batch = [size for at, size in enumerate(values.shape) if at != axis]
+    batch = [] if axis is None else [size for at, size in enumerate(values.shape) if at != axis]
     return matrix.reshape(*batch, *matrix.shape[-2:])
 
 

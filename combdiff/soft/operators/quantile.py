@@ -17,7 +17,7 @@ def soft_quantile(
     regularization: str = "l2",
     regularization_strength: Strength = 1.0,
     *,
-    dim: int = -1,
+    dim: int | None = -1,
     keepdim: bool = False,
     mask: Bool[Tensor, "*#dims"] | None = None,
     method: str = "pav",
@@ -31,7 +31,7 @@ def soft_quantile(
         values: (..., n, ...), n ≥ 1, any float dtype.
         q: between 0 and 1; or a vector of such numbers, along which the result has a first dimension, as in torch.
         regularization, regularization_strength, method: as in `soft_sort`.
-        dim: the dimension the quantile is taken along.
+        dim: the dimension the quantile is taken along; None takes that of all values.
         keepdim: keep it with size 1.
         mask: broadcasts to values, True where an entry counts; where nothing does, the result is NaN.
 
@@ -47,27 +47,34 @@ def soft_quantile(
     check_options(METHODS, method, regularization, keepdim=keepdim)
     check_points(q)
     axis = check_values(values, dim)
-    if values.shape[axis] == 0:
+    if (values.numel() if axis is None else values.shape[axis]) == 0:
         raise ValueError(f"values of shape {tuple(values.shape)} has no entries along dim={dim}: no quantile exists")
     points = q if isinstance(q, Tensor) else torch.tensor(q, dtype=torch.float64)
     ordered = soft_sort(values, regularization, regularization_strength, dim=dim, mask=mask, method=method)
     ordered, valid = to_rows(ordered, axis), mask_rows(mask, values, axis)
-    counts = torch.full_like(ordered[..., :1], ordered.shape[-1]) if valid is None else valid.sum(-1, keepdim=True)
-    place = points.reshape(-1).to(device=values.device, dtype=torch.float64) * (counts - 1).clamp(min=0)
-    low = place.floor().long()  # shape: (rows, points)
-    high = torch.minimum(low + 1, (counts.long() - 1).clamp(min=0))
-    part = (place - low).to(ordered.dtype)
+    low, high, part = neighbours(points, ordered, valid)
     below, above = ordered.gather(-1, low), ordered.gather(-1, high)
     # differences of infinite values, and 0 times one, would be NaN
     finite = below.isfinite() & above.isfinite()
     found = below + part * torch.where(finite, above - below, 0.0)
     found = torch.where(finite | (part == 0), found, (1 - part) * below + part * above)
-    found = torch.where(counts > 0, found, torch.nan)
+    if valid is not None:
+        found = torch.where(valid.any(-1, keepdim=True), found, torch.nan)
     result = from_rows(found, values, axis)
+    if axis is None:
+        return result.reshape([*points.shape, *(values.ndim * [1] if keepdim else [])])
     if points.ndim == 0:
         return result if keepdim else result.squeeze(axis)
     front = result.movedim(axis, 0)
     return front.unsqueeze(axis + 1) if keepdim else front
+
+
+def neighbours(points: Tensor, rows: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The sorted positions below and above each quantile, from 0, and how far it is from the lower to the upper one."""
+    counts = torch.full_like(rows[..., :1], rows.shape[-1]) if valid is None else valid.sum(-1, keepdim=True)
+    place = points.reshape(-1).to(device=rows.device, dtype=torch.float64) * (counts - 1).clamp(min=0)
+    low = place.floor().long()  # shape: (rows, points)
+    return low, torch.minimum(low + 1, (counts.long() - 1).clamp(min=0)), (place - low).to(rows.dtype)
 
 
 def check_points(q: float | Tensor) -> None:
@@ -84,7 +91,7 @@ def soft_median(
     regularization: str = "l2",
     regularization_strength: Strength = 1.0,
     *,
-    dim: int = -1,
+    dim: int | None = -1,
     keepdim: bool = False,
     mask: Bool[Tensor, "*#dims"] | None = None,
     method: str = "pav",

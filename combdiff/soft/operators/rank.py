@@ -14,8 +14,13 @@ from combdiff.soft.operators.torchsort_backend import torchsort_backend
 from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2
 from combdiff.soft.permutahedron.project import projected
 from combdiff.soft.relaxations.lapsum import lapsum_ranks
+from combdiff.soft.relaxations.sigmoid import sigmoid_ranks
 
-METHODS = ("pav", "torchsort", "lapsum", "neuralsort", "softsort", "sinkhorn", "network")
+METHODS = (
+    *("pav", "torchsort", "lapsum", "neuralsort", "softsort", "sinkhorn"),
+    *("network", "network_cauchy", "network_optimal"),
+)
+RANK_METHODS = (*METHODS, "sigmoid")
 
 
 def soft_rank(
@@ -23,7 +28,7 @@ def soft_rank(
     regularization: str = "l2",
     regularization_strength: Strength = 1.0,
     *,
-    dim: int = -1,
+    dim: int | None = -1,
     descending: bool = False,
     mask: Bool[Tensor, "*#dims"] | None = None,
     method: str = "pav",
@@ -43,12 +48,12 @@ def soft_rank(
         regularization: "l2" or "kl"; of the methods "pav" and "torchsort", the others have one of their own.
         regularization_strength: ε ≥ 0: a number, a temperature schedule, or a tensor that broadcasts to values with
             size 1 at `dim` and may ask for a gradient.
-        dim: the dimension to rank along.
+        dim: the dimension to rank along; None ranks all values together.
         descending: 1 for the largest.
         mask: broadcasts to values, True where an entry counts. The others have rank 0 and no gradient, and what they
             hold (NaN too) does not matter.
         method: "pav", this projection; "torchsort", the same by that library; or another relaxation with the same
-            meaning of ε, see `docs/soft.md`.
+            meaning of ε, see `docs/soft.md`. "sigmoid" is for ranks alone.
 
     With every method but "torchsort" infinite values have hard ranks (equal ones share theirs) and no gradient, the
     finite values have ranks as without them, and a row with a NaN becomes NaN. Float16 holds no number above 65504:
@@ -68,7 +73,7 @@ def soft_rank(
     >>> soft_rank(x, descending=True, mask=torch.tensor([True, True, False]))
     tensor([2., 1., 0.])
     """
-    check_options(METHODS, method, regularization, descending=descending)
+    check_options(RANK_METHODS, method, regularization, descending=descending)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     if method == "pav":
         kind = RANK_L2 if regularization == "l2" else RANK_KL
@@ -77,6 +82,8 @@ def soft_rank(
         ranks = torchsort_backend("soft_rank", rows, regularization, strength, valid, descending)
     elif method == "lapsum":
         ranks = lapsum_ranks(rows, strength, valid, descending)
+    elif method == "sigmoid":
+        ranks = sigmoid_ranks(rows, strength, valid, descending)
     else:
         ranks = matrix_ranks(method, rows, strength, valid, descending)
     if values.dtype == torch.float16 and rows.shape[-1] > 65504:
@@ -86,4 +93,5 @@ def soft_rank(
             stacklevel=2,
         )
         ranks = ranks - (ranks - 65504.0).clamp(min=0.0).detach()
-    return as_values(ranks, values, axis)
+    ranks = as_values(ranks, values, axis)
+    return ranks.reshape(values.shape) if axis is None else ranks

@@ -19,11 +19,11 @@ def soft_sort(
     regularization: str = "l2",
     regularization_strength: Strength = 1.0,
     *,
-    dim: int = -1,
+    dim: int | None = -1,
     descending: bool = False,
     mask: Bool[Tensor, "*#dims"] | None = None,
     method: str = "pav",
-) -> Float[Tensor, "*dims"]:
+) -> Float[Tensor, "*sorted"]:
     """Differentiable sort: the values in ascending order, neighbours that are far apart drawn together.
 
     With ρ = (n, ..., 1), P(x) the convex hull of the permutations of x, and ε the regularization strength, the
@@ -36,9 +36,10 @@ def soft_sort(
     constant (kl) everywhere. O(n log n). Unlike in the hard sort, every value of a block gets a part of the gradient.
 
     Args:
-        values, regularization, dim: (..., n, ...) and the others as in `soft_rank`, with its errors.
+        values, regularization: (..., n, ...) and the others as in `soft_rank`, with its errors.
         regularization_strength: as there. Its unit is 1/values with the two projections, as in torchsort, and that of
             the values with the other methods.
+        dim: as there; None gives the sorted values of all dimensions in one.
         descending: largest first.
         mask: broadcasts to values, True where an entry counts. Those come first; the rest of the result is 0.
         method: as there. "lapsum" is the product of LapSum's doubly stochastic matrix with the values, not the levels

@@ -68,7 +68,7 @@ def stochastic(
         What the operator returns, with a first dimension of `samples`.
 
     Raises:
-        ValueError: for a `dim` that counts from the front.
+        ValueError: for a `dim` that counts from the front, or None.
 
     >>> from combdiff.soft import soft_rank
     >>> _ = torch.manual_seed(0)
@@ -76,6 +76,8 @@ def stochastic(
     >>> ranks.mean(0)
     tensor([1., 2.])
     """
+    if kwargs.get("dim", -1) is None:
+        raise ValueError("dim=None would mix the samples: pass values.flatten() instead")
     if kwargs.get("dim", -1) >= 0:
         raise ValueError(
             f"dim={kwargs['dim']}: samples come first, so count from the end: dim={kwargs['dim'] - values.ndim}"

@@ -20,6 +20,7 @@ Source: Struski, Bednarczyk, Podolak & Tabor (2025), "LapSum: one method to diff
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -153,19 +154,80 @@ def lapsum_sorted(
 
 
 def lapsum_top(
-    x: Float[Tensor, "rows n"], k: int, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None
+    x: Float[Tensor, "rows n"], k: int | Tensor, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None
 ) -> Float[Tensor, "rows n"]:
-    """The share of each entry in a place among the k largest; arguments as of `soft_topk`, in rows."""
+    """The share of each entry in a place among the k largest; arguments as of `soft_topk`, in rows.
+
+    k may be a float64 tensor (rows, 1) or (1, 1), too.
+    """
     x, mask, ends = without_ends(x, mask, descending=True)
     left: Tensor | int = k if ends is None else ends.left(k)
     walk = _walk(x, strength, mask)
     size = walk.counts.sum(-1, keepdim=True).double()
     is_soft = (size > left) & (left > 0)
     j, delta = _levels(walk, torch.where(is_soft, size - left, 0.5))
-    v = walk.u - walk.u.gather(-1, (j - 1).clamp(min=0)) - delta
-    low = 0.5 * torch.exp(torch.where(v > 0, 0.0, v).clamp(min=-_FAR))
-    high = 1.0 - 0.5 * torch.exp(-torch.where(v > 0, v, 0.0).clamp(max=_FAR))
-    share = torch.where(is_soft, torch.where(v > 0, high, low), (size <= left).to(v.dtype))
+    level = walk.u.gather(-1, (j - 1).clamp(min=0)) + delta
+    if isinstance(k, Tensor):
+        level = _differentiable_level(walk, level, torch.where(is_soft, left, 0.5))
+    share = torch.where(is_soft, _laplace(walk.u - level), (size <= left).to(level.dtype))
     share = torch.where(walk.counts, share, 0.0)
     share = torch.zeros_like(share).scatter(-1, walk.order, share).to(x.dtype)
-    return share if ends is None else ends.place_shares(share, k)
+    share = share if ends is None else ends.place_shares(share, k).to(x.dtype)
+    return torch.where(k.isnan(), torch.nan, share) if isinstance(k, Tensor) else share
+
+
+def lapsum_log_top(
+    x: Float[Tensor, "rows n"], k: int | Tensor, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None
+) -> Float[Tensor, "rows n"]:
+    """The logarithm of `lapsum_top`, from distances that are not cut off."""
+    counted = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
+    x, mask, ends = without_ends(x, mask, descending=True)
+    left: Tensor | int = k if ends is None else ends.left(k)
+    walk = _walk(x, strength, mask)
+    size = walk.counts.sum(-1, keepdim=True).double()
+    is_soft = (size > left) & (left > 0)
+    targets = torch.where(is_soft, size - left, 0.5)
+    j, delta = _levels(walk, targets)
+    at, after = (j - 1).clamp(min=0), j.clamp(max=x.shape[-1] - 1)
+    if isinstance(k, Tensor):
+        level = walk.u.gather(-1, at) + delta
+        delta = _differentiable_level(walk, level, torch.where(is_soft, left, 0.5)) - walk.u.gather(-1, at)
+    base = walk.values.gather(-1, at)
+    # a gap that `_walk` cut short: the level is in its middle, or near one end of it if k is a fraction
+    cut = (walk.values.gather(-1, after) - base) / walk.eps - walk.step.gather(-1, after)
+    share_of_cut = 0.5 + 0.5 * (targets - j).sign()
+    delta = delta + torch.where((j > 0) & (walk.step.gather(-1, after) >= _FAR), share_of_cut * cut, 0.0)
+    v = (walk.values - base) / walk.eps - delta
+    inside = -math.log(2.0) + torch.where(v > 0, 0.0, v)
+    logs = torch.where(v > 0, torch.log1p(-0.5 * torch.exp(-torch.where(v > 0, v, 0.0))), inside)
+    logs = torch.where(is_soft, logs, torch.where(size <= left, 0.0, -torch.inf))
+    logs = torch.zeros_like(logs).scatter(-1, walk.order, logs).to(x.dtype)
+    if ends is not None:
+        hard = ends.place_shares(torch.zeros_like(logs), k.detach() if isinstance(k, Tensor) else k).to(x.dtype)
+        logs = torch.where(ends.first | ends.last | ends.has_nan, hard.log(), logs)
+    logs = torch.where(counted, logs, -torch.inf)
+    return torch.where(k.isnan(), torch.nan, logs) if isinstance(k, Tensor) else logs
+
+
+def _laplace(v: Tensor) -> Tensor:
+    """F(v), without a NaN in any derivative."""
+    low = 0.5 * torch.exp(torch.where(v > 0, 0.0, v).clamp(min=-_FAR))
+    high = 1.0 - 0.5 * torch.exp(-torch.where(v > 0, v, 0.0).clamp(max=_FAR))
+    return torch.where(v > 0, high, low)
+
+
+def _differentiable_level(walk: _Walk, level: Tensor, k: Tensor) -> Tensor:
+    """The level above which there are k entries, as a function of k, too.
+
+    The closed form has the logarithm of k − j, whose derivative is lost where k = j. So its value is taken as a
+    constant, with the derivatives of two Newton steps of Σ_i F(u_i − level) = k: these make the second ones exact.
+    """
+    level = level.detach()
+    for _ in range(2):
+        v = walk.u - level
+        slope = torch.where(walk.counts, 0.5 * torch.exp(-v.abs().clamp(max=_FAR)), 0.0).sum(-1, keepdim=True)
+        surplus = torch.where(walk.counts, _laplace(v), 0.0).sum(-1, keepdim=True) - k
+        is_flat = slope < 1e-280
+        step = torch.where(is_flat, 0.0, surplus) / torch.where(is_flat, 1.0, slope)
+        level = level + step - step.detach()
+    return level

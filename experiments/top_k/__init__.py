@@ -1,0 +1,1 @@
+"""Top-k classification under label noise."""
