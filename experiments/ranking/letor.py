@@ -94,7 +94,7 @@ class Letor(Source):
         return {name: float(values.nanmean()) for name, values in found.items()}
 
     def baselines(self, examples: Lists) -> dict[str, Tensor]:
-        return {"any order": torch.zeros_like(examples.solutions)}
+        return {"random": torch.rand(examples.solutions.shape, generator=torch.Generator().manual_seed(0))}
 
     def remarks(self, examples: Lists, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
         assert examples.relevance is not None
