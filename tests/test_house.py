@@ -171,6 +171,7 @@ def test_public_names() -> None:
         "Parallel",
         "Qubo",
         "Ranking",
+        "RankingInstances",
         "SatInstances",
         "Sense",
         "ShortestPath",

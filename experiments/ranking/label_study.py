@@ -160,10 +160,10 @@ def show(console: Console, rows: Sequence[Row], methods: Sequence[str]) -> None:
         tests += [Column(f"{metric}_{test}", f"p, {test}", "{:.2g}") for test in ("wilcoxon", "t")]
     paired = [compare(rows, name, methods[0]) for name in methods[1:]]
     print_table(console, "Paired tests over the sets", tests, [paired])
-    for name in BARS.keys() & tables["spearman"].keys():
-        best = max(methods, key=lambda method, name=name: tables["spearman"][name][method])
-        found = tables["spearman"][name][best]
-        console.print(f"{name}: {found:.3f} by {best}, to be reached: {BARS[name]}", highlight=False)
+    for name, bar in BARS.items():
+        if name in tables["spearman"]:
+            found = ", ".join(f"{method} {tables['spearman'][name][method]:.3f}" for method in methods)
+            console.print(f"{name}, to be reached: {bar}; {found}", highlight=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

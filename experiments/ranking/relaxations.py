@@ -38,6 +38,7 @@ class SoftRanks(Method):
 class SoftPermutations(Method):
     """Cross-entropy of a soft permutation matrix: how surely each item is in its place."""
 
+    needs: ClassVar[tuple[str, ...]] = ("strict_orders",)
     uses_solver: ClassVar[bool] = False
     relaxation: ClassVar[str]
 
