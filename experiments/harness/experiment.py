@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -9,17 +11,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from experiments.harness.errors import InputError
 from experiments.harness.jobs import run_jobs
-from experiments.harness.run import Job, Run
+from experiments.harness.run import Job, Run, Variant
 from experiments.harness.run_folder import RunFolder
 from experiments.harness.table import Column, Row, mean_rows, print_table, save_summary, write_report
 from experiments.harness.task import Learned
 
 BEFORE = (Column("split", "split"), Column("method", "method"), Column("solver", "solver"))
+TEMPERATURE = Column("temperature", "temperature", "{:g}")
 AFTER = (
     Column("seconds", "train s", "{:.0f}"),
     Column("solver_share", "in solver", "{:.1%}"),
     Column("solve_ms", "ms a solve", "{:.3f}"),
 )
+
+Best = Mapping[Variant, float | None]
 
 
 def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int = 1) -> list[Row]:
@@ -36,26 +41,34 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
             raise InputError(f"{name} needs the {_words(needs)} of the training data, and these have none")
         if needs:
             console.print(f"no {_words(needs)}: {name} is left out", highlight=False)
-    jobs, baselines = list[Job](), dict[int, list[Row]]()
+    baselines: dict[int, list[Row]] = {}
     for split in splits:
-        jobs += run.jobs(split)
         test = run.load(split).test
         baselines[split] = [
-            {"split": split, "method": name, "solver": None, **task.score(solutions, test)}
+            {**Job(split, name, "").columns(), **task.score(solutions, test)}
             for name, solutions in task.baselines(test).items()
         ]
-    metrics, trained, learned = _train(run, jobs, folder, console, workers)
+    trainings, tuned = _Trainings(run, folder, console, workers), splits[: run.settings.tune_splits]
+    trainings.run([job for split in tuned for job in run.jobs(split)])
+    best = best_temperatures(trainings.rows)
+    trainings.run([job for split in splits if split not in tuned for job in run.jobs(split, best)])
+    if run.settings.temperatures:
+        _show_temperatures(
+            {job: row for job, row in trainings.rows.items() if job.split in tuned}, best, run, folder, console
+        )
+    trained = [row for job, row in trainings.rows.items() if job.temperature == best[job.method, job.solver]]
+    metrics, learned = trainings.metrics(best), trainings.learned(best)
     groups = [[*(row for row in trained if row["split"] == split), *baselines[split]] for split in splits]
     for remark in task.remarks(first.test, metrics, learned):
         console.print(remark, highlight=False)
     rows = [row for group in groups for row in group]
     pictures = task.pictures(folder.path, metrics, rows, first.test, learned)
     if len(splits) > 1:
-        groups.append(mean_rows(rows, ("method", "solver"), "split"))
+        groups.append(mean_rows(rows, ("method", "solver", "temperature"), "split"))
         rows += groups[-1]
     save_summary(folder, rows)
     constant = {*(["split"] if len(splits) == 1 else []), *(["solve_ms"] if len(run.settings.solvers) == 1 else [])}
-    columns = [c for c in (*BEFORE, *task.columns, *AFTER) if c.key not in constant and c.tells(rows)]
+    columns = [c for c in (*BEFORE, TEMPERATURE, *task.columns, *AFTER) if c.key not in constant and c.tells(rows)]
     title = task.describe()
     write_report(folder, title, columns, groups, pictures, {"task": run.task_name, **run.as_json()})
     print_table(console, title, columns, groups)
@@ -68,42 +81,81 @@ def _words(names: list[str]) -> str:
     return " and ".join(names).replace("_", " ")
 
 
-def _train(
-    run: Run, jobs: list[Job], folder: RunFolder, console: Console, workers: int
-) -> tuple[list[Row], list[Row], list[Learned]]:
-    """Run the jobs: the rows of `metrics.csv`, those of the table, and what was learned, in the order of the jobs."""
-    history: dict[Job, list[Row]] = {job: [] for job in jobs}
-    ended: dict[Job, list[Any]] = {}
-    shown: dict[Job, TaskID] = {}
+def best_temperatures(rows: Mapping[Job, Row]) -> dict[Variant, float | None]:
+    """For each method and solver, the temperature whose validation score is the best, in the mean over the splits."""
+    scores: dict[Variant, dict[float | None, list[float]]] = {}
+    for job, row in rows.items():
+        scores.setdefault((job.method, job.solver), {}).setdefault(job.temperature, []).append(row["validation"])
+    return {variant: max(heats, key=lambda heat: fmean(heats[heat])) for variant, heats in scores.items()}
 
-    def rows() -> list[Row]:
-        return [{**job.columns(), **epoch} for job, epochs in history.items() for epoch in epochs]
 
-    with Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bars:
+def _show_temperatures(rows: Mapping[Job, Row], best: Best, run: Run, folder: RunFolder, console: Console) -> None:
+    """Print every method at every temperature, and write `temperatures.csv`."""
+    folder.write_csv("temperatures.csv", list(rows.values()))
+    jobs = [job for job in rows if job.temperature is not None]
+    means = mean_rows([rows[job] for job in jobs], ("method", "solver", "temperature"), "split")
+    for row in means:
+        row["chosen"] = "←" if best[row["method"], row["solver"] or ""] == row["temperature"] else ""
+    form = next(column.form for column in run.task.columns if column.key == run.task.target)
+    validation = Column("validation", "on validation", form)
+    columns = [*BEFORE[1:], TEMPERATURE, validation, *run.task.columns, Column("chosen", "best")]
+    names = dict.fromkeys((row["method"], row["solver"]) for row in means)
+    groups = [[row for row in means if (row["method"], row["solver"]) == name] for name in names]
+    print_table(console, "Temperatures", [column for column in columns if column.tells(means)], groups)
 
-        def hear(job: Job, kind: str, value: Any) -> None:
-            if kind == "history":
-                history[job] = value
-                folder.write_csv("metrics.csv", rows())
-            elif kind == "step":
-                done, total, figures = value
-                if job not in shown:
-                    shown[job] = bars.add_task(job.title(), total=total, completed=done, figures=figures)
-                bars.update(shown[job], completed=done, figures=figures)
-            else:
-                text, *ended[job] = value  # the row of the table, and what was learned
-                bars.remove_task(shown[job])
-                console.print(text, highlight=False)
 
-        run_jobs(run, jobs, folder, min(workers, len(jobs)), hear)
-    results = [ended[job] for job in jobs]
-    return rows(), [row for row, _ in results], [learned for _, learned in results if learned is not None]
+class _Trainings:
+    """The trainings of a run, as far as they are run, in the order of their jobs."""
+
+    def __init__(self, run: Run, folder: RunFolder, console: Console, workers: int) -> None:
+        self._run, self._folder, self._console, self._workers = run, folder, console, workers
+        self._history: dict[Job, list[Row]] = {}
+        self._learned: dict[Job, Learned] = {}
+        self.rows: dict[Job, Row] = {}
+
+    def metrics(self, best: Best | None = None) -> list[Row]:
+        """The rows of `metrics.csv`, of all temperatures or the best."""
+        jobs = [job for job in self._history if best is None or best[job.method, job.solver] == job.temperature]
+        return [{**job.columns(), **epoch} for job in jobs for epoch in self._history[job]]
+
+    def learned(self, best: Best) -> list[Learned]:
+        """What was learned on the first split at the best temperatures."""
+        return [one for job, one in self._learned.items() if best[job.method, job.solver] == job.temperature]
+
+    def run(self, jobs: list[Job]) -> None:
+        """Run some jobs."""
+        if not jobs:
+            return
+        shown: dict[Job, TaskID] = {}
+        ended: dict[Job, Any] = {}
+        self._history |= {job: [] for job in jobs}
+        with Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        ) as bars:
+
+            def hear(job: Job, kind: str, value: Any) -> None:
+                if kind == "history":
+                    self._history[job] = value
+                    self._folder.write_csv("metrics.csv", self.metrics())
+                elif kind == "step":
+                    done, total, figures = value
+                    if job not in shown:
+                        shown[job] = bars.add_task(job.title(), total=total, completed=done, figures=figures)
+                    bars.update(shown[job], completed=done, figures=figures)
+                else:
+                    text, *ended[job] = value  # the row of the table, and what was learned
+                    bars.remove_task(shown[job])
+                    self._console.print(text, highlight=False)
+
+            run_jobs(self._run, jobs, self._folder, min(self._workers, len(jobs)), hear)
+        for job in jobs:
+            self.rows[job], learned = ended[job]
+            if learned is not None:
+                self._learned[job] = learned

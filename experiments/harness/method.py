@@ -21,7 +21,7 @@ class Method(Options, ABC):
     """One row of the table: what the scores of the network mean, and what is to be minimised.
 
     A method is one file in `experiments/methods` (or `--method package.module:Class`): a dataclass with its options
-    (made by `option`) as fields, `setup` and `objective`.
+    (made by `option` and `temperature`) as fields, `setup` and `objective`.
 
     Attributes:
         needs: the attributes of the training examples that it learns from; where one is not known, it is left out.
@@ -42,6 +42,11 @@ class Method(Options, ABC):
         Raises:
             ValueError: for options that exclude each other.
         """
+
+    @classmethod
+    def temperature_option(cls) -> str | None:
+        """The name of the option that is the temperature, if the method has one."""
+        return next((name for name, declared in cls.options().items() if "temperature" in declared.metadata), None)
 
     def network(self, train: Any) -> nn.Module:
         """A new network: the task's, unless the method needs other outputs or has weights of its own."""

@@ -20,6 +20,12 @@ def option(default: Any, help: str, least: int | None = None, positive: bool = F
     return field(default=default, metadata={"help": help, "least": least, "positive": positive})
 
 
+def temperature(default: float, help: str) -> Any:
+    """The option of a method that `--temperature` sets."""
+    about = {"help": f"temperature: {help}", "least": None, "positive": True, "temperature": True}
+    return field(default=default, metadata=about)
+
+
 @dataclass
 class Options:
     """The base of settings; values are checked against the annotations when an object is made.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ class Settings(Options):
     batch: int = option(8, "examples a step", least=1)
     learning_rate: float = option(5e-3, "peak of the one-cycle schedule", positive=True)
     weight_decay: float = option(1e-4, "of AdamW")
+    temperatures: tuple[float, ...] = option((), "of each method that has one", positive=True)
+    tune_splits: int | None = option(None, "splits that choose the temperature, for all (default: all splits)", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,25 +37,37 @@ class Settings(Options):
                 raise InputError(f"{name}={seed} must be a whole number from 0 to {SEEDS - 1}")
 
 
+Variant = tuple[str, str]
+"""a method and what solves for it, as in `Job`"""
+
+
 @dataclass(frozen=True)
 class Job:
-    """One training of a run; `solver` is empty where the method does not solve."""
+    """One training of a run.
+
+    `solver` is empty where the method does not solve, and `temperature` None where the method has its own.
+    """
 
     split: int
     method: str
     solver: str
+    temperature: float | None = None
+
+    def _words(self) -> list[str]:
+        heat = [] if self.temperature is None else [f"{self.temperature:g}"]
+        return [self.method, *([self.solver] if self.solver else []), *heat]
 
     def title(self) -> str:
         """What the training is called on the terminal."""
-        return f"split {self.split} · {self.method}" + (f" · {self.solver}" if self.solver else "")
+        return " · ".join([f"split {self.split}", *self._words()])
 
     def checkpoint(self) -> str:
         """The name of its checkpoint."""
-        return f"split{self.split}-{self.method.replace(':', '-')}" + (f"-{self.solver}" if self.solver else "")
+        return "-".join([f"split{self.split}", *self._words()]).replace(":", "-")
 
     def columns(self) -> dict[str, Any]:
         """What tells its rows from others in tables."""
-        return {"split": self.split, "method": self.method, "solver": self.solver or None}
+        return {**vars(self), "solver": self.solver or None}
 
 
 class Run:
@@ -71,7 +85,7 @@ class Run:
     def __init__(self, task_name: str, config: Mapping[str, Any]) -> None:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
         kind = find_task(task_name)
-        for name, default in (("methods", kind.methods), ("solvers", kind.backends[:1])):
+        for name, default in (("methods", kind.methods), ("solvers", kind.backends[:1]), ("temperatures", ())):
             values[name] = tuple(dict.fromkeys(values.get(name, default)))
         kinds = {name: find_method(name) for name in values["methods"]}
         self.task_name = task_name
@@ -94,6 +108,8 @@ class Run:
         unused = [key for key in values if key not in used]
         if unused:
             raise InputError(f"unknown setting {unused[0]!r}: {', '.join(self.as_json())} are those of this run")
+        if self.settings.temperatures and not any(method.temperature_option() for method in kinds.values()):
+            raise InputError(f"temperatures={self.settings.temperatures}: none of {', '.join(kinds)} has a temperature")
         self._loaded: tuple[int, DataSet[Any]] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -114,13 +130,17 @@ class Run:
             self._loaded = split, self.task.load(split)
         return self._loaded[1]
 
-    def jobs(self, split: int) -> list[Job]:
-        """The trainings on one split that its data allow."""
+    def jobs(self, split: int, chosen: Mapping[Variant, float | None] | None = None) -> list[Job]:
+        """The trainings on one split that its data allow, at all temperatures, or at those that were chosen."""
         train, solvers = self.load(split).train, self.settings.solvers
         default = solvers == self.task.backends[:1]
         return [
-            Job(split, name, "" if default or not method.uses_solver else solver)
+            Job(split, name, own, heat)
             for name, method in self.methods.items()
             if not train.lacks(method.needs)
-            for solver in (solvers if method.uses_solver else solvers[:1])
+            for own in ([""] if default or not method.uses_solver else solvers)
+            for heat in (self._temperatures(method) if chosen is None else [chosen[name, own]])
         ]
+
+    def _temperatures(self, method: Method) -> Sequence[float | None]:
+        return (method.temperature_option() and self.settings.temperatures) or [None]

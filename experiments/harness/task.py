@@ -86,6 +86,7 @@ class Task(Options, ABC, Generic[E]):
         target: the score by which the best epoch is chosen; large is good.
         columns: the scores in the table.
         positive: whether the solver takes positive costs only, which methods then make of the scores.
+        shift_invariant: whether one number added to all costs of an example changes no solution.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("perturbed", "two-stage")
@@ -93,6 +94,7 @@ class Task(Options, ABC, Generic[E]):
     target: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     positive: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = False
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

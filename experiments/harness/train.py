@@ -40,6 +40,8 @@ class Training:
         self.steps = math.ceil(len(data.train) / self.settings.batch)  # in an epoch
         self.total = self.settings.epochs * self.steps
         self.method = copy.copy(run.methods[job.method])
+        if job.temperature is not None:
+            setattr(self.method, str(self.method.temperature_option()), job.temperature)
         self.method.task = run.task
         try:
             self.method.setup(run.task.solver(job.solver or run.task.backends[0], data.train), data.train)
@@ -111,6 +113,7 @@ class Training:
         solve_ms = 1000 * solver / solves if solves else None
         return {
             "best_epoch": self.best["epoch"],
+            "validation": self.best["score"],
             "seconds": seconds,
             "solver_share": solver / seconds,
             "solve_ms": solve_ms,

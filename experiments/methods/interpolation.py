@@ -10,14 +10,14 @@ from torch import Tensor
 import combdiff
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import option, temperature
 
 
 @dataclass
 class Interpolation(Method):
-    """The exact solution forward, an interpolation backward; costs are divided by their mean, or they collapse."""
+    """The exact solution forward, an interpolation backward; costs are divided by their mean size, or they collapse."""
 
-    lam: float = option(20.0, "temperature λ, for the loss of one example", positive=True)
+    lam: float = temperature(20.0, "λ, for the loss of one example")
     loss: Literal["fenchel-young", "hamming", "squared", "task"] | None = option(None, "on the solutions")
 
     def setup(self, solver: Solver, train: Any) -> None:
@@ -27,7 +27,10 @@ class Interpolation(Method):
 
     def costs(self, scores: Tensor) -> Tensor:
         costs = super().costs(scores)
-        return costs / costs.abs().mean(tuple(range(1, costs.ndim)), keepdim=True)
+        dims = tuple(range(1, costs.ndim))
+        if self.task.shift_invariant:
+            costs = costs - costs.mean(dims, keepdim=True)
+        return costs / costs.abs().mean(dims, keepdim=True)
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
         return self.solution_loss(self.loss or "task", self.layer(self.costs(scores), examples.instances()), examples)

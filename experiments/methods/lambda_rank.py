@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import option, temperature
 
 
 @dataclass
@@ -21,7 +21,7 @@ class LambdaRank(Method):
     needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
     uses_solver: ClassVar[bool] = False
 
-    epsilon: float = option(1.0, "temperature: divides the differences of scores", positive=True)
+    epsilon: float = temperature(1.0, "divides the differences of scores")
     k: int | None = option(None, "places that count for NDCG (default all)", least=1)
 
     def setup(self, solver: Solver, train: Any) -> None:

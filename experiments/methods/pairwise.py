@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import temperature
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Pairwise(Method):
     needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
     uses_solver: ClassVar[bool] = False
 
-    epsilon: float = option(1.0, "temperature: divides the differences of scores", positive=True)
+    epsilon: float = temperature(1.0, "divides the differences of scores")
 
     def setup(self, solver: Solver, train: Any) -> None:
         pass

@@ -10,14 +10,14 @@ from torch import Tensor
 import combdiff
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import option, temperature
 
 
 @dataclass
 class Perturbed(Method):
     """Smoothed by noise on the costs; by default with the Fenchel–Young loss, which needs only the solutions."""
 
-    sigma: float = option(0.3, "temperature: scale of the noise", positive=True)
+    sigma: float = temperature(0.3, "σ, the scale of the noise")
     samples: int = option(8, "noisy solves an example", least=1)
     noise: Literal["gaussian", "gumbel"] = option("gaussian", "on the costs")
     mode: Literal["additive", "multiplicative"] = option("additive", "how the noise changes the costs")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import temperature
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Regression(Method):
     needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
     uses_solver: ClassVar[bool] = False
 
-    epsilon: float = option(1.0, "temperature: divides the scores", positive=True)
+    epsilon: float = temperature(1.0, "divides the scores")
 
     def setup(self, solver: Solver, train: Any) -> None:
         pass

@@ -10,7 +10,7 @@ from torch import Tensor
 from combdiff import SoftNDCGLoss
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import option, temperature
 
 
 @dataclass
@@ -20,7 +20,7 @@ class SoftNdcg(Method):
     needs: ClassVar[tuple[str, ...]] = ("relevance",)
     uses_solver: ClassVar[bool] = False
 
-    epsilon: float = option(1.0, "temperature ε, in units of the scores", positive=True)
+    epsilon: float = temperature(1.0, "ε, in units of the scores")
     operator: Literal["pav", "lapsum", "neuralsort", "softsort", "sinkhorn"] = option("pav", "what relaxes the order")
     k: int | None = option(None, "places that count for NDCG (default all)", least=1)
 

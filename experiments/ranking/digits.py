@@ -6,6 +6,7 @@ The protocol of Grover et al. (2019), "Stochastic optimization of sorting networ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,10 +19,12 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from experiments.digits import Pool, pools, read_mnist, scans
+from experiments.harness.errors import InputError
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned
 from experiments.ranking.lists import Lists, Source
-from experiments.shortest_path.augment import noise, split_tiles, warp_tiles
+from experiments.shortest_path.augment import noise, warp_tiles
+from experiments.shortest_path.network import TileEncoder
 
 PIXEL_NOISE = 0.1
 SHOWN = 3  # lists in the picture
@@ -29,6 +32,9 @@ SHOWN = 3  # lists in the picture
 
 class NumberNetwork(nn.Module):
     """Images of numbers to scores: the same small network reads each digit, and a second one makes a score of them.
+
+    Each digit is first assigned, softly, to one of a few kinds, none of which has a meaning beforehand, as the tiles of
+    `CostNetwork`.
 
     Args:
         side: pixels of a digit each way.
@@ -39,26 +45,18 @@ class NumberNetwork(nn.Module):
     torch.Size([2, 5])
     """
 
-    def __init__(self, side: int, places: int, outputs: int = 1, filters: int = 32, width: int = 64) -> None:
+    def __init__(self, side: int, places: int, outputs: int = 1, kinds: int = 32, width: int = 64) -> None:
         super().__init__()
-        self.side, self.outputs = side, outputs
-        small = side // 4 if side > 8 else side // 2
-        self.digit = nn.Sequential(
-            nn.Conv2d(1, filters, 5 if side > 8 else 3, padding="same"),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(side // small),
-            nn.Conv2d(filters, filters, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Flatten(),
-            nn.Linear(filters * small**2, width),
-            nn.ReLU(inplace=True),
-        )
-        self.number = nn.Sequential(nn.Linear(places * width, width), nn.ReLU(inplace=True), nn.Linear(width, outputs))
+        self.kinds, self.outputs = kinds, outputs
+        self.encoder = TileEncoder(1, side, kinds)
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
+        self.number = nn.Sequential(nn.Linear(places * kinds, width), nn.ReLU(inplace=True), nn.Linear(width, outputs))
 
     def forward(self, images: Float[Tensor, "lists n 1 height width"]) -> Float[Tensor, "lists n *outputs"]:
         lists, n = images.shape[:2]
-        codes = self.digit(split_tiles(images.flatten(0, 1), self.side))
-        scores = self.number(codes.reshape(lists * n, -1))
+        codes = self.encoder(images.flatten(0, 1)).squeeze(2)  # (images, kinds, places)
+        kind = torch.softmax(self.sharpness * codes, dim=1) * math.sqrt(self.kinds)
+        scores = self.number(kind.flatten(1))
         return scores.reshape(lists, n) if self.outputs == 1 else scores.reshape(lists, n, self.outputs)
 
 
@@ -74,7 +72,7 @@ class Digits(Source):
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "demo": {"epochs": 8, "batch": 32},
-        "full": {"epochs": 30, "batch": 32, "lists": 8000},
+        "full": {"epochs": 8, "batch": 32, "lists": 4000},
     }
 
     def describe(self) -> str:
@@ -82,6 +80,11 @@ class Digits(Source):
         return f"Lists of {self.options.length} numbers of {self.options.places} digits, {where}: test lists"
 
     def load(self, split: int) -> DataSet[Lists]:
+        if self.options.length > 10**self.options.places:
+            raise InputError(
+                f"length={self.options.length}: there are but {10**self.options.places} numbers of "
+                f"{self.options.places} digits; choose more --places"
+            )
         images, labels = read_mnist(self.path) if self.path.name else scans()
         counts = (self.options.lists, self.options.test_lists, self.options.test_lists)
         parts = [

@@ -51,7 +51,7 @@ Scores = dict[tuple[int, int], dict[str, float]]  # (fold that is held out, fold
 def make_method(name: str, strength: float, task: Rankings, lists: Lists) -> Method:
     """A method with its temperature, whatever that is called."""
     kind = find_method(name)
-    temperature = next((option for option in kind.options() if option in ("epsilon", "sigma", "lam")), None)
+    temperature = kind.temperature_option()
     if temperature is None:
         raise InputError(f"method {name!r} has no temperature to choose")
     method: Method = kind(**{temperature: strength})

@@ -10,7 +10,7 @@ from torch import Tensor
 from combdiff.soft import soft_permutation, soft_rank
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import temperature
 
 LEAST = 1e-12  # a share of a place; below, its logarithm has no gradient
 
@@ -22,16 +22,19 @@ class SoftRanks(Method):
     uses_solver: ClassVar[bool] = False
     options_of_soft_rank: ClassVar[dict[str, Any]] = {}
 
-    epsilon: float = option(1.0, "temperature ε, in units of the scores", positive=True)
+    epsilon: float = temperature(1.0, "ε, in units of the scores")
 
     def setup(self, solver: Solver, train: Any) -> None:
         pass
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        ranks = soft_rank(
+        return (self.ranks(scores, examples) - examples.solutions)[examples.counted].square().sum()
+
+    def ranks(self, scores: Tensor, examples: Any) -> Tensor:
+        """The soft ranks of the scores."""
+        return soft_rank(
             scores, regularization_strength=self.epsilon, mask=examples.counted, **self.options_of_soft_rank
         )
-        return (ranks - examples.solutions)[examples.counted].square().sum()
 
 
 @dataclass
@@ -42,13 +45,18 @@ class SoftPermutations(Method):
     uses_solver: ClassVar[bool] = False
     relaxation: ClassVar[str]
 
-    epsilon: float = option(1.0, "temperature ε, in units of the scores", positive=True)
+    epsilon: float = temperature(1.0, "ε, in units of the scores")
 
     def setup(self, solver: Solver, train: Any) -> None:
         pass
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        matrix = soft_permutation(scores, self.epsilon, mask=examples.counted, method=self.relaxation)
         place = (examples.solutions.long() - 1).clamp(min=0)
-        share = matrix.gather(-2, place.unsqueeze(-2)).squeeze(-2)  # of each item in its own place
+        share = (
+            self.matrix(scores, examples).gather(-2, place.unsqueeze(-2)).squeeze(-2)
+        )  # of each item in its own place
         return -share[examples.counted].clamp(min=LEAST).log().sum()
+
+    def matrix(self, scores: Tensor, examples: Any) -> Tensor:
+        """The share of each place (a row) that each item (a column) has."""
+        return soft_permutation(scores, self.epsilon, mask=examples.counted, method=self.relaxation)

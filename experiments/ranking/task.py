@@ -47,6 +47,7 @@ class Rankings(Task[Lists]):
 
     methods: ClassVar[tuple[str, ...]] = ()
     target: str = ""
+    shift_invariant: ClassVar[bool] = True
     columns: tuple[Column, ...] = ()
 
     data: str = option("digits", f"{', '.join(SOURCES)}; all but digits with :PATH, labels with or without")

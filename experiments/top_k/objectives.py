@@ -10,7 +10,7 @@ from torch import Tensor
 from combdiff import SoftTopKLoss
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
+from experiments.harness.options import option, temperature
 
 
 @dataclass
@@ -21,7 +21,7 @@ class TopKObjective(Method):
     uses_solver: ClassVar[bool] = False
     operator: ClassVar[dict[str, Any]] = {}
 
-    epsilon: float = option(1.0, "temperature ε, in units of the scores", positive=True)
+    epsilon: float = temperature(1.0, "ε, in units of the scores")
     first: float = option(0.5, "weight of the first place alone; the rest is that of the first k", positive=True)
 
     def setup(self, solver: Solver, train: Any) -> None:

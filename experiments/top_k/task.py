@@ -49,6 +49,7 @@ class TopKClassification(Task[Labelled]):
         *("top-k-neuralsort", "top-k-softsort", "top-k-network"),
     )
     target: ClassVar[str] = "top_1"
+    shift_invariant: ClassVar[bool] = True
     columns: ClassVar[tuple[Column, ...]] = (
         Column("top_1", "top-1", "{:.1%}"),
         Column("top_k", "top-k", "{:.1%}"),

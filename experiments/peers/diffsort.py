@@ -1,0 +1,43 @@
+"""Sorting networks by the authors' package, `pip install diffsort==0.2.0` (Petersen et al. 2021, 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from combdiff.solvers import Solver
+from experiments.ranking.relaxations import SoftPermutations
+
+
+@dataclass
+class DiffSort(SoftPermutations):
+    """The odd-even network with Cauchy comparators, the package's default; ε is one over its steepness."""
+
+    needs: ClassVar[tuple[str, ...]] = ("strict_orders",)
+    comparator: ClassVar[str] = "cauchy"
+
+    def setup(self, solver: Solver, train: Any) -> None:
+        from diffsort import DiffSortNet
+
+        if train.mask is not None:
+            raise ValueError("diffsort takes no lists of different lengths")
+        n = train.solutions.shape[1]
+        self._network = DiffSortNet("odd_even", n, steepness=1 / self.epsilon, distribution=self.comparator)
+
+    def matrix(self, scores: Tensor, examples: Any) -> Tensor:
+        share: Tensor = self._network(scores)[1].mT  # the package has a row for each item
+        return share
+
+
+class DiffSortLogistic(DiffSort):
+    """Logistic comparators."""
+
+    comparator: ClassVar[str] = "logistic"
+
+
+class DiffSortOptimal(DiffSort):
+    """Comparators of the least error."""
+
+    comparator: ClassVar[str] = "optimal"
