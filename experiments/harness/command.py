@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,15 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
     folder.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a run that was broken off")
 
 
+def _preset(task: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset: those of methods that are not trained, and of options that are given, are left out."""
+    kind = find_task(task)
+    settings = kind.preset(name, given)
+    methods = {"", *given.get("methods", settings.get("methods", kind.methods))}
+    parts = {key: key.rpartition(".") for key in settings}
+    return {key: settings[key] for key, (method, _, own) in parts.items() if method in methods and own not in given}
+
+
 def _run(task: str, given: dict[str, Any]) -> None:
     """Run the experiment with the options that were given.
 
@@ -121,7 +130,7 @@ def _run(task: str, given: dict[str, Any]) -> None:
     if isinstance(given.get("splits"), int):
         given["splits"] = list(range(given["splits"]))
     if resume is None:
-        run = Run(task, {**find_task(task).preset(preset or "demo", given), **given})
+        run = Run(task, {**_preset(task, preset or "demo", given), **given})
         config = {"task": task, **run.as_json()}
         folder = RunFolder.create_numbered(RESULTS / task, config) if out is None else RunFolder.create(out, config)
     else:
@@ -130,7 +139,7 @@ def _run(task: str, given: dict[str, Any]) -> None:
         refuse_difference(str(resume), saved, {**saved, "task": task})
         run = Run(task, {name: value for name, value in saved.items() if name != "task"})
         if preset is not None:
-            given = {**find_task(task).preset(preset, given), **given}
+            given = {**_preset(task, preset, given), **given}
         refuse_difference(str(resume), run.as_json(), run.changed(given).as_json())
     try:
         run_experiment(run, folder, console, workers)

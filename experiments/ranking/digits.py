@@ -28,6 +28,7 @@ from experiments.shortest_path.network import TileEncoder
 
 PIXEL_NOISE = 0.1
 SHOWN = 3  # lists in the picture
+BUDGET = {"epochs": 8, "batch": 32, "perturbed.sigma": 1.0, "interpolation.lam": 3.0, "interpolation.loss": "hamming"}
 
 
 class NumberNetwork(nn.Module):
@@ -56,8 +57,33 @@ class NumberNetwork(nn.Module):
         lists, n = images.shape[:2]
         codes = self.encoder(images.flatten(0, 1)).squeeze(2)  # (images, kinds, places)
         kind = torch.softmax(self.sharpness * codes, dim=1) * math.sqrt(self.kinds)
-        scores = self.number(kind.flatten(1))
-        return scores.reshape(lists, n) if self.outputs == 1 else scores.reshape(lists, n, self.outputs)
+        scores = self.number(kind.flatten(1)).reshape(lists, n, self.outputs)
+        return scores.squeeze(-1) if self.outputs == 1 else scores
+
+
+class PaperNetwork(nn.Module):
+    """The network of Grover et al. (2019), which reads the image of a number as a whole.
+
+    >>> PaperNetwork(8, 4)(torch.zeros(2, 5, 1, 8, 32)).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, side: int, places: int, outputs: int = 1) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(64 * places * (side // 4) ** 2, 64), nn.ReLU(inplace=True)),
+            nn.Linear(64, outputs),
+        )
+
+    def forward(self, images: Float[Tensor, "lists n 1 height width"]) -> Float[Tensor, "lists n *outputs"]:
+        scores = self.layers(images.flatten(0, 1)).reshape(*images.shape[:2], self.outputs)
+        return scores.squeeze(-1) if self.outputs == 1 else scores
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"tiles": NumberNetwork, "paper": PaperNetwork}
 
 
 class Digits(Source):
@@ -71,8 +97,8 @@ class Digits(Source):
         Column("spearman", "Spearman", "{:.3f}"),
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "demo": {"epochs": 8, "batch": 32},
-        "full": {"epochs": 8, "batch": 32, "lists": 4000},
+        "demo": {**BUDGET, "lists": 3000},
+        "full": {**BUDGET, "lists": 4000},
     }
 
     def describe(self) -> str:
@@ -98,11 +124,14 @@ class Digits(Source):
         return flat.reshape(images.shape)
 
     def network(self, examples: Lists) -> nn.Module:
-        return NumberNetwork(examples.inputs.shape[-2], self.options.places)
+        return self._network(examples, 1)
 
     def classifier(self, examples: Lists) -> nn.Module:
         """The same network with ten logits for each digit."""
-        return NumberNetwork(examples.inputs.shape[-2], self.options.places, outputs=10 * self.options.places)
+        return self._network(examples, 10 * self.options.places)
+
+    def _network(self, examples: Lists, outputs: int) -> nn.Module:
+        return NETWORKS[self.options.reader](examples.inputs.shape[-2], self.options.places, outputs)
 
     def score(self, ranks: Tensor, examples: Lists) -> dict[str, float]:
         right = (ranks == examples.solutions).double()

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -55,6 +55,7 @@ class Rankings(Task[Lists]):
     places: int = option(4, "digits of a number (digits, mnist)", least=1)
     lists: int = option(2000, "training lists (digits, mnist)", least=1)
     test_lists: int = option(1000, "test lists, and as many for validation (digits, mnist)", least=1)
+    reader: Literal["tiles", "paper"] = option("tiles", "what reads a number: digit by digit, or as Grover et al.")
     train_from: int = option(2003, "first season of training (races)")
     test_from: int = option(2021, "first test season; the three before are for validation (races)")
 
