@@ -11,6 +11,7 @@ from torch import Tensor
 
 from combdiff.soft.arguments import Strength, as_rows, check_options, strength_tensor
 from combdiff.soft.ends import Ends, without_ends
+from combdiff.soft.relaxations.lapsum import lapsum_matrix
 from combdiff.soft.relaxations.network import network_matrix
 from combdiff.soft.relaxations.neuralsort import neuralsort_matrix
 from combdiff.soft.relaxations.sinkhorn import sinkhorn_matrix
@@ -20,6 +21,7 @@ MATRICES: dict[str, Callable[..., Tensor]] = {
     "neuralsort": neuralsort_matrix,
     "softsort": softsort_matrix,
     "sinkhorn": sinkhorn_matrix,
+    "lapsum": lapsum_matrix,
     "network": network_matrix,
     "network_cauchy": partial(network_matrix, comparator="cauchy"),
     "network_optimal": partial(network_matrix, comparator="optimal"),
@@ -40,10 +42,10 @@ def soft_permutation(
 ) -> Float[Tensor, "*batch n n"]:
     """A soft permutation matrix: entry (i, j) is the share of value j in sorted position i.
 
-    `soft_permutation(x) @ x` is a soft sort of x. Every row sums to 1; with "sinkhorn", the networks and the bitonic
-    ones every column does, too. For two values at a distance d all methods but the monotonic networks give the larger
-    one the share 1/(1 + exp(−d/ε)) of the upper place: ε means the same everywhere. ε = 0 is the hard permutation
-    (equal values share their places with "neuralsort", "softsort" and "sinkhorn").
+    `soft_permutation(x) @ x` is a soft sort of x. Every row sums to 1; with "sinkhorn", "lapsum", the networks and the
+    bitonic ones every column does, too. For two values at a distance d all methods but "lapsum" (1 − ½ exp(−d/2ε))
+    and the monotonic networks give the larger one the share 1/(1 + exp(−d/ε)) of the upper place: ε means the same everywhere. ε = 0 is the hard permutation
+    (equal values share their places with "neuralsort", "softsort", "sinkhorn" and "lapsum").
 
     Args:
         values, regularization_strength: (..., n, ...) and ε as in `soft_rank`, with its errors.
@@ -51,8 +53,8 @@ def soft_permutation(
         descending: the largest value first.
         mask: broadcasts to values, True where an entry counts. The others have a zero column, and as many of
             the last rows are zero.
-        method: "neuralsort", "softsort", "sinkhorn" (optimal transport), "network" (odd-even) or "bitonic"; the last
-            two have logistic comparators, and with "_cauchy" or "_optimal" behind the name monotonic ones.
+        method: "neuralsort", "softsort", "sinkhorn" (optimal transport), "lapsum", "network" (odd-even) or "bitonic";
+            the last two have logistic comparators, and with "_cauchy" or "_optimal" behind the name monotonic ones.
 
     Infinite values have the first and the last positions; equal ones share theirs. A row with a NaN becomes NaN.
 

@@ -5,7 +5,7 @@ With F(u) = ½ exp(u) for u ≤ 0 and 1 − ½ exp(−u) for u > 0, the number o
     N(b) = Σ_i F((b − x_i) / ε)
 
 and b_c is the level with N(b_c) = c. Then rank_i = N(x_i) + ½; entry j has the share F((b_i − x_j)/ε) −
-F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, never formed), and F((x_i − b_{n−k})/ε) of a place
+F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, formed by `lapsum_matrix` alone), and F((x_i − b_{n−k})/ε) of a place
 among the k largest. Between two neighbouring values N is a sum of two exponentials, so levels have a closed form once
 the values are sorted. Torch operations throughout, in float64: smooth in x and ε, all transforms and derivatives; masks
 and their first gradients have a compiled kernel beside them (see `top_kernels`).
@@ -151,6 +151,26 @@ def lapsum_sorted(
     ordered = walk.values + (mean - weights) * walk.eps
     ordered = torch.where(place <= size, -ordered if descending else ordered, 0.0).to(x.dtype)
     return ordered if ends is None else ends.place_values(ordered, descending)
+
+
+def lapsum_matrix(
+    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
+) -> Float[Tensor, "rows n n"]:
+    """The doubly stochastic matrix of shares F((b_i − x_j)/ε) − F((b_{i−1} − x_j)/ε); arguments as of `softsort_matrix`.
+
+    >>> lapsum_matrix(torch.tensor([[2.0, 1.0]]), torch.tensor([[1.0]]), None)
+    tensor([[[0.3033, 0.6967],
+             [0.6967, 0.3033]]])
+    """
+    walk = _walk(x, eps, mask)
+    place = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=torch.float64)
+    inner = place < walk.counts.sum(-1, keepdim=True)
+    j, delta = _levels(walk, torch.where(inner, place, 0.5))
+    level = walk.u.gather(-1, (j - 1).clamp(min=0)) + delta
+    below = torch.where(inner[..., None], _laplace(level[..., :, None] - walk.u[..., None, :]), 1.0)
+    share = below.diff(dim=-2, prepend=torch.zeros_like(below[..., :1, :]))
+    order = walk.order[..., None, :].expand_as(share)
+    return torch.zeros_like(share).scatter(-1, order, share).to(x.dtype)
 
 
 def lapsum_top(
