@@ -13,7 +13,7 @@ from combdiff.soft.arguments import HasStrength, check_options
 from combdiff.soft.operators.argmax import soft_argmax
 from combdiff.soft.operators.argquantile import soft_argquantile
 from combdiff.soft.operators.argsort import soft_argsort
-from combdiff.soft.operators.permutation import MATRICES, soft_permutation
+from combdiff.soft.operators.permutation import PERMUTATIONS, soft_permutation
 from combdiff.soft.operators.quantile import check_points, soft_median, soft_quantile
 from combdiff.soft.operators.rank import METHODS, RANK_METHODS, soft_rank
 from combdiff.soft.operators.sort import soft_sort
@@ -117,18 +117,18 @@ class SoftPermutation(_Operator):
     """`soft_permutation` as a module."""
 
     operator = staticmethod(soft_permutation)
-    methods = tuple(MATRICES)
+    methods = tuple(PERMUTATIONS)
 
 
 class SoftArgsort(_Operator):
     """`soft_argsort` as a module."""
 
     operator = staticmethod(soft_argsort)
-    methods = tuple(MATRICES)
+    methods = tuple(PERMUTATIONS)
 
 
 class SoftArgquantile(_Operator):
     """`soft_argquantile` as a module; the first argument is q."""
 
     operator = staticmethod(soft_argquantile)
-    methods = tuple(MATRICES)
+    methods = tuple(PERMUTATIONS)

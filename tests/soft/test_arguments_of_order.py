@@ -28,7 +28,7 @@ from combdiff import (
 )
 from combdiff.soft import stochastic
 
-MATRICES = ["neuralsort", "softsort", "sinkhorn", "network", "network_cauchy", "bitonic", "bitonic_optimal"]
+MATRICES = ["neuralsort", "softsort", "sinkhorn", "lapsum", "network", "network_cauchy", "bitonic", "bitonic_optimal"]
 each = pytest.mark.parametrize("method", MATRICES)
 
 

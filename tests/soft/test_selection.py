@@ -41,9 +41,9 @@ from combdiff.soft import (
 from combdiff.temperature import Geometric
 
 OTHERS = ["lapsum", "neuralsort", "softsort", "sinkhorn", "network"]
-MATRICES = ["neuralsort", "softsort", "sinkhorn", "network", "bitonic"]
+MATRICES = ["neuralsort", "softsort", "sinkhorn", "lapsum", "network", "bitonic"]
 NAN = float("nan")
-DOUBLY = ["sinkhorn", "network", "bitonic"]
+DOUBLY = ["sinkhorn", "lapsum", "network", "bitonic"]
 
 
 def sample(*shape: int, seed: int = 0) -> Tensor:
@@ -142,7 +142,8 @@ def test_matrices(method: str) -> None:
     down = soft_permutation(x, 1e-6, method=method, descending=True)
     torch.testing.assert_close((down @ x[..., None])[..., 0], x.sort(-1, descending=True).values)
     two = torch.tensor([0.0, 0.8], dtype=torch.float64)
-    torch.testing.assert_close(soft_permutation(two, 0.5, method=method)[1, 1], torch.sigmoid(two[1] / 0.5))
+    share = 1 - torch.exp(-two[1] / 1.0) / 2 if method == "lapsum" else torch.sigmoid(two[1] / 0.5)
+    torch.testing.assert_close(soft_permutation(two, 0.5, method=method)[1, 1], share)
     assert soft_permutation(x, 0.4, method=method, dim=0).shape == (7, 3, 3)
     assert soft_permutation(x[:, :0], 0.4, method=method).shape == (3, 0, 0)
 

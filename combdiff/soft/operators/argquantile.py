@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from combdiff.soft.arguments import Strength, as_rows, check_options, from_rows
-from combdiff.soft.operators.permutation import MATRICES, matrix_of
+from combdiff.soft.operators.permutation import PERMUTATIONS, matrix_of
 from combdiff.soft.operators.quantile import check_points, neighbours
 
 
@@ -41,7 +41,7 @@ def soft_argquantile(
     >>> soft_argquantile(torch.tensor([4.0, 1.0, 2.0]), 0.25, 0.01)
     tensor([0.0000, 0.5000, 0.5000])
     """
-    check_options(tuple(MATRICES), method)
+    check_options(tuple(PERMUTATIONS), method)
     check_points(q)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     if rows.shape[-1] == 0:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from combdiff.soft.arguments import Strength, as_rows, as_values, check_options
-from combdiff.soft.operators.permutation import MATRICES, matrix_of
+from combdiff.soft.operators.permutation import PERMUTATIONS, matrix_of
 
 
 def soft_argsort(
@@ -33,7 +33,7 @@ def soft_argsort(
     >>> soft_argsort(torch.tensor([3.0, 1.0, 2.0]), 0.5)
     tensor([1.1189, 1.6805, 0.2386])
     """
-    check_options(tuple(MATRICES), method, descending=descending)
+    check_options(tuple(PERMUTATIONS), method, descending=descending)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     matrix = matrix_of(method, rows, strength, valid, descending)
     index = torch.arange(rows.shape[-1], device=rows.device, dtype=rows.dtype)

@@ -21,7 +21,6 @@ MATRICES: dict[str, Callable[..., Tensor]] = {
     "neuralsort": neuralsort_matrix,
     "softsort": softsort_matrix,
     "sinkhorn": sinkhorn_matrix,
-    "lapsum": lapsum_matrix,
     "network": network_matrix,
     "network_cauchy": partial(network_matrix, comparator="cauchy"),
     "network_optimal": partial(network_matrix, comparator="optimal"),
@@ -29,6 +28,8 @@ MATRICES: dict[str, Callable[..., Tensor]] = {
     "bitonic_cauchy": partial(network_matrix, layout="bitonic", comparator="cauchy"),
     "bitonic_optimal": partial(network_matrix, layout="bitonic", comparator="optimal"),
 }
+PERMUTATIONS = {**MATRICES, "lapsum": lapsum_matrix}
+"""every matrix; the first ones are also how these methods sort, rank and select"""
 
 
 def soft_permutation(
@@ -43,9 +44,9 @@ def soft_permutation(
     """A soft permutation matrix: entry (i, j) is the share of value j in sorted position i.
 
     `soft_permutation(x) @ x` is a soft sort of x. Every row sums to 1; with "sinkhorn", "lapsum", the networks and the
-    bitonic ones every column does, too. For two values at a distance d all methods but "lapsum" (1 − ½ exp(−d/2ε))
-    and the monotonic networks give the larger one the share 1/(1 + exp(−d/ε)) of the upper place: ε means the same everywhere. ε = 0 is the hard permutation
-    (equal values share their places with "neuralsort", "softsort", "sinkhorn" and "lapsum").
+    bitonic ones every column does, too. For two values at a distance d all methods but "lapsum" (1 − ½ exp(−d/2ε)) and
+    the monotonic networks give the larger one the share 1/(1 + exp(−d/ε)) of the upper place: ε means the same
+    everywhere. ε = 0 is the hard permutation (equal values share their places, but not with the networks).
 
     Args:
         values, regularization_strength: (..., n, ...) and ε as in `soft_rank`, with its errors.
@@ -65,7 +66,7 @@ def soft_permutation(
     tensor([[0.0180, 0.9820],
             [0.9820, 0.0180]])
     """
-    check_options(tuple(MATRICES), method, descending=descending)
+    check_options(tuple(PERMUTATIONS), method, descending=descending)
     axis, rows, strength, valid = as_rows(values, dim, regularization_strength, mask)
     matrix = matrix_of(method, rows, strength, valid, descending).to(values.dtype)
     batch = [] if axis is None else [size for at, size in enumerate(values.shape) if at != axis]
@@ -91,7 +92,7 @@ def _matrix(
     if kept.shape[-1] == 0:
         return kept[..., :, None] * kept[..., None, :]
     eps = strength_tensor(strength, kept).clamp(min=torch.finfo(kept.dtype).tiny)
-    matrix: Tensor = MATRICES[method](-kept if descending else kept, eps, mask)
+    matrix: Tensor = PERMUTATIONS[method](-kept if descending else kept, eps, mask)
     if mask is not None:
         place = torch.arange(kept.shape[-1], device=kept.device)
         inside = (place < mask.sum(-1, keepdim=True))[..., :, None] & mask[..., None, :]

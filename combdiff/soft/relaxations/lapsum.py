@@ -5,10 +5,10 @@ With F(u) = ½ exp(u) for u ≤ 0 and 1 − ½ exp(−u) for u > 0, the number o
     N(b) = Σ_i F((b − x_i) / ε)
 
 and b_c is the level with N(b_c) = c. Then rank_i = N(x_i) + ½; entry j has the share F((b_i − x_j)/ε) −
-F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, formed by `lapsum_matrix` alone), and F((x_i − b_{n−k})/ε) of a place
-among the k largest. Between two neighbouring values N is a sum of two exponentials, so levels have a closed form once
-the values are sorted. Torch operations throughout, in float64: smooth in x and ε, all transforms and derivatives; masks
-and their first gradients have a compiled kernel beside them (see `top_kernels`).
+F((b_{i−1} − x_j)/ε) of position i (a doubly stochastic matrix, formed by `lapsum_matrix` alone), and
+F((x_i − b_{n−k})/ε) of a place among the k largest. Between two neighbouring values N is a sum of two exponentials, so
+levels have a closed form once the values are sorted. Torch operations throughout, in float64: smooth in x and ε, all
+transforms and derivatives; masks and their first gradients have a compiled kernel beside them (see `top_kernels`).
 
 The sort is not the one of the paper's own package: that one returns the levels b_{i−½} themselves, which leave the
 range of the values as ε grows, and do not sum to what the values sum to. Here position i is the mean of the values
@@ -156,7 +156,7 @@ def lapsum_sorted(
 def lapsum_matrix(
     x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
 ) -> Float[Tensor, "rows n n"]:
-    """The doubly stochastic matrix of shares F((b_i − x_j)/ε) − F((b_{i−1} − x_j)/ε); arguments as of `softsort_matrix`.
+    """The doubly stochastic matrix of shares F((b_i − x_j)/ε) − F((b_{i−1} − x_j)/ε).
 
     >>> lapsum_matrix(torch.tensor([[2.0, 1.0]]), torch.tensor([[1.0]]), None)
     tensor([[[0.3033, 0.6967],
