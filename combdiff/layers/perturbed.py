@@ -143,11 +143,7 @@ class Perturbed(SmoothedLayer):
         return torch.cat([noise, -noise]) if self.antithetic else noise
 
     def _solve(
-        self,
-        costs: Float[Tensor, "b n"],
-        noise: Float[Tensor, "m b n"],
-        sigma: float,
-        instances: Sequence[Any] | None,
+        self, costs: Float[Tensor, "b n"], noise: Float[Tensor, "m b n"], sigma: float, instances: Sequence[Any] | None
     ) -> tuple[Answer, Float[Tensor, "m b n"] | None]:
         """Solve for every perturbed cost; also the derivatives of these costs, where they are not 1."""
         perturbed, weight = self.mode.perturb(costs, noise, sigma)

@@ -81,10 +81,7 @@ class FenchelYoungLoss(nn.Module):
 
     @not_compiled
     def forward(
-        self,
-        theta: Float[Tensor, "*dims"],
-        y_true: Float[Tensor, "*dims"],
-        instances: Instances | None = None,
+        self, theta: Float[Tensor, "*dims"], y_true: Float[Tensor, "*dims"], instances: Instances | None = None
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each row, reduced, in the dtype of θ (under autocast at least float32); 0 where no row counts.
 

@@ -48,10 +48,7 @@ class SoftMAPLoss(ListLoss):
         super().__init__(RANK_METHODS, method, regularization, regularization_strength, reduction)
 
     def forward(
-        self,
-        scores: Float[Tensor, "*batch n"],
-        relevance: Tensor,
-        mask: Bool[Tensor, "*#batch n"] | None = None,
+        self, scores: Float[Tensor, "*batch n"], relevance: Tensor, mask: Bool[Tensor, "*#batch n"] | None = None
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each list, reduced.
 

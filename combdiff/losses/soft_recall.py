@@ -52,10 +52,7 @@ class SoftRecallLoss(ListLoss):
         self.k = k
 
     def forward(
-        self,
-        scores: Float[Tensor, "*batch n"],
-        relevance: Tensor,
-        mask: Bool[Tensor, "*#batch n"] | None = None,
+        self, scores: Float[Tensor, "*batch n"], relevance: Tensor, mask: Bool[Tensor, "*#batch n"] | None = None
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each list, reduced; arguments and errors as of `SoftMAPLoss`."""
         check_lists(scores, relevance)

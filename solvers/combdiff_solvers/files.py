@@ -17,8 +17,6 @@ from typing import Any
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import wrap
 
-__all__ = ["FILE_WRAPPERS", "MAX_BYTES", "MAX_TOKENS", "read_lines", "wrap_file"]
-
 MAX_BYTES = 2**28
 """how many bytes a file may unpack to, unless told otherwise"""
 MAX_TOKENS = 2**23

@@ -294,10 +294,7 @@ def _inherited(method: Any, base: Any) -> bool:
 
 
 def value(
-    solver: Solver,
-    y: Float64[ndarray, "b n"],
-    theta: Float64[ndarray, "b n"],
-    instances: Instances | None = None,
+    solver: Solver, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
 ) -> Float64[ndarray, " b"]:
     """What the solver's objective is worth at each y: ⟨θ, y⟩ + h(y), in the solver's own sense and units.
 

@@ -18,8 +18,6 @@ from combdiff_solvers.limits import Limits
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_shape, row_products
 from combdiff_solvers.rows import Answer, failure, solve_rows
 
-__all__ = ["FunctionSolver", "options_of", "wrap"]
-
 OWN = "combdiff_solvers."
 
 

@@ -176,11 +176,7 @@ soft_pull_back.register_vmap(_mapped(torch.ops.combdiff.soft_pull_back))
 
 
 def projected(
-    x: Float[Tensor, "rows n"],
-    strength: Tensor | float,
-    mask: Bool[Tensor, "rows n"] | None,
-    kind: int,
-    sign: int,
+    x: Float[Tensor, "rows n"], strength: Tensor | float, mask: Bool[Tensor, "rows n"] | None, kind: int, sign: int
 ) -> Float[Tensor, "rows n"]:
     """The projection of each row.
 

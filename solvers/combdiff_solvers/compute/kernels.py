@@ -24,8 +24,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "Kernel", "fingerprint", "kernel"]
-
 Array = Any
 """the type of an array in a kernel: numba compiles kernels, a type checker does not look into them"""
 

@@ -26,8 +26,6 @@ from combdiff_solvers.formulas.opb_format import read_opb
 from combdiff_solvers.protocol import Sense, Solver
 from combdiff_solvers.wrap import options_of
 
-__all__ = ["read_formula", "wrap_formula_file"]
-
 
 class _Token(NamedTuple):
     line: int

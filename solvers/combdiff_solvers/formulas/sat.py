@@ -19,8 +19,6 @@ from combdiff_solvers.formulas.unique_model import UniqueModel
 from combdiff_solvers.protocol import Status
 from combdiff_solvers.rows import Answer, PerThread
 
-__all__ = ["SatModel"]
-
 
 class SatModel(FormulaSolver):
     """A `FormulaSolver` by RC2. Users make it by `combdiff.wrap(formula, variables)`.

@@ -169,14 +169,7 @@ class CpSatEngine:
         return self._sign * costs, self._sign * rest
 
     def _refine(
-        self,
-        model: Any,
-        box: Box,
-        step: Scaled,
-        first: _End,
-        slack: float,
-        sizes: Float64[ndarray, " v"],
-        clock: Clock,
+        self, model: Any, box: Box, step: Scaled, first: _End, slack: float, sizes: Float64[ndarray, " v"], clock: Clock
     ) -> tuple[_End, float]:
         """Minimise what rounding took away, too, among the points that it made level; until the rest is small enough.
 

@@ -20,8 +20,6 @@ from combdiff_solvers.pools.wrapper import Wrapper
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, row_products, solve_checked
 from combdiff_solvers.rows import Answer, answer_of, as_solutions
 
-__all__ = ["Cached"]
-
 GOLDEN = 0.6180339887498949
 KEPT = (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNBOUNDED)
 

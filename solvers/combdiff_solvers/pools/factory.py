@@ -17,8 +17,6 @@ from combdiff_solvers.instances import instance_key
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, as_shape, value_checked
 from combdiff_solvers.wrap import wrap
 
-__all__ = ["Factory"]
-
 
 class Factory(BatchSolver):
     """Solves row i over the feasible set of `build(instances[i])`.

@@ -15,8 +15,6 @@ from combdiff_solvers.problems.allowed import AllowedInstances
 from combdiff_solvers.problems.assignment_kernels import assignments
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
 
-__all__ = ["Assignment", "AssignmentInstances"]
-
 
 class AssignmentInstances(AllowedInstances):
     """Which pairs each row of a batch may use.

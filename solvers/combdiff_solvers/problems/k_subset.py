@@ -13,8 +13,6 @@ from numpy import ndarray
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, as_whole
 
-__all__ = ["KSubset", "KSubsetInstances", "TopK"]
-
 
 @dataclass(frozen=True, eq=False)
 class KSubsetInstances(ColumnInstances):

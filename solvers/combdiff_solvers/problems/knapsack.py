@@ -18,8 +18,6 @@ from combdiff_solvers.problems.backends import check_backend
 from combdiff_solvers.problems.knapsack_kernels import knapsacks
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, row_products
 
-__all__ = ["Knapsack", "KnapsackInstances"]
-
 Backend = Literal["auto", "kernel", "mip"]
 NODES = 300_000  # about 0.05 s
 SLACK = 1e-9

@@ -15,8 +15,6 @@ from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.matching_kernels import matchings
 from combdiff_solvers.protocol import Solutions
 
-__all__ = ["Matching"]
-
 
 class Matching(EdgeSolver):
     """The cheapest (or dearest) perfect matching of a graph, as a 0/1 vector over its edges.

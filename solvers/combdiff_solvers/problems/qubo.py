@@ -17,8 +17,6 @@ from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.qubo_kernels import best_bits
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, rounding, row_products, solve_checked
 
-__all__ = ["MaxCut", "Qubo"]
-
 Backend = Literal["auto", "enumeration", "cp_sat"]
 FEW = 16  # bits up to which "auto" enumerates: about a millisecond
 MANY = 26  # bits up to which enumeration is allowed

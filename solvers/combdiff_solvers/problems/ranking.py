@@ -13,8 +13,6 @@ from numpy import ndarray
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
-__all__ = ["Ranking", "RankingInstances"]
-
 
 @dataclass(frozen=True, eq=False)
 class RankingInstances(ColumnInstances):

@@ -15,8 +15,6 @@ from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.tree_kernels import trees
 from combdiff_solvers.protocol import Solutions
 
-__all__ = ["SpanningTree", "SpanningTreeInstances"]
-
 
 class SpanningTreeInstances(AllowedInstances):
     """Which edges each row of a batch may use.

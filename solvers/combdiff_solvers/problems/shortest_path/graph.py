@@ -42,11 +42,7 @@ class GraphPaths:
     """Paths along the edges of a directed graph with edge costs."""
 
     def __init__(
-        self,
-        edges: ndarray | Sequence[tuple[int, int]],
-        source: int | None,
-        target: int | None,
-        vertices: int | None,
+        self, edges: ndarray | Sequence[tuple[int, int]], source: int | None, target: int | None, vertices: int | None
     ) -> None:
         pairs = np.asarray(edges)
         if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs) or not np.issubdtype(pairs.dtype, np.integer):

@@ -13,12 +13,10 @@ from combdiff_solvers.compute.threads import check_threads
 from combdiff_solvers.compute.unit_rows import exponents, unit_rows
 from combdiff_solvers.instances import select
 from combdiff_solvers.problems.shortest_path.found import Found
-from combdiff_solvers.problems.shortest_path.graph import GraphInstances, GraphPaths
-from combdiff_solvers.problems.shortest_path.grid import GridInstances, GridPaths
+from combdiff_solvers.problems.shortest_path.graph import GraphPaths
+from combdiff_solvers.problems.shortest_path.grid import GridPaths
 from combdiff_solvers.problems.shortest_path.heap_kernels import CLAMP, EXACT, HUGE, REFUSE
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, row_products
-
-__all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
 
 Negative = Literal["raise", "clamp", "exact"]
 

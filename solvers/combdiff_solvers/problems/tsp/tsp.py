@@ -16,8 +16,6 @@ from combdiff_solvers.problems.backends import check_backend, solver_on_cp_sat
 from combdiff_solvers.problems.tsp.tour_kernels import tours
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, solve_checked
 
-__all__ = ["TravelingSalesman"]
-
 Backend = Literal["kernel", "cp_sat", "heuristic"]
 
 
