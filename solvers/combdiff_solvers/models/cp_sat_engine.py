@@ -13,7 +13,7 @@ from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.integer_scaling import Box, Scaled, add_exactly, scale
-from combdiff_solvers.protocol import Sense, Status
+from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
 PROVEN = 1e-10
@@ -84,7 +84,7 @@ class CpSatEngine:
         sense: Sense,
         limits: Limits,
         parameters: Mapping[str, Any],
-        typical: Float64[ndarray, " n"] | None = None,
+        typical: Row | None = None,
     ) -> None:
         self._model = helper.CpModelProto()
         self._model.parse_text_format(proto)
@@ -112,7 +112,7 @@ class CpSatEngine:
         ends = np.array([(domain[0], domain[len(domain) - 1]) for domain in domains], dtype=np.float64)
         return Box(*ends.reshape(-1, 2).T)
 
-    def _hint(self, theta: Float64[ndarray, " n"]) -> None:
+    def _hint(self, theta: Row) -> None:
         """Begin every search at the solution for these costs."""
         costs, rest = self._costs(theta)
         end = self._run(self._model, scale(costs, self._box, rest), self._limits.time_limit)
@@ -121,9 +121,7 @@ class CpSatEngine:
             self._model.solution_hint.vars.extend(list(range(len(end.everything))))
             self._model.solution_hint.values.extend(end.everything)
 
-    def solve(
-        self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
-    ) -> Answer:
+    def solve(self, theta: Row, seconds: float | None, fixed: Mapping[int, int] | None = None) -> Answer:
         """Solve one row, with the variables of these indices fixed at these values."""
         model, box = self._model, self._box
         if fixed:
@@ -161,7 +159,7 @@ class CpSatEngine:
         bound = objective - self._sign * (left + (len(end.x) + 4) * 2.0**-51 * size)
         return Answer(status, y, objective, message, float(np.nextafter(bound, -self._sign * np.inf)))
 
-    def _costs(self, theta: Float64[ndarray, " n"]) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
+    def _costs(self, theta: Row) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
         """Costs to be minimised, θ + h, and what float64 lost in that sum."""
         added = np.zeros(len(self._objective.costs))
         added[self._objective.places] = theta

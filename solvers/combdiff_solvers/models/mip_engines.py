@@ -32,7 +32,7 @@ from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.linear_model import LinearModel, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, settings_of
 from combdiff_solvers.models.model_proto import places, to_proto
-from combdiff_solvers.protocol import Status
+from combdiff_solvers.protocol import Row, Status
 
 
 class Found(NamedTuple):
@@ -85,7 +85,7 @@ class MathOptEngine:
         values.ids.extend(self._ids.tolist())
         values.values.extend(x.tolist())
 
-    def fix(self, priced: Int64[ndarray, " n"], lower: Float64[ndarray, " n"], upper: Float64[ndarray, " n"]) -> None:
+    def fix(self, priced: Int64[ndarray, " n"], lower: Row, upper: Row) -> None:
         """Give the variables at these places other bounds."""
         variables = self._proto.variables
         for place, least, most in zip(priced.tolist(), lower.tolist(), upper.tolist(), strict=True):

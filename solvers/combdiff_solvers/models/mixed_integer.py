@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
+from combdiff_solvers.protocol import BatchSolver, PerRow, Rows, Sense, Sets, Solutions
 
 
 class MixedInteger(BatchSolver):
@@ -106,12 +106,10 @@ class MixedInteger(BatchSolver):
         self.sense = self._solver.sense
         self.shape = self._solver.shape
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         return self._solver.solve_checked(theta, instances)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + ⟨h, x⟩ of every row, shape (b,), where x is the best completion of y; NaN where there is none.
 
         >>> opening = MixedInteger([[1, -1]], 0, integrality=1, bounds=(0, 1), priced=[0], h=[0, 5])  # x₀ ≤ x₁

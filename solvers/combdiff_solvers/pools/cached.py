@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,12 @@ from numpy import ndarray
 
 from combdiff_solvers.chunks import check_solutions
 from combdiff_solvers.compute.forks import ForkSafeLock
+from combdiff_solvers.compute.sums import row_products
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import instance_key, select
 from combdiff_solvers.pools.solution_pool_kernels import cheapest
 from combdiff_solvers.pools.wrapper import Wrapper
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, row_products, solve_checked
+from combdiff_solvers.protocol import PerRow, Row, Rows, Sense, Sets, Solutions, Solver, Status, solve_checked
 from combdiff_solvers.rows import Answer, answer_of, as_solutions
 
 GOLDEN = 0.6180339887498949
@@ -31,10 +32,10 @@ class SolutionPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._rest: dict[bytes, tuple[Float64[ndarray, " n"], float]] = {}
+        self._rest: dict[bytes, tuple[Row, float]] = {}
         self._stacked: tuple[Float64[ndarray, "n k"], Float64[ndarray, " k"]] | None = None
 
-    def add(self, y: Float64[ndarray, " n"], rest: float) -> None:
+    def add(self, y: Row, rest: float) -> None:
         """Keep a solution; `rest` is the part h(y) of its objective that θ does not price."""
         key = y.tobytes()
         if key not in self._rest:
@@ -54,9 +55,7 @@ class SolutionPool:
             self._stacked = np.stack(y, axis=1), np.array(rest)
         return self._stacked
 
-    def best(
-        self, theta: Float64[ndarray, "b n"], sense: Sense
-    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"]]:
+    def best(self, theta: Rows, sense: Sense) -> tuple[Rows, PerRow]:
         """For each row of θ the best solution (the oldest among equals) and its objective.
 
         No matrix product: BLAS adds in an order that depends on the size of the batch, and its threads may hang a
@@ -135,7 +134,7 @@ class Cached(Wrapper):
             pool = self._pools.get(instance_key(instance))
             return np.empty((0, int(np.prod(self.shape)))) if pool is None else pool.y.copy()
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         """Solve checked rows.
 
         Raises:
@@ -167,9 +166,7 @@ class Cached(Wrapper):
         self.hits += len(keys) - len(missing)
         return list(missing.values())
 
-    def _ask_pools(
-        self, keys: list[Key], theta: Float64[ndarray, "b n"], missing: list[int], found: dict[Key, Answer]
-    ) -> list[int]:
+    def _ask_pools(self, keys: list[Key], theta: Rows, missing: list[int], found: dict[Key, Answer]) -> list[int]:
         """Answer a share of the rows by the pools; the numbers of those that are to be solved."""
         to_solve: list[int] = []
         by_pool: dict[Hashable, list[int]] = {}
@@ -185,12 +182,7 @@ class Cached(Wrapper):
         return to_solve
 
     def _solve(
-        self,
-        theta: Float64[ndarray, "b n"],
-        instances: Sequence[Any] | None,
-        keys: list[Key],
-        missing: list[int],
-        found: dict[Key, Answer],
+        self, theta: Rows, instances: Sets, keys: list[Key], missing: list[int], found: dict[Key, Answer]
     ) -> None:
         if instances is not None and len(missing) < len(theta):
             instances = select(instances, np.array(missing))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeVar
-
-from jaxtyping import Float64
-from numpy import ndarray
+from typing import TypeVar
 
 from combdiff_solvers.chunks import Timed, concatenate, shrinking, slice_instances, solve_safely
 from combdiff_solvers.compute.forks import ForkSafeLock
@@ -17,7 +14,7 @@ from combdiff_solvers.pools.offload_policy import OffloadPolicy
 from combdiff_solvers.pools.schedule import Schedule
 from combdiff_solvers.pools.worker_pool import Worker, WorkerPool
 from combdiff_solvers.pools.wrapper import Wrapper
-from combdiff_solvers.protocol import Solutions, Solver, solve_checked
+from combdiff_solvers.protocol import PerRow, Rows, Sets, Solutions, Solver, solve_checked
 
 P = TypeVar("P", bound="Pooled")
 
@@ -81,7 +78,7 @@ class Pooled(Wrapper):
         if self._pool is not None:
             self._pool.close()
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         """Solve checked rows. They come back in their order, each once.
 
         A row whose solve raises has the status ERROR and the exception as its message.
@@ -115,18 +112,16 @@ class Pooled(Wrapper):
             pieces += [(done + first, piece) for first, piece in sent]
         return concatenate(pieces, *theta.shape)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + h(y) of every row, by the solver in the calling thread."""
         with self._own.current:
             return super().value_checked(y, theta, instances)
 
-    def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Timed:
+    def _solve_here(self, theta: Rows, instances: Sets) -> Timed:
         with self._own.current:
             return solve_safely(self.solver, theta, instances)
 
-    def _send(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> list[tuple[int, Solutions]]:
+    def _send(self, theta: Rows, instances: Sets) -> list[tuple[int, Solutions]]:
         """The answers of the workers, each with the number of its first row."""
         pool, policy, rows = self.executor, self.policy, len(theta)
         schedule = Schedule(pool, theta, instances, self.sense)

@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float64, Shaped, UInt8
 from numpy import ndarray
 
+from combdiff_solvers.compute.sums import exponents, row_products, unit_rows
 from combdiff_solvers.compute.threads import check_threads, for_rows
-from combdiff_solvers.compute.unit_rows import exponents, unit_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import LimitOptions, Limits
 from combdiff_solvers.problems.backends import check_backend
 from combdiff_solvers.problems.knapsack_kernels import knapsacks
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, row_products
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions, Status
 
 Backend = Literal["auto", "kernel", "mip"]
 NODES = 300_000  # about 0.05 s
@@ -112,7 +112,7 @@ class Knapsack(BatchSolver):
         self.limits = Limits(**limits)
         self.threads = check_threads(threads)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         clock = Limits(batch_time_limit=self.limits.batch_time_limit).start()
         status = np.zeros(len(theta), dtype=np.uint8)
         weights, capacity, messages = self._sets(instances, status)
@@ -142,13 +142,8 @@ class Knapsack(BatchSolver):
         return Solutions.from_y(y, theta, self.sense, status, messages, tolerance)
 
     def _prove(
-        self,
-        gains: Float64[ndarray, "b n"],
-        weight: Float64[ndarray, "d n"],
-        limit: Float64[ndarray, " d"],
-        y: Float64[ndarray, "b n"],
-        limits: Limits,
-    ) -> tuple[Float64[ndarray, "b n"], UInt8[ndarray, " b"]]:
+        self, gains: Rows, weight: Float64[ndarray, "d n"], limit: Float64[ndarray, " d"], y: Rows, limits: Limits
+    ) -> tuple[Rows, UInt8[ndarray, " b"]]:
         """The better of y, which is feasible, and of what SCIP finds; and what that is."""
         from combdiff_solvers.models.mixed_integer import MixedInteger
 
@@ -173,7 +168,7 @@ class Knapsack(BatchSolver):
         return np.where(better[:, None], points, y), status
 
     def _sets(
-        self, instances: Sequence[Any] | None, status: UInt8[ndarray, " b"]
+        self, instances: Sets, status: UInt8[ndarray, " b"]
     ) -> tuple[Float64[ndarray, "s d n"], Float64[ndarray, "t d"], dict[int, str]]:
         """The weights and capacities of the rows (or of all at once); rows with bad ones become an ERROR."""
         weights, capacity, messages = self.weights[None], self.capacity[None], dict[int, str]()

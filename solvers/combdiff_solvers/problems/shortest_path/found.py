@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
+
+from combdiff_solvers.protocol import PerRow, Rows
 
 
 class Found(NamedTuple):
     """One entry for each row; `graph_kernels` says what is written into them."""
 
-    y: Float64[ndarray, "b n"]
-    objective: Float64[ndarray, " b"]
-    bound: Float64[ndarray, " b"]
+    y: Rows
+    objective: PerRow
+    bound: PerRow
     status: UInt8[ndarray, " b"]
 
     @classmethod

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped
+from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.graph_kernels import acyclic_paths, graph_paths
-from combdiff_solvers.protocol import Status, as_whole, check_count
+from combdiff_solvers.protocol import Rows, Status, as_whole, check_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +88,7 @@ class GraphPaths:
             raise ValueError(f"{name}={vertex} is not a vertex: they are 0..{self.vertices - 1}")
         return None if vertex is None else np.array([vertex], dtype=np.int64)
 
-    def search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None, found: Found
-    ) -> dict[int, str]:
+    def search(self, cost: Rows, negative: int, instances: Any, threads: int | None, found: Found) -> dict[int, str]:
         """Write the paths into `found`; the messages on rows whose instance is an ERROR."""
         batch = len(cost)
         messages: dict[int, str] = {}

@@ -7,14 +7,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.grid_kernels import grid_paths
-from combdiff_solvers.protocol import Status, as_whole, check_count
+from combdiff_solvers.protocol import Rows, Status, as_whole, check_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +84,7 @@ class GridPaths:
             raise ValueError(f"obstacles have shape {obstacles.shape[1:]}, but the grid is {self.shape}")
         return np.ascontiguousarray(obstacles.astype(bool).reshape(len(obstacles), -1), dtype=np.uint8)
 
-    def search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None, found: Found
-    ) -> dict[int, str]:
+    def search(self, cost: Rows, negative: int, instances: Any, threads: int | None, found: Found) -> dict[int, str]:
         """Write the paths into `found`; the messages on rows whose instance is an ERROR."""
         batch = len(cost)
         start, goal, walls = np.full(batch, self._start), np.full(batch, self._goal), self._walls
