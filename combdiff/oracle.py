@@ -28,6 +28,8 @@ from combdiff_solvers.protocol import (
 )
 
 OnFailure = Literal["raise", "mask"]
+Costs = Float[Tensor, "b n"]
+"""to be minimised"""
 FEASIBLE = int(Status.FEASIBLE)  # arrays and tensors compare faster with a plain int
 
 
@@ -158,7 +160,7 @@ class Oracle:
         own = getattr(source, "oracle", None)
         return own if isinstance(own, Oracle) else cls(source, on_failure)
 
-    def costs(self, theta: Float[Tensor, "*dims"]) -> Float[Tensor, "b n"]:
+    def costs(self, theta: Float[Tensor, "*dims"]) -> Costs:
         """Check θ and return it as rows of costs to be minimised, in float32 or float64; differentiable.
 
         Args:

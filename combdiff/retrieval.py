@@ -13,14 +13,18 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 
+Lists = Real[Tensor, "*batch n"]
+Mask = Bool[Tensor, "*batch n"] | None
+PerList = Float64[Tensor, "*batch"]
+
 
 def ndcg(
-    scores: Real[Tensor, "*batch n"],
-    relevance: Real[Tensor, "*batch n"],
+    scores: Lists,
+    relevance: Lists,
     k: int | None = None,
-    mask: Bool[Tensor, "*batch n"] | None = None,
+    mask: Mask = None,
     gain: Literal["exponential", "linear"] = "exponential",
-) -> Float64[Tensor, "*batch"]:
+) -> PerList:
     """Normalised discounted cumulative gain of the first k documents, in [0, 1].
 
     With gains g = 2^relevance − 1 ("linear": the relevance itself), DCG@k = Σ_{i ≤ k} g_i / log₂(1 + i) over the
@@ -64,9 +68,7 @@ def ndcg(
     return found / ideal
 
 
-def average_precision(
-    scores: Real[Tensor, "*batch n"], relevance: Real[Tensor, "*batch n"], mask: Bool[Tensor, "*batch n"] | None = None
-) -> Float64[Tensor, "*batch"]:
+def average_precision(scores: Lists, relevance: Lists, mask: Mask = None) -> PerList:
     """The mean over the relevant documents (relevance > 0) of the precision at the place of each; MAP is its mean.
 
     Tied documents all have the last of their places.
@@ -86,9 +88,7 @@ def average_precision(
     return torch.where(relevant, precision, 0.0).sum(-1) / relevant.sum(-1)
 
 
-def reciprocal_rank(
-    scores: Real[Tensor, "*batch n"], relevance: Real[Tensor, "*batch n"], mask: Bool[Tensor, "*batch n"] | None = None
-) -> Float64[Tensor, "*batch"]:
+def reciprocal_rank(scores: Lists, relevance: Lists, mask: Mask = None) -> PerList:
     """One over the place of the first relevant document (relevance > 0); MRR is its mean.
 
     Tied documents all have the last of their places.

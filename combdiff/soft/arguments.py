@@ -6,11 +6,18 @@ import math
 from typing import Any, NamedTuple, SupportsFloat
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from combdiff.soft.transforms import concrete
 
 Strength = SupportsFloat | Tensor
+"""ε as a user gives it"""
+Eps = float | Tensor
+"""ε as rows take it: a number, or a tensor (rows, 1) or (1, 1)"""
+Values = Float[Tensor, "rows n"]
+Mask = Bool[Tensor, "rows n"] | None
+Matrices = Float[Tensor, "rows n n"]
 
 
 class HasStrength(nn.Module):
@@ -100,7 +107,7 @@ class Rows(NamedTuple):
 
     axis: int | None  # None: all dimensions are one row
     x: Tensor  # shape: (rows, n); float32 or float64
-    strength: float | Tensor
+    strength: Eps
     mask: Tensor | None
 
 
@@ -149,7 +156,7 @@ def mask_rows(mask: Tensor | None, values: Tensor, dim: int | None) -> Tensor | 
     return None if mask is None else to_rows(mask.expand(values.shape), dim).contiguous()
 
 
-def strength_rows(strength: Strength, values: Tensor, dim: int | None) -> float | Tensor:
+def strength_rows(strength: Strength, values: Tensor, dim: int | None) -> Eps:
     """ε as a number, or as a tensor (rows, 1) or (1, 1) that keeps its graph."""
     strength = checked_strength(strength)
     if not isinstance(strength, Tensor):
@@ -171,7 +178,7 @@ def row_numbers(name: str, numbers: Tensor, values: Tensor, dim: int | None) -> 
         ) from None
 
 
-def checked_strength(strength: Strength) -> float | Tensor:
+def checked_strength(strength: Strength) -> Eps:
     """ε as a number or a tensor; at least 0, if its values may be looked at."""
     if not isinstance(strength, Tensor):
         number = float(strength)
@@ -190,7 +197,7 @@ def check_strength(strength: Tensor) -> None:
         raise ValueError(f"regularization_strength holds {worst}; all must be positive, or 0")
 
 
-def strength_tensor(strength: float | Tensor, x: Tensor) -> Tensor:
+def strength_tensor(strength: Eps, x: Tensor) -> Tensor:
     """ε as a tensor of the dtype and device of x.
 
     Where no value may be looked at (inside `torch.func` and `torch.compile`), a negative ε becomes NaN, and so does

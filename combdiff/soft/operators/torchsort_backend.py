@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from jaxtyping import Float
 from torch import Tensor
+
+from combdiff.soft.arguments import Eps, Values
 
 
 def _torchsort() -> ModuleType:
@@ -20,13 +21,8 @@ def _torchsort() -> ModuleType:
 
 
 def torchsort_backend(
-    operator: str,
-    x: Float[Tensor, "rows n"],
-    regularization: str,
-    strength: float | Tensor,
-    mask: Tensor | None,
-    descending: bool,
-) -> Float[Tensor, "rows n"]:
+    operator: str, x: Values, regularization: str, strength: Eps, mask: Tensor | None, descending: bool
+) -> Values:
     """`torchsort.soft_rank` or `torchsort.soft_sort` of rows, with our `descending`.
 
     Raises:
