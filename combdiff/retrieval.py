@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 
+from combdiff.soft.arguments import check_alike
+
 Lists = Real[Tensor, "*batch n"]
 Mask = Bool[Tensor, "*batch n"] | None
 PerList = Float64[Tensor, "*batch"]
@@ -109,9 +111,8 @@ def reciprocal_rank(scores: Lists, relevance: Lists, mask: Mask = None) -> PerLi
 
 def _checked(scores: Tensor, relevance: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """What sorts documents in ascending order, infinite in padding, and their relevance, 0 there."""
-    for name, other in (("relevance", relevance), ("mask", scores if mask is None else mask)):
-        if other.shape != scores.shape:
-            raise ValueError(f"scores have shape {tuple(scores.shape)}, {name} {tuple(other.shape)}: they must agree")
+    check_alike(scores=scores, relevance=relevance)
+    check_alike(scores=scores, mask=scores if mask is None else mask)
     counted = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
     keys = torch.where(counted, -scores.detach().double(), torch.inf)
     relevance = torch.where(counted, relevance.detach().double(), 0.0)

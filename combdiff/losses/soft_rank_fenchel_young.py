@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from combdiff.soft.arguments import (
+    Reduction,
     SoftLoss,
     Strength,
     as_rows,
-    check_choice,
+    check_alike,
     computing,
     from_rows,
     reduced,
@@ -20,8 +21,6 @@ from combdiff.soft.arguments import (
     to_rows,
 )
 from combdiff.soft.operators.rank import soft_rank
-
-Reduction = Literal["mean", "sum", "none"]
 
 
 class SoftRankFenchelYoungLoss(SoftLoss):
@@ -63,9 +62,8 @@ class SoftRankFenchelYoungLoss(SoftLoss):
         dim: int | None = -1,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(("pav",), "pav", regularization, regularization_strength)
-        check_choice("reduction", reduction, get_args(Reduction))
-        self.dim, self.reduction = dim, reduction
+        super().__init__(("pav",), "pav", regularization, regularization_strength, reduction)
+        self.dim = dim
 
     def forward(
         self,
@@ -82,10 +80,7 @@ class SoftRankFenchelYoungLoss(SoftLoss):
         Raises:
             ValueError: for two shapes, and as `soft_rank`.
         """
-        if predictions.shape != targets.shape:
-            raise ValueError(
-                f"predictions have shape {tuple(predictions.shape)}, targets {tuple(targets.shape)}: they must agree"
-            )
+        check_alike(predictions=predictions, targets=targets)
         predictions = computing(predictions)
         axis, x, strength, valid = as_rows(predictions, self.dim, self.regularization_strength, mask)
         hard = soft_rank(computing(to_rows(targets.detach(), axis)), regularization_strength=0.0, mask=valid).to(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, Literal, NamedTuple, SupportsFloat, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from combdiff.soft.transforms import concrete
 
+Reduction = Literal["mean", "sum", "none"]
 Strength = SupportsFloat | Tensor
 """ε as a user gives it"""
 Eps = float | Tensor
@@ -46,12 +47,20 @@ class SoftLoss(HasStrength):
     Args:
         methods: the methods that it takes.
         method, regularization, strength: as of the operators.
+        reduction: one of `reductions`; None for a loss that has no choice.
     """
 
-    def __init__(self, methods: tuple[str, ...], method: str, regularization: str, strength: Strength) -> None:
+    reductions: tuple[str, ...] = get_args(Reduction)
+
+    def __init__(
+        self, methods: tuple[str, ...], method: str, regularization: str, strength: Strength, reduction: Any = None
+    ) -> None:
         super().__init__()
         check_options(methods, method, regularization)
         self.method, self.regularization, self.regularization_strength = method, regularization, strength
+        if reduction is not None:
+            check_choice("reduction", reduction, self.reductions)
+            self.reduction = reduction
 
     @property
     def options(self) -> dict[str, Any]:
@@ -85,6 +94,13 @@ def check_mask(mask: Tensor | None, values: Tensor) -> None:
         fits = False
     if not fits:
         raise ValueError(f"mask of shape {tuple(mask.shape)} does not broadcast to values of {tuple(values.shape)}")
+
+
+def check_alike(**tensors: Tensor) -> None:
+    """Two tensors have one shape."""
+    (one, first), (other, second) = tensors.items()
+    if first.shape != second.shape:
+        raise ValueError(f"{one} have shape {tuple(first.shape)}, {other} {tuple(second.shape)}: they must agree")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

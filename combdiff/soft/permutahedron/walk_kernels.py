@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN, Array
-from combdiff_solvers.compute.kernels import kernel
+from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel(counted=False, inline="always")

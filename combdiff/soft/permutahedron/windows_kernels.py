@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import Array
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 SPAN = 300.0  # of the exponents of a window
 TILE = 512  # entries whose exponentials are taken at once: short rows fill vectors, and all scratch stays in the cache

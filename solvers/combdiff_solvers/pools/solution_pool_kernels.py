@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
-
-Array = Any  # numba compiles these functions
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel()

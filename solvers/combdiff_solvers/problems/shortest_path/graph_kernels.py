@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 from combdiff_solvers.problems.shortest_path.heap_kernels import (
     ERROR,
     EXACT,
@@ -23,7 +23,6 @@ from combdiff_solvers.problems.shortest_path.heap_kernels import (
     OPTIMAL,
     REFUSE,
     ULP,
-    Array,
     pop,
     prove,
     push,
@@ -151,17 +150,9 @@ def acyclic_paths(
 
 @kernel(inline="always")
 def _trace(
-    row: int,
-    source: int,
-    target: int,
-    cost: Array,
-    distance: Array,
-    came_by: Array,
-    tail: Array,
-    y: Array,
-    objective: Array,
-    status: Array,
-) -> None:
+    row: int, source: int, target: int, cost: Array, distance: Array, came_by: Array, tail: Array, y: Array,
+    objective: Array, status: Array,
+) -> None:  # fmt: skip
     """Mark the edges back from the target of a row, and add up their costs."""
     if distance[target] == np.inf:
         status[row] = INFEASIBLE

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 from combdiff_solvers.problems.shortest_path.heap_kernels import (
     ERROR,
     FEASIBLE,
@@ -18,7 +18,6 @@ from combdiff_solvers.problems.shortest_path.heap_kernels import (
     OPTIMAL,
     REFUSE,
     ULP,
-    Array,
     pop,
     prove,
     push,
