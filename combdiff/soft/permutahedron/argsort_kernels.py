@@ -7,8 +7,6 @@ float64 inputs may come in any (reproducible) order. Tiny and long rows are sort
 time, while it is in the cache; NumPy's sort takes all rows at once, before.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

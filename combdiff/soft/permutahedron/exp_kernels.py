@@ -4,8 +4,6 @@
 error is below two units in the last place, tested against NumPy).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

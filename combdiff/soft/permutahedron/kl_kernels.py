@@ -8,8 +8,6 @@ Two neighbouring blocks of the walk (see `walk_kernels`) are pooled where
 The ranks of a block are its softmax of t/ε times W; its position p holds the sorted value w_p/ε + log E − log Z.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -9,8 +9,6 @@ in float64, with sums of differences to the first t of a block, so that an offse
 evaluated per block, so that singletons are exact.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

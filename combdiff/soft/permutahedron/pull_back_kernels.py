@@ -11,8 +11,6 @@ and zero between blocks; for t = −x ranks change their sign, sorted values do 
 sorted values permute x.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

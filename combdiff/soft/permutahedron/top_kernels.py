@@ -4,8 +4,6 @@ Each mask is φ(x/ε − τ) with the τ for which it sums to k. So its Jacobian
 w = φ'(x/ε − τ), and w is written beside the mask.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -5,8 +5,6 @@ part of the walk into *blocks* of neighbours (Blondel et al. 2020, Proposition 3
 are pooled while the value of the first does not exceed that of the second.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Sums of exponentials are kept relative to the window they start in, so that noth
 takes all exponentials, and only blocks of different windows cost another exp.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,6 @@
 After A. Neumaier and O. Shcherbina (2004), "Safe bounds in linear and mixed-integer linear programming".
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

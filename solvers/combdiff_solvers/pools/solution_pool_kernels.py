@@ -1,7 +1,5 @@
 """The best solution of a pool for each θ. See `cached`."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

@@ -4,8 +4,6 @@ Vertices are 1..n and blossoms n+1..; 0 is nobody. A blossom keeps for every oth
 to x (`end_a[b, x]`, `end_b[b, x]`: the vertices inside and outside). All numbers are integers, so "tight" is exact.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Perfect matchings of general graphs by the primal-dual blossom algorithm. See `matching` for what it means."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

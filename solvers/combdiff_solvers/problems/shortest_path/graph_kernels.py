@@ -7,8 +7,6 @@ is the entry of the first of them, CLAMP counts them as 0 and makes the row no m
 cycles) takes them as they are.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

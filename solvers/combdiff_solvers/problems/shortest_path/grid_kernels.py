@@ -3,8 +3,6 @@
 `graph_kernels` says what a kernel writes into `y`, `objective`, `bound` and `status`, and what `negative` means.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

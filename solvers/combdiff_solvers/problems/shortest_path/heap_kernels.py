@@ -1,7 +1,5 @@
 """What the shortest-path kernels share: a 4-ary heap, and what they say of a row."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel
