@@ -123,9 +123,7 @@ def _checked(scores: Tensor, relevance: Tensor, mask: Tensor | None) -> tuple[Te
     return keys, relevance
 
 
-def _places(
-    among: Float64[Tensor, "*batch n"], keys: Float64[Tensor, "*batch n"]
-) -> tuple[Int64[Tensor, "*batch n"], ...]:
+def _places(among: Tensor, keys: Tensor) -> tuple[Int64[Tensor, "*batch n"], Int64[Tensor, "*batch n"]]:
     """How many are before each key, and how many are before it or tied with it."""
     ordered, keys = among.sort(-1).values, keys.contiguous()
     return torch.searchsorted(ordered, keys), torch.searchsorted(ordered, keys, right=True)

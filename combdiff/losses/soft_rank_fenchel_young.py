@@ -83,9 +83,7 @@ class SoftRankFenchelYoungLoss(SoftLoss):
         check_alike(predictions=predictions, targets=targets)
         predictions = computing(predictions)
         axis, x, strength, valid = as_rows(predictions, self.dim, self.regularization_strength, mask)
-        hard = soft_rank(computing(to_rows(targets.detach(), axis)), regularization_strength=0.0, mask=valid).to(
-            x.dtype
-        )
+        hard = soft_rank(computing(to_rows(targets.detach(), axis)), "l2", 0.0, mask=valid).to(x.dtype)
         soft = soft_rank(x, self.regularization, strength, mask=valid)
         x = x if valid is None else torch.where(valid, x, 0.0)
         eps = strength_tensor(strength, x)

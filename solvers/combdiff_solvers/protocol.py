@@ -252,7 +252,10 @@ class BatchSolver(ABC):
         given = as_instances(instances)
         if given is not None:
             if not self.takes_instances:
-                refuse_instances(self, given, self.without_instances)
+                name = type(self).__name__
+                raise ValueError(
+                    f"{name} has one feasible set for all rows and takes no instances: {self.without_instances}"
+                )
             check_count(given, rows)
         return given
 
@@ -386,16 +389,6 @@ def as_instances(instances: Instances | None) -> Sets:
         return list(as_array(instances))
     found: Any = instances
     return found
-
-
-def refuse_instances(solver: object, instances: Instances | None, instead: str = "leave them out") -> None:
-    """Raise for a solver whose rows all share one feasible set.
-
-    Raises:
-        ValueError: when `instances` is not None.
-    """
-    if instances is not None:
-        raise ValueError(f"{type(solver).__name__} has one feasible set for all rows and takes no instances: {instead}")
 
 
 def check_count(instances: Instances, rows: int) -> None:

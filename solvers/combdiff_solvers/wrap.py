@@ -57,9 +57,7 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
         return FunctionSolver(model, *args, **options)
     if isinstance(model, Solver):
         raise TypeError(f"a {type(model).__name__} is a Solver already: use it as it is")
-    registered = [
-        f"a {kind.__name__}" for kind, made_by in wrap.registry.items() if not made_by.__module__.startswith(OWN)
-    ]
+    registered = [f"a {kind.__name__}" for kind, made in wrap.registry.items() if not made.__module__.startswith(OWN)]
     known = ", ".join([*KNOWN_MODELS, *registered])
     raise TypeError(
         f"cannot wrap a {type(model).__name__}: give a function θ ↦ y of NumPy arrays and its shape=, the path of a "

@@ -76,9 +76,7 @@ def matrix_of(method: str, x: Values, strength: Eps, mask: Mask, descending: boo
     return _matrix(method, kept, strength, inside, ends, descending)
 
 
-def _matrix(
-    method: str, kept: Tensor, strength: Eps, mask: Tensor | None, ends: Ends | None, descending: bool
-) -> Matrices:
+def _matrix(method: str, kept: Tensor, strength: Eps, mask: Mask, ends: Ends | None, descending: bool) -> Matrices:
     """The matrix of each row; values, mask and ends of `without_ends`."""
     if kept.shape[-1] == 0:
         return kept[..., :, None] * kept[..., None, :]
@@ -91,9 +89,7 @@ def _matrix(
     return matrix if ends is None else ends.place_matrix(matrix)
 
 
-def matrix_and_sorted(
-    method: str, x: Tensor, strength: Eps, mask: Tensor | None, descending: bool
-) -> tuple[Matrices, Values]:
+def matrix_and_sorted(method: str, x: Tensor, strength: Eps, mask: Mask, descending: bool) -> tuple[Matrices, Values]:
     """The matrix of each row, and its product with the values."""
     kept, inside, ends = without_ends(x, mask, descending)
     matrix = _matrix(method, kept, strength, inside, ends, descending)
@@ -101,7 +97,7 @@ def matrix_and_sorted(
     return matrix, ordered if ends is None else ends.fill_values(ordered, descending)
 
 
-def matrix_ranks(method: str, x: Tensor, strength: Eps, mask: Tensor | None, descending: bool) -> Values:
+def matrix_ranks(method: str, x: Tensor, strength: Eps, mask: Mask, descending: bool) -> Values:
     """Ranks: the mean position of each entry under its column."""
     matrix = matrix_of(method, x, strength, mask, descending)
     place = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)

@@ -81,9 +81,8 @@ def _corners(t: Tensor, k: Tensor, low: Tensor, high: Tensor, strength: Tensor, 
             gap = t[:, near] - t[:, middle, None]  # shape: (rows, segments, half)
             away = (at - middle[:, None]).to(t.dtype)
             part = _sums_l2 if kind < RANK_KL else _sums_kl
-            sides.append(
-                (*part(gap, away, (k[..., None] - at).clamp(min=1).to(t.dtype), strength[..., None], kind), allowed)
-            )
+            weight = (k[..., None] - at).clamp(min=1).to(t.dtype)
+            sides.append((*part(gap, away, weight, strength[..., None], kind), allowed))
         a, b = _bridge(sides[0], sides[1], straddles, logarithmic=kind >= RANK_KL)
         wide = a + b > 1
         covered.scatter_add_(-1, torch.where(wide, middle - a + 1, n + 1), wide.long())

@@ -12,7 +12,7 @@ from numpy import ndarray
 from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers.limits import Clock, Limits
-from combdiff_solvers.models.integer_scaling import Box, Scaled, add_exactly, scale
+from combdiff_solvers.models.integer_scaling import Box, Scaled, Vector, add_exactly, scale
 from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
@@ -25,7 +25,7 @@ class Objective:
     """Costs over some variables of a model: h, and where θ is added to it."""
 
     variables: Int64[ndarray, " v"]
-    costs: Float64[ndarray, " v"]
+    costs: Vector
     offset: float
     places: Int64[ndarray, " n"]
 
@@ -64,7 +64,7 @@ class _End(NamedTuple):
     """How one run of CP-SAT ended: x over the variables with costs, and the proven bound on the integer objective."""
 
     status: Status
-    x: Float64[ndarray, " v"]
+    x: Vector
     bound: int
     everything: list[int]
     message: str | None = None
@@ -159,7 +159,7 @@ class CpSatEngine:
         bound = objective - self._sign * (left + (len(end.x) + 4) * 2.0**-51 * size)
         return Answer(status, y, objective, message, float(np.nextafter(bound, -self._sign * np.inf)))
 
-    def _costs(self, theta: Row) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
+    def _costs(self, theta: Row) -> tuple[Vector, Vector]:
         """Costs to be minimised, θ + h, and what float64 lost in that sum."""
         added = np.zeros(len(self._objective.costs))
         added[self._objective.places] = theta
@@ -167,7 +167,7 @@ class CpSatEngine:
         return self._sign * costs, self._sign * rest
 
     def _refine(
-        self, model: Any, box: Box, step: Scaled, first: _End, slack: float, sizes: Float64[ndarray, " v"], clock: Clock
+        self, model: Any, box: Box, step: Scaled, first: _End, slack: float, sizes: Vector, clock: Clock
     ) -> tuple[_End, float]:
         """Minimise what rounding took away, too, among the points that it made level; until the rest is small enough.
 

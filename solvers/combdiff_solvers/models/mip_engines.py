@@ -62,9 +62,8 @@ class MathOptEngine:
     def __init__(self, model: LinearModel, backend: str, limits: Limits, parameters: bytes | None = None) -> None:
         self._model, self._kind = model, BACKENDS[backend].kind
         self._parameters = settings_of(backend, limits, parameters)
-        self._limits = {
-            name: getattr(self._parameters, name) for name in _OBJECTIVE_LIMITS if self._parameters.HasField(name)
-        }
+        held = filter(self._parameters.HasField, _OBJECTIVE_LIMITS)
+        self._limits = {name: getattr(self._parameters, name) for name in held}
         self._start = model_parameters_pb2.ModelSolveParametersProto()
 
     @cached_property
@@ -132,10 +131,8 @@ class MathOptEngine:
         objective.quadratic_coefficients.coefficients.extend(squares.tolist())
         self._set_limits(exponent, seconds)
         nothing = callback_pb2.CallbackRegistrationProto()
-        initializer = parameters_pb2.SolverInitializerProto()
-        return core.solve(
-            self._proto, self._kind, initializer, self._parameters, self._start, None, nothing, None, None
-        )
+        setup = parameters_pb2.SolverInitializerProto()
+        return core.solve(self._proto, self._kind, setup, self._parameters, self._start, None, nothing, None, None)
 
     def _set_limits(self, exponent: int, seconds: float | None) -> None:
         """Set the time limit, and what limits the objective in the units of the scaled costs.

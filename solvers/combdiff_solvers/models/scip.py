@@ -77,10 +77,8 @@ class ScipModel(NativeModel):
         self._engines.get()  # or an error would be that of a row
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
-        engine = self._engines.get()
-        return solve_rows(
-            theta, self.limits.start(), lambda row, seconds: engine.solve(theta[row], seconds), self.sense
-        )
+        engine, clock = self._engines.get(), self.limits.start()
+        return solve_rows(theta, clock, lambda row, seconds: engine.solve(theta[row], seconds), self.sense)
 
     def _h(self, y: Row) -> float:
         costs = self._problem.costs

@@ -25,6 +25,7 @@ GOLDEN = 0.6180339887498949
 KEPT = (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNBOUNDED)
 
 Key = tuple[bytes, Hashable]  # θ and the instance
+Answers = dict[Key, Answer]
 
 
 class SolutionPool:
@@ -140,11 +141,9 @@ class Cached(Wrapper):
         Raises:
             ValueError: for a solver that does not answer each row.
         """
-        keys = [
-            (row.tobytes(), instance_key(None if instances is None else instances[number]))
-            for number, row in enumerate(theta)
-        ]
-        found: dict[Key, Answer] = {}
+        given = [None] * len(theta) if instances is None else instances
+        keys = [(row.tobytes(), instance_key(given[number])) for number, row in enumerate(theta)]
+        found: Answers = {}
         with self._lock.current:
             missing = self._look_up(keys, found)
             if self.solve_ratio < 1.0:
@@ -154,7 +153,7 @@ class Cached(Wrapper):
         answers = as_solutions([found[key] for key in keys], theta.shape[1], self.sense)
         return replace(answers, cached=len(keys) - len(missing))
 
-    def _look_up(self, keys: list[Key], found: dict[Key, Answer]) -> list[int]:
+    def _look_up(self, keys: list[Key], found: Answers) -> list[int]:
         """Put what is known into `found`; the numbers of the other rows, each different row once."""
         missing: dict[Key, int] = {}
         for number, key in enumerate(keys):
@@ -166,7 +165,7 @@ class Cached(Wrapper):
         self.hits += len(keys) - len(missing)
         return list(missing.values())
 
-    def _ask_pools(self, keys: list[Key], theta: Rows, missing: list[int], found: dict[Key, Answer]) -> list[int]:
+    def _ask_pools(self, keys: list[Key], theta: Rows, missing: list[int], found: Answers) -> list[int]:
         """Answer a share of the rows by the pools; the numbers of those that are to be solved."""
         to_solve: list[int] = []
         by_pool: dict[Hashable, list[int]] = {}
@@ -181,9 +180,7 @@ class Cached(Wrapper):
             self.pooled += len(rows)
         return to_solve
 
-    def _solve(
-        self, theta: Rows, instances: Sets, keys: list[Key], missing: list[int], found: dict[Key, Answer]
-    ) -> None:
+    def _solve(self, theta: Rows, instances: Sets, keys: list[Key], missing: list[int], found: Answers) -> None:
         if instances is not None and len(missing) < len(theta):
             instances = select(instances, np.array(missing))
         solved = solve_checked(self.solver, theta[missing], instances)

@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.problems.edges import as_edges
 from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.graph_kernels import acyclic_paths, graph_paths
 from combdiff_solvers.protocol import Rows, Status, as_whole, check_count
@@ -44,19 +45,10 @@ class GraphPaths:
     def __init__(
         self, edges: ndarray | Sequence[tuple[int, int]], source: int | None, target: int | None, vertices: int | None
     ) -> None:
-        pairs = np.asarray(edges)
-        if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs) or not np.issubdtype(pairs.dtype, np.integer):
-            raise ValueError(
-                f"edges has shape {pairs.shape} and type {pairs.dtype}, but a graph is (edges, 2) integers, "
-                "the tail and the head of each edge, and at least one edge"
-            )
-        count = int(pairs.max()) + 1 if vertices is None else vertices
-        if pairs.min() < 0 or pairs.max() >= count:
-            edge = int(np.argmax(((pairs < 0) | (pairs >= count)).any(axis=1)))
-            raise ValueError(f"edge {edge} is {tuple(pairs[edge].tolist())}, but vertices are 0..{count - 1}")
+        pairs, count = as_edges(edges, vertices, "the tail and the head")
         self.vertices = count
         self.shape: tuple[int, ...] = (len(pairs),)
-        self._tail, self._head = np.ascontiguousarray(pairs.T, dtype=np.int64)
+        self._tail, self._head = np.ascontiguousarray(pairs.T)
         self._out = np.argsort(self._tail, kind="stable")
         self._first_out = np.searchsorted(self._tail[self._out], np.arange(count + 1))
         self._order = self._topological_order()
