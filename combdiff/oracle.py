@@ -28,8 +28,7 @@ from combdiff_solvers.protocol import (
 )
 
 OnFailure = Literal["raise", "mask"]
-Costs = Float[Tensor, "b n"]
-"""to be minimised"""
+Costs = Float[Tensor, "b n"]  # to be minimised
 FEASIBLE = int(Status.FEASIBLE)  # arrays and tensors compare faster with a plain int
 
 
@@ -41,22 +40,14 @@ class Stats:
     Stats(calls=0, solves=0, seconds=0.0, cached=0, failures=0, feasible=0, empty=0, no_gradient=0)
     """
 
-    calls: int = 0
-    """batches sent to the solver"""
-    solves: int = 0
-    """rows in them"""
-    seconds: float = 0.0
-    """time spent in the solver"""
-    cached: int = 0
-    """rows answered from a cache"""
-    failures: int = 0
-    """rows without a solution"""
-    feasible: int = 0
-    """rows with a solution that is not proven optimal (`Status.FEASIBLE`)"""
-    empty: int = 0
-    """batches of which no row has a solution, those without rows, too: they teach nothing"""
-    no_gradient: int = 0
-    """entries of θ that got a zero in place of a gradient, being too near zero to divide by (multiplicative noise)"""
+    calls: int = 0  # batches sent to the solver
+    solves: int = 0  # rows in them
+    seconds: float = 0.0  # time spent in the solver
+    cached: int = 0  # rows answered from a cache
+    failures: int = 0  # rows without a solution
+    feasible: int = 0  # rows with a solution that is not proven optimal (`Status.FEASIBLE`)
+    empty: int = 0  # batches of which no row has a solution, those without rows, too: they teach nothing
+    no_gradient: int = 0  # entries of θ too near zero to divide by (multiplicative noise), whose gradient is 0
 
     def reset(self) -> Stats:
         """Begin again at zero."""
@@ -68,10 +59,8 @@ class Stats:
 class Report:
     """How the rows of a call ended."""
 
-    status: UInt8[Tensor, "*batch"]
-    """the worst `Status` among the solves of each row"""
-    messages: Mapping[int, str] = field(default_factory=dict)
-    """what the solver said of a row, by flat row number, in the solve that gave it its status"""
+    status: UInt8[Tensor, "*batch"]  # the worst `Status` among the solves of each row
+    messages: Mapping[int, str] = field(default_factory=dict)  # by flat row number, of the solve with that status
 
     @property
     def solved(self) -> Bool[Tensor, "*batch"]:
@@ -149,9 +138,7 @@ class Oracle:
             )
         if on_failure not in get_args(OnFailure):
             raise ValueError(f"on_failure={on_failure!r} is none of {', '.join(map(repr, get_args(OnFailure)))}")
-        self.solver = solver
-        self.on_failure = on_failure
-        self.stats = Stats()
+        self.solver, self.on_failure, self.stats = solver, on_failure, Stats()
         self.last: Report | None = None
 
     @classmethod

@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from combdiff.soft.transforms import concrete
 
 Reduction = Literal["mean", "sum", "none"]
-Strength = SupportsFloat | Tensor
-"""ε as a user gives it"""
-Eps = float | Tensor
-"""ε as rows take it: a number, or a tensor (rows, 1) or (1, 1)"""
+Strength = SupportsFloat | Tensor  # ε as a user gives it
+Eps = float | Tensor  # ε as rows take it: a number, or a tensor (rows, 1) or (1, 1)
 Values = Float[Tensor, "rows n"]
 Mask = Bool[Tensor, "rows n"] | None
 Matrices = Float[Tensor, "rows n n"]

@@ -10,8 +10,7 @@ import numpy as np
 from combdiff_solvers.protocol import Rows, Sense, Sets, Solutions, Solver, solve_checked
 from combdiff_solvers.rows import as_solutions, failure
 
-Timed = tuple[Solutions, float]
-"""the answers to a chunk, and the seconds that they took"""
+Timed = tuple[Solutions, float]  # the answers to a chunk, and the seconds that they took
 
 
 class ContractError(ValueError):

@@ -27,12 +27,10 @@ from combdiff_solvers.compute.sums import rounding, row_products
 from combdiff_solvers.instances import ColumnInstances, as_array
 from combdiff_solvers.limits import Limits
 
-Rows = Float64[ndarray, "b n"]
-"""θ or y of a batch"""
+Rows = Float64[ndarray, "b n"]  # θ or y of a batch
 PerRow = Float64[ndarray, " b"]
 Row = Float64[ndarray, " n"]
-Sets = Sequence[Any] | None
-"""the feasible sets of a batch's rows, once they were checked; None where all rows have one"""
+Sets = Sequence[Any] | None  # the feasible sets of a batch's rows, once they were checked; None where all rows have one
 
 
 class Sense(Enum):

@@ -13,8 +13,7 @@ from combdiff_solvers.protocol import PerRow, Row, Rows, Sense, Solutions, Statu
 
 T = TypeVar("T")
 
-WHOLE = 1e-6
-"""a y of integers that is nearer to one stands for it"""
+WHOLE = 1e-6  # a y of integers that is nearer to one stands for it
 
 SPENT = "the batch_time_limit was spent before this row began: raise it, or solve smaller batches"
 

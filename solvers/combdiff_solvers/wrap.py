@@ -164,11 +164,8 @@ class FunctionSolver(BatchSolver):
         for name, given in (("function", function), ("h", h)):
             if not (callable(given) or (name == "h" and given is None)):
                 raise TypeError(f"{name}={given!r} must be a function")
-        self.function = function
-        self.shape = as_shape(shape)
-        self.sense = Sense(sense)
-        self.batched = batched
-        self.h = h
+        self.function, self.batched, self.h = function, batched, h
+        self.shape, self.sense = as_shape(shape), Sense(sense)
         self.takes_instances = _takes_two(function)
         self._h_takes_instances = h is not None and _takes_two(h)
 

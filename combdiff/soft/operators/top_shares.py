@@ -23,10 +23,8 @@ def top_shares(x: Values, k: int, strength: Eps, mask: Mask, kind: int) -> Value
     """The share of each entry in a place among the k largest.
 
     Args:
-        x: float32 or float64.
+        x, strength, mask: as of `projected`.
         k: number of places.
-        strength: ε, a number or a tensor (rows, 1) or (1, 1).
-        mask: which entries count.
         kind: TOP_L2, TOP_KL or TOP_LAPLACE of `kinds`.
     """
     if k == 0 or x.numel() == 0:

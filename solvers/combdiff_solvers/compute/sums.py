@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 from numpy import ndarray
 
-BLOCK = 2**14
-"""entries that stay in the cache while something is done with them"""
+BLOCK = 2**14  # entries that stay in the cache while something is done with them
 
 
 def unit_rows(theta: Float64[ndarray, "b n"]) -> Float64[ndarray, "b n"]:

@@ -7,8 +7,7 @@ from combdiff_solvers.formulas.sat import SatModel
 from combdiff_solvers.protocol import PerRow, Row, Rows, Sets, as_rows
 from combdiff_solvers.rows import Answer
 
-MOST_PRICES = 64
-"""rows with more different |prices| go to CP-SAT"""
+MOST_PRICES = 64  # rows with more different |prices| go to CP-SAT
 
 
 class AutoFormula(SatModel):

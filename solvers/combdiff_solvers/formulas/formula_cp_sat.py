@@ -12,8 +12,7 @@ from combdiff_solvers.models.cp_sat import CpSatModel
 from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
-LARGEST = 2**62
-"""weights of one constraint that sum to this or more are refused: CP-SAT has integers of 64 bits"""
+LARGEST = 2**62  # weights of one constraint that sum to this or more are refused: CP-SAT has integers of 64 bits
 
 
 class CpSatFormula(FormulaSolver):

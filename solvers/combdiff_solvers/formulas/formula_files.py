@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
-from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
+from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, FilePath, read_lines
 from combdiff_solvers.formulas.formula import MAX_VARIABLES, AtMost, Formula, Soft
 from combdiff_solvers.formulas.formula_model import wrap_formula
 from combdiff_solvers.formulas.opb_format import read_opb
@@ -33,7 +33,7 @@ class _Token(NamedTuple):
 
 
 def read_formula(
-    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
+    path: FilePath, max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
 ) -> tuple[Formula, Sense | None]:
     """Read a formula, and the sense of its objective where the format has one; the limits are those of `read_lines`.
 
@@ -182,7 +182,7 @@ _READERS: dict[str, Callable[[Iterator[str]], tuple[Formula, Sense | None]]] = {
 
 @options_of(wrap_formula)
 def wrap_formula_file(
-    path: str | os.PathLike[str],
+    path: FilePath,
     /,
     variables: Any = None,
     *,

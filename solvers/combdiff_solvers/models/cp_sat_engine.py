@@ -16,8 +16,7 @@ from combdiff_solvers.models.integer_scaling import Box, Scaled, Vector, add_exa
 from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
-PROVEN = 1e-10
-"""an OPTIMAL row is within this share of Σ |aᵢ xᵢ| of the optimum"""
+PROVEN = 1e-10  # an OPTIMAL row is within this share of Σ |aᵢ xᵢ| of the optimum
 
 
 @dataclass(frozen=True)

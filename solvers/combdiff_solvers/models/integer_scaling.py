@@ -18,8 +18,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-Vector = Float64[ndarray, " v"]
-"""one entry for each variable"""
+Vector = Float64[ndarray, " v"]  # one entry for each variable
 ROOM = 2.0**52
 """bound on every sum of |coefficient · value|: float64 holds such integers exactly, int64 has room to spare"""
 

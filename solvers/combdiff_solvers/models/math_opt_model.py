@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Int, Int64
 from numpy import ndarray
 from ortools.math_opt.python import mathopt
 
@@ -14,7 +14,7 @@ from combdiff_solvers.chunks import concatenate
 from combdiff_solvers.compute.sums import row_products
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
-from combdiff_solvers.models.linear_model import LinearModel, Terms
+from combdiff_solvers.models.linear_model import LinearModel, TermRows, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
 from combdiff_solvers.models.mip_engines import MathOptEngine, make_engine, scale
 from combdiff_solvers.models.variables import TOLERANCE, NativeModel, nearest_feasible, resolve_sense
@@ -115,7 +115,7 @@ class MathOptModel(NativeModel):
         proven = self.backend if BACKENDS[self.backend].exact else choose_backend(model.terms, None)
         self._completions = PerThread(partial(MathOptEngine, model, proven, Limits()))
 
-    def _costs(self, theta: Rows) -> tuple[Float64[ndarray, "b t"], Int[ndarray, " b"]]:
+    def _costs(self, theta: Rows) -> tuple[TermRows, Int[ndarray, " b"]]:
         """The costs, θ and h, of all terms of the objective, each row scaled by a power of two, and its exponent."""
         costs = np.tile(self._model.coefficients, (len(theta), 1))
         costs[:, self._priced] += theta
@@ -161,7 +161,7 @@ class MathOptModel(NativeModel):
         return Solutions(y, objective, status=status, messages=messages, bound=bound)
 
     def _bounds(
-        self, costs: Float64[ndarray, "b t"], exponents: Int[ndarray, " b"], told: PerRow, duals: dict[int, ndarray]
+        self, costs: TermRows, exponents: Int[ndarray, " b"], told: PerRow, duals: dict[int, ndarray]
     ) -> PerRow:
         """Proven bounds: of an LP's dual solution, or else what the back end told, widened by its tolerance.
 
@@ -186,12 +186,7 @@ class MathOptModel(NativeModel):
         return np.nextafter(found + self._model.offset - sign * error, -sign * np.inf)
 
     def _downgrade_reasons(
-        self,
-        optimal: Int[ndarray, " k"],
-        costs: Float64[ndarray, "b t"],
-        sizes: Float64[ndarray, "b t"],
-        gap: PerRow,
-        exponents: Int[ndarray, " b"],
+        self, optimal: Int[ndarray, " k"], costs: TermRows, sizes: TermRows, gap: PerRow, exponents: Int[ndarray, " b"]
     ) -> dict[int, str]:
         """The rows whose "optimal" is worth less for these costs, and why; sizes: |costs · terms|, scaled like gap."""
         if not BACKENDS[self.backend].exact:

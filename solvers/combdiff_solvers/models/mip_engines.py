@@ -29,7 +29,7 @@ from ortools.math_opt.core.python import solver as core
 from pybind11_abseil.status import StatusNotOk
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.models.linear_model import LinearModel, Terms
+from combdiff_solvers.models.linear_model import LinearModel, TermRows, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, settings_of
 from combdiff_solvers.models.model_proto import places, to_proto
 from combdiff_solvers.protocol import Row, Status
@@ -52,8 +52,7 @@ class Found(NamedTuple):
 
 _OBJECTIVE_LIMITS = ("absolute_gap_tolerance", "cutoff_limit", "objective_limit", "best_bound_limit")
 _HUGE = 1e18
-Typical = tuple[Float64[ndarray, " t"], int]
-"""costs as an engine solves for, and their exponent"""
+Typical = tuple[Float64[ndarray, " t"], int]  # costs as an engine solves for, and their exponent
 
 
 class MathOptEngine:
@@ -257,7 +256,7 @@ def make_engine(
     return engine
 
 
-def scale(costs: Float64[ndarray, "b t"], terms: Terms) -> tuple[Float64[ndarray, "b t"], Int64[ndarray, " b"]]:
+def scale(costs: TermRows, terms: Terms) -> tuple[TermRows, Int64[ndarray, " b"]]:
     """Each row of costs times a power of two, so that tolerances are small beside the largest; and the exponents.
 
     Linear models: a reduced cost may miss by 1e-7, which is 1e-13 of the largest cost then. Measured on LPs with costs

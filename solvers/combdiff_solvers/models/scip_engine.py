@@ -21,8 +21,7 @@ from combdiff_solvers.models.variables import nearest_feasible
 from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
-_LARGEST = 10
-"""objectives are scaled to a largest coefficient of 2⁹ to 2¹⁰, well above SCIP's absolute tolerances"""
+_LARGEST = 10  # objectives are scaled to a largest coefficient of 2⁹ to 2¹⁰, well above SCIP's absolute tolerances
 
 _FIXED = {
     "lp/threads": 1,

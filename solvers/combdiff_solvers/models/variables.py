@@ -13,8 +13,7 @@ from numpy import ndarray
 from combdiff_solvers.protocol import BatchSolver, PerRow, Row, Rows, Sense, Sets
 from combdiff_solvers.rows import value_rows
 
-TOLERANCE = 1e-6
-"""for feasibility, as in the back ends; y may come from float32"""
+TOLERANCE = 1e-6  # for feasibility, as in the back ends; y may come from float32
 
 
 def resolve_variables(variables: Any, index_of: Callable[[Any], int], kind: str) -> tuple[ndarray, tuple[int, ...]]:

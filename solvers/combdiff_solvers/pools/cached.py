@@ -109,9 +109,7 @@ class Cached(Wrapper):
             raise ValueError(f"rows={rows} and pool_size={pool_size} must be at least 1")
         if not 0.0 < solve_ratio <= 1.0:
             raise ValueError(f"solve_ratio={solve_ratio} must be above 0 and at most 1")
-        self.rows = rows
-        self.solve_ratio = solve_ratio
-        self.pool_size = pool_size
+        self.rows, self.solve_ratio, self.pool_size = rows, solve_ratio, pool_size
         self._lock = ForkSafeLock()
         self.clear()
 

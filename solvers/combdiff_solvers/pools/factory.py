@@ -61,11 +61,8 @@ class Factory(BatchSolver):
     ) -> None:
         if keep < 1:
             raise ValueError(f"keep={keep} must be at least 1")
-        self.build = build
-        self.shape = as_shape(shape)
-        self.sense = Sense(sense)
-        self.keep = keep
-        self.options = options
+        self.build, self.keep, self.options = build, keep, options
+        self.shape, self.sense = as_shape(shape), Sense(sense)
         self._forget()
 
     def _forget(self) -> None:

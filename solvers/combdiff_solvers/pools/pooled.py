@@ -20,14 +20,7 @@ P = TypeVar("P", bound="Pooled")
 
 
 class Pooled(Wrapper):
-    """A solver whose rows are solved by workers, in chunks.
-
-    Attributes:
-        replaced: how many workers died in the middle of a chunk.
-
-    Raises:
-        ValueError: for fewer than one worker.
-    """
+    """A solver whose rows are solved by workers, in chunks."""
 
     overhead = 5e-3  # seconds that a batch costs more when it is sent
     slow_start = True  # whether the caller had better work too until the workers are ready
@@ -38,9 +31,8 @@ class Pooled(Wrapper):
         super().__init__(solver)
         if workers is not None and workers < 1:
             raise ValueError(f"workers={workers} must be at least 1, or None for one a core")
-        self.workers = workers
-        self.adaptive = adaptive
-        self.replaced = 0
+        self.workers, self.adaptive = workers, adaptive
+        self.replaced = 0  # how many workers died in the middle of a chunk
         self._own = ForkSafeLock()  # the caller's solver serves one call at a time
 
     @abstractmethod
