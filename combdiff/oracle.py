@@ -16,16 +16,7 @@ from torch import Tensor
 
 from combdiff import _bridge
 from combdiff.errors import SolverError
-from combdiff_solvers.protocol import (
-    Instances,
-    Sense,
-    Solutions,
-    Solver,
-    Status,
-    as_instances,
-    check_count,
-    solve_checked,
-)
+from combdiff_solvers.protocol import Instances, Sense, Solutions, Solver, Status, as_instances, solve_checked
 
 OnFailure = Literal["raise", "mask"]
 Costs = Float[Tensor, "b n"]  # to be minimised
@@ -205,10 +196,7 @@ class Oracle:
                 f"a cost of row {index[0] % batch} is {rows[tuple(index)]}, though theta is finite: the temperature, "
                 "or theta itself, is too large"
             )
-        given = as_instances(instances)
-        if given is not None:
-            check_count(given, batch)
-            given = _bridge.repeat(given, prod(costs.shape[:-2]))
+        given = _bridge.repeat(as_instances(instances, batch), prod(costs.shape[:-2]))
         began = time.perf_counter()
         found = solve_checked(self.solver, rows, given)
         seconds = time.perf_counter() - began

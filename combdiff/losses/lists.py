@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import SoftLoss, reduced
+from combdiff.soft.arguments import SoftLoss
 
 Reduction = Literal["mean", "mean_relevant", "sum", "none"]
 
@@ -23,7 +23,7 @@ class ListLoss(SoftLoss):
         loss = torch.where(relevant, loss, 0.0)
         if self.reduction == "mean_relevant":
             return loss.sum() / relevant.expand(loss.shape).sum().clamp(min=1)
-        return reduced(loss, self.reduction)
+        return self.reduced(loss)
 
 
 def share_of(gained: Tensor, total: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Reduction, SoftLoss, Strength, check_alike, computing, reduced
+from combdiff.soft.arguments import Reduction, SoftLoss, Strength, check_alike, computing
 from combdiff.soft.operators.rank import RANK_METHODS, soft_rank
 
 
@@ -75,4 +75,4 @@ class SpearmanLoss(SoftLoss):
         # a rank moves by at least ½ where anything differs, so that 1e-6 tells a tie from rounding
         scale = (soft.square().sum(self.dim) * hard.square().sum(self.dim)).clamp(min=1e-12).sqrt()
         loss = (1.0 - (soft * hard).sum(self.dim) / scale).to(predictions.dtype)
-        return reduced(loss, self.reduction)
+        return self.reduced(loss)

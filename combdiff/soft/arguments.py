@@ -60,6 +60,10 @@ class SoftLoss(HasStrength):
             check_choice("reduction", reduction, self.reductions)
             self.reduction = reduction
 
+    def reduced(self, losses: Tensor) -> Tensor:
+        """The "mean" or "sum" of losses, or "none": the losses."""
+        return losses if self.reduction == "none" else losses.mean() if self.reduction == "mean" else losses.sum()
+
     @property
     def options(self) -> dict[str, Any]:
         """The arguments of an operator that it holds."""
@@ -129,18 +133,15 @@ def as_rows(values: Tensor, dim: int | None, strength: Strength, mask: Tensor | 
     """Check the arguments of an operator that are numbers, and turn them into rows."""
     axis = check_values(values, dim)
     check_mask(mask, values)
-    eps = strength_rows(strength, values, axis)
+    eps = checked_strength(strength)
+    if isinstance(eps, Tensor):
+        eps = row_numbers("regularization_strength", eps, values, axis)
     return Rows(axis, computing(to_rows(values, axis)), eps, mask_rows(mask, values, axis))
 
 
 def as_values(rows: Tensor, values: Tensor, axis: int | None) -> Tensor:
     """A result in rows, in the dtype of the values and along their dimension; flat where that is None."""
     return from_rows(rows if rows.dtype == values.dtype else rows.to(values.dtype), values, axis)
-
-
-def reduced(losses: Tensor, reduction: str) -> Tensor:
-    """The "mean" or "sum" of losses, or "none": the losses."""
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
 def to_rows(values: Tensor, dim: int | None) -> Tensor:
@@ -168,14 +169,6 @@ def from_rows(rows: Tensor, like: Tensor, dim: int | None) -> Tensor:
 def mask_rows(mask: Tensor | None, values: Tensor, dim: int | None) -> Tensor | None:
     """The mask as (rows, n)."""
     return None if mask is None else to_rows(mask.expand(values.shape), dim).contiguous()
-
-
-def strength_rows(strength: Strength, values: Tensor, dim: int | None) -> Eps:
-    """ε as a number, or as a tensor (rows, 1) or (1, 1) that keeps its graph."""
-    strength = checked_strength(strength)
-    if not isinstance(strength, Tensor):
-        return strength
-    return row_numbers("regularization_strength", strength, values, dim)
 
 
 def row_numbers(name: str, numbers: Tensor, values: Tensor, dim: int | None) -> Tensor:

@@ -373,19 +373,24 @@ def as_whole(name: str, number: Any) -> int:
     return operator.index(number)
 
 
-def as_instances(instances: Instances | None) -> Sets:
+def as_instances(instances: Instances | None, rows: int | None = None) -> Sets:
     """The instances that a solver or layer was given as a sequence, with one item for each row.
+
+    Raises:
+        ValueError: for another number of them than `rows`, where that is given.
 
     >>> as_instances({"start": np.array([4, 7])})[1]
     {'start': np.int64(7)}
     """
     if instances is None:
         return None
-    if isinstance(instances, Mapping):
-        return ColumnInstances(**instances)
-    if hasattr(instances, "__array__"):
-        return list(as_array(instances))
     found: Any = instances
+    if isinstance(instances, Mapping):
+        found = ColumnInstances(**instances)
+    elif hasattr(instances, "__array__"):
+        found = list(as_array(instances))
+    if rows is not None:
+        check_count(found, rows)
     return found
 
 

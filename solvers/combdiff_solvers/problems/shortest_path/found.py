@@ -1,4 +1,4 @@
-"""What a search writes: the arrays of `Solutions`, before anything is found."""
+"""What a search is told and writes: the arrays of `Solutions`, before anything is found, and how a row ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from combdiff_solvers.protocol import PerRow, Rows
+
+OPTIMAL, FEASIBLE, INFEASIBLE, ERROR = 0, 1, 2, 5  # as in protocol.Status
+HUGE = 255  # the row is left to be solved as a multiple of itself: its sums could overflow
+REFUSE, CLAMP, EXACT = 0, 1, 2  # what to do with negative costs
 
 
 class Found(NamedTuple):

@@ -10,21 +10,8 @@ cycles) takes them as they are.
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel
-from combdiff_solvers.problems.shortest_path.heap_kernels import (
-    ERROR,
-    EXACT,
-    FEASIBLE,
-    HEAP_SLACK,
-    HUGE,
-    INFEASIBLE,
-    LARGE,
-    OPTIMAL,
-    REFUSE,
-    ULP,
-    pop,
-    prove,
-    push,
-)
+from combdiff_solvers.problems.shortest_path.found import ERROR, EXACT, FEASIBLE, HUGE, INFEASIBLE, OPTIMAL, REFUSE
+from combdiff_solvers.problems.shortest_path.heap_kernels import HEAP_SLACK, LARGE, ULP, pop, prove, push
 
 
 @kernel()

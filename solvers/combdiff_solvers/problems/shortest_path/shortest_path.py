@@ -11,10 +11,9 @@ from numpy import ndarray
 from combdiff_solvers.compute.sums import exponents, row_products, unit_rows
 from combdiff_solvers.compute.threads import check_threads
 from combdiff_solvers.instances import select
-from combdiff_solvers.problems.shortest_path.found import Found
+from combdiff_solvers.problems.shortest_path.found import CLAMP, EXACT, HUGE, REFUSE, Found
 from combdiff_solvers.problems.shortest_path.graph import GraphPaths
 from combdiff_solvers.problems.shortest_path.grid import GridPaths
-from combdiff_solvers.problems.shortest_path.heap_kernels import CLAMP, EXACT, HUGE, REFUSE
 from combdiff_solvers.protocol import BatchSolver, Row, Rows, Sense, Sets, Solutions, Status
 
 Negative = Literal["raise", "clamp", "exact"]
