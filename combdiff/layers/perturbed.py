@@ -103,12 +103,9 @@ class Perturbed(SmoothedLayer):
                 "variance_reduction subtracts the mean of the other, independent samples: it needs samples > 1 and no "
                 f"antithetic pairs (which need no baseline); got samples={samples}, antithetic={antithetic}"
             )
-        self.sigma = sigma
-        self.samples = samples
-        self.degree = self.mode.degree
-        self.antithetic = antithetic
+        self.sigma, self.samples, self.degree = sigma, samples, self.mode.degree
+        self.antithetic, self.generator = antithetic, generator
         self.variance_reduction = samples > 1 and not antithetic if variance_reduction is None else variance_reduction
-        self.generator = generator
 
     def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         noise, sigma = self.sample_noise(costs), float(self.sigma)

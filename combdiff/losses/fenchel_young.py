@@ -63,8 +63,7 @@ class FenchelYoungLoss(nn.Module):
             )
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
-        self.layer = layer
-        self.reduction = reduction
+        self.layer, self.reduction = layer, reduction
 
     @property
     def degree(self) -> int | None:

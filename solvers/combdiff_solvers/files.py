@@ -77,12 +77,9 @@ def read_lines(path: FilePath, max_bytes: int = MAX_BYTES, max_tokens: int = MAX
     for chunk in _chunks(path):
         size += len(chunk)
         tokens += len(chunk.split()) + sum(map(chunk.count, (b"\n", b"+", b"-", b"<", b">", b"=", b":", b";")))
-        for found, most, name, what in (
-            (size, max_bytes, "max_bytes", "bytes"),
-            (tokens, max_tokens, "max_tokens", "tokens"),
-        ):
+        for found, most, what in ((size, max_bytes, "bytes"), (tokens, max_tokens, "tokens")):
             if found > most:
-                raise ValueError(f"it holds more than {most} {what}: raise {name} if you trust the file")
+                raise ValueError(f"it holds more than {most} {what}: raise max_{what} if you trust the file")
         first, *more = decoder.decode(chunk).split("\n")
         rest.append(first)
         if more:

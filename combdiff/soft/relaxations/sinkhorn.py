@@ -81,12 +81,8 @@ def _balanced(score: Tensor) -> Tensor:
             break
         step = _newton(score, potential)
         best, value = potential, dual(potential)
-        for candidate in (
-            potential - columns.clamp(min=1e-300).log(),
-            potential + 0.1 * step,
-            potential + 0.4 * step,
-            potential + step,
-        ):
+        for change in (-columns.clamp(min=1e-300).log(), 0.1 * step, 0.4 * step, step):
+            candidate = potential + change
             trial = dual(candidate)
             better = trial <= value
             best, value = torch.where(better, candidate, best), torch.where(better, trial, value)

@@ -126,12 +126,8 @@ def read_dimacs(lines: Iterable[str], kind: Literal["cnf", "wcnf"], plus: bool =
     variables, announced, top = MAX_VARIABLES, None, None
     if kind == "cnf" or (first is not None and first.text == "p"):
         head, name = first, next(tokens, None)
-        if (
-            head is None
-            or head.text != "p"
-            or name is None
-            or name.text not in ((kind, f"{kind}+") if plus else (kind,))
-        ):
+        known = (kind, f"{kind}+") if plus else (kind,)
+        if head is None or head.text != "p" or name is None or name.text not in known:
             raise ValueError(f"it does not begin with a line 'p {kind}{'+' * plus} VARIABLES CLAUSES'")
         variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
         clauses = next(tokens, None)

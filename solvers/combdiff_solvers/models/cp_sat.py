@@ -81,8 +81,7 @@ class CpSatModel(NativeModel):
         if problem:
             raise ValueError(f"CP-SAT finds the model invalid: {problem}")
         self.sense = resolve_sense(sense, maximize, has_objective)
-        self.shape = tuple(shape)
-        self.limits = limits or Limits()
+        self.shape, self.limits = tuple(shape), limits or Limits()
         self.parameters = dict(parameters or {})
         for name in self.parameters:
             if not hasattr(helper.SatParameters, name):

@@ -99,8 +99,7 @@ class MathOptModel(NativeModel):
         self.sense = resolve_sense(sense, model.maximize, bool(model.coefficients.any()))
         self._model = model = replace(model, maximize=self.sense is Sense.MAX)
         self._priced, self._open = priced, model.open_coefficients(priced)
-        self.shape = tuple(shape)
-        self.limits = limits or Limits()
+        self.shape, self.limits = tuple(shape), limits or Limits()
         self.backend = choose_backend(model.terms, backend)
         by_column = model.A.tocsc()
         sides = model.lower, model.upper, model.row_lower, model.row_upper

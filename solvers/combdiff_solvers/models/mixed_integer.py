@@ -92,17 +92,8 @@ class MixedInteger(BatchSolver):
             return int(index)
 
         found = resolve_variables(np.arange(columns) if priced is None else np.array(priced), index_of, "indices")
-        self._solver = linear_solver(
-            model,
-            *found,
-            sense=sense,
-            backend=backend,
-            limits=self.limits,
-            warm_start=warm_start,
-            parameters=parameters,
-        )
-        self.sense = self._solver.sense
-        self.shape = self._solver.shape
+        self._solver = linear_solver(model, *found, sense, backend, self.limits, warm_start, parameters)
+        self.sense, self.shape = self._solver.sense, self._solver.shape
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         return self._solver.solve_checked(theta, instances)

@@ -67,8 +67,7 @@ class ScipModel(NativeModel):
         sense: Sense | str | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.shape = tuple(shape)
-        self.limits = limits or Limits()
+        self.shape, self.limits = tuple(shape), limits or Limits()
         self.sense = resolve_sense(sense, problem.maximize, bool(problem.costs.any()))
         self._problem = problem
         self._indices = np.array(indices, dtype=np.int64)

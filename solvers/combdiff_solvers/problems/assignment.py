@@ -60,8 +60,7 @@ class Assignment(BatchSolver):
         cols = rows if cols is None else cols
         if rows < 1 or cols < 1:
             raise ValueError(f"an assignment of {rows} rows to {cols} columns has no pairs")
-        self.shape = (rows, cols)
-        self.sense = Sense(sense)
+        self.shape, self.sense = (rows, cols), Sense(sense)
         self.threads = check_threads(threads)
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:

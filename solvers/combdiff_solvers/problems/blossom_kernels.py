@@ -185,6 +185,28 @@ def add_blossom(f: Forest, u: int, base: int, v: int) -> None:
 
 
 @kernel()
+def grow(f: Forest, a: int, b: int) -> bool:
+    """Use a tight edge from an outer vertex; whether the matching grew."""
+    start, end = f.end_a[a, b], f.end_b[a, b]
+    u, v = f.top[start], f.top[end]
+    if f.label[v] == UNSEEN:
+        f.parent[v] = start
+        f.label[v] = INNER
+        beyond = f.top[f.mate[v]]
+        f.tightest[v] = f.tightest[beyond] = 0
+        f.label[beyond] = OUTER
+        enqueue(f, beyond)
+    elif f.label[v] == OUTER:
+        base = meeting(f, u, v)
+        if base == 0:
+            augment(f, u, v)
+            augment(f, v, u)
+            return True
+        add_blossom(f, u, base, v)
+    return False
+
+
+@kernel()
 def expand(f: Forest, b: int) -> None:
     """Dissolve an inner blossom whose dual is zero."""
     for place in range(f.count[b]):

@@ -49,8 +49,7 @@ class EdgeSolver(BatchSolver):
         threads: int | None = None,
     ) -> None:
         self.edges, self.vertices = as_edges(edges, vertices, "the two ends")
-        self.shape = (len(self.edges),)
-        self.sense = Sense(sense)
+        self.shape, self.sense = (len(self.edges),), Sense(sense)
         self.threads = check_threads(threads)
         if self.impossible and self.solve(np.zeros((1, *self.shape))).status[0] != Status.OPTIMAL:
             raise ValueError(f"the graph of {self.vertices} vertices and {len(self.edges)} edges {self.impossible}")

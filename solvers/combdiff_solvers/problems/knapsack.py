@@ -105,12 +105,9 @@ class Knapsack(BatchSolver):
         check_backend(backend, Backend, limits, unlimited=("kernel",))
         if nodes < 1:
             raise ValueError(f"nodes={nodes} must be at least 1")
-        self.shape = (self.weights.shape[1],)
-        self.sense = Sense(sense)
+        self.shape, self.sense = (self.weights.shape[1],), Sense(sense)
         self.backend: Backend = backend
-        self.nodes = nodes
-        self.limits = Limits(**limits)
-        self.threads = check_threads(threads)
+        self.nodes, self.limits, self.threads = nodes, Limits(**limits), check_threads(threads)
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         clock = Limits(batch_time_limit=self.limits.batch_time_limit).start()
@@ -150,16 +147,9 @@ class Knapsack(BatchSolver):
         unit = np.where(limit > 0.0, limit, 1.0)
         with np.errstate(over="ignore"):
             shares = np.minimum(weight / unit[:, None], 2.0)  # what weighs more than all never fits
-        found = MixedInteger(
-            shares,
-            (1.0 + SLACK / 2) * limit / unit,
-            integrality=1,
-            bounds=(0, 1),
-            sense="max",
-            backend="scip",
-            parameters=_exact_loads(),
-            **asdict(limits),
-        ).solve(gains)
+        room, options = (1.0 + SLACK / 2) * limit / unit, {"parameters": _exact_loads(), **asdict(limits)}
+        solver = MixedInteger(shares, room, integrality=1, bounds=(0, 1), sense="max", backend="scip", **options)
+        found = solver.solve(gains)
         points = np.where(found.solved[:, None] & (gains > 0.0), found.y, 0.0)  # it may take what gains nothing
         fits = (np.einsum("bn,dn->bd", points, weight) <= limit * (1.0 + SLACK)).all(axis=1)
         better = fits & (row_products(gains, points) >= row_products(gains, y))

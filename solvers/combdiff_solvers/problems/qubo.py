@@ -59,10 +59,8 @@ class Qubo(BatchSolver):
     ) -> None:
         if bits < 1:
             raise ValueError(f"bits={bits} must be at least 1")
-        self.shape = (bits, bits)
-        self.sense = Sense(sense)
-        self.backend = _choose(backend, bits, limits)
-        self.threads = check_threads(threads)
+        self.shape, self.sense = (bits, bits), Sense(sense)
+        self.backend, self.threads = _choose(backend, bits, limits), check_threads(threads)
         self._pairs = np.stack(np.triu_indices(bits), axis=1)
         self._model = solver_on_cp_sat(self._products, self.sense, limits) if self.backend == "cp_sat" else None
 

@@ -15,7 +15,7 @@ from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.edges import as_edges
 from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.graph_kernels import acyclic_paths, graph_paths
-from combdiff_solvers.protocol import Rows, Status, as_whole, check_count
+from combdiff_solvers.protocol import Rows, Status, as_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,6 @@ class GraphPaths:
         given: GraphInstances | None = None
         if instances is not None and batch:
             given = GraphInstances.of(instances)
-            check_count(given, batch)
         source = self._ends("source", self._source, given, messages)
         target = self._ends("target", self._target, given, messages)
         if messages:

@@ -14,7 +14,7 @@ from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.grid_kernels import grid_paths
-from combdiff_solvers.protocol import Rows, Status, as_whole, check_count
+from combdiff_solvers.protocol import Rows, Status, as_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,6 @@ class GridPaths:
         messages: dict[int, str] = {}
         if instances is not None and batch:
             given = GridInstances.of(instances)
-            check_count(given, batch)
             starts, goals = (given.whole(name, (2,), messages) for name in ("start", "goal"))
             obstacles = given.flags("obstacles", self.shape, messages)
             start = start if starts is None else self._ends("start", starts, messages)

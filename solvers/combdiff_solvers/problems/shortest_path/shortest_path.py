@@ -59,11 +59,8 @@ class ShortestPath(BatchSolver):
                 "negative='exact' needs a graph without cycles, and this one has a cycle: "
                 "use 'clamp', or keep the costs positive (multiplicative noise does)"
             )
-        self._domain = domain
-        self.negative = negative
-        self.threads = check_threads(threads)
-        self.shape = domain.shape
-        self.sense = Sense.MIN
+        self._domain, self.negative, self.threads = domain, negative, check_threads(threads)
+        self.shape, self.sense = domain.shape, Sense.MIN
 
     @classmethod
     def grid(

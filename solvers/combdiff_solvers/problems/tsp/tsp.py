@@ -69,12 +69,10 @@ class TravelingSalesman(BatchSolver):
         check_backend(backend, Backend, limits, unlimited=("kernel", "heuristic"))
         if starts < 1 or nodes < 1:
             raise ValueError(f"starts={starts} and nodes={nodes} must be at least 1")
-        self.cities = cities
+        self.cities, self.starts, self.nodes = cities, starts, nodes
         self.edges = np.stack(np.triu_indices(cities, 1), axis=1)
-        self.shape = (len(self.edges),)
-        self.sense = Sense(sense)
+        self.shape, self.sense = (len(self.edges),), Sense(sense)
         self.backend: Backend = backend
-        self.starts, self.nodes = starts, nodes
         self.threads = check_threads(threads)
         self._model = solver_on_cp_sat(self._circuit, self.sense, limits) if backend == "cp_sat" else None
 
