@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import select
+from combdiff_solvers.protocol import Rows, Sets
 
 
-def to_rows(costs: Float[Tensor, "*batch n"]) -> Float64[ndarray, "b n"]:
+def to_rows(costs: Float[Tensor, "*batch n"]) -> Rows:
     """The rows of a tensor as a contiguous float64 array on the CPU, without its gradient."""
     try:
         array = costs.detach().cpu().numpy()
@@ -99,7 +100,7 @@ def _without_values(tensor: Tensor, error: Exception) -> Exception:
     )
 
 
-def repeat(instances: Sequence[Any] | None, times: int) -> Sequence[Any] | None:
+def repeat(instances: Sets, times: int) -> Sets:
     """The instances of a batch that is stacked `times` times: all rows, then all rows again, and so on.
 
     Instances that are stored as columns (`combdiff.solvers.GridInstances`) are repeated without a Python loop.

@@ -20,10 +20,8 @@ class SolverError(RuntimeError):
     def __init__(self, rows: list[int], statuses: list[str], reasons: dict[int, str], batch: int) -> None:
         self.rows = rows
         self.statuses = statuses
-        lines = [
-            f"  row {row}: {status}: {reasons[row]}"
-            for row, status in list(zip(rows, statuses, strict=True))[: self.SHOWN]
-        ]
+        shown = zip(rows[: self.SHOWN], statuses, strict=False)
+        lines = [f"  row {row}: {status}: {reasons[row]}" for row, status in shown]
         if len(rows) > self.SHOWN:
             lines.append(f"  ... and {len(rows) - self.SHOWN} more")
         super().__init__(

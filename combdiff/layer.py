@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled, with_gradient
-from combdiff.oracle import OnFailure, Oracle, Report, Stats
+from combdiff.oracle import Costs, OnFailure, Oracle, Report, Stats
 from combdiff.temperature import Temperature
-from combdiff_solvers.protocol import Instances, Sense, Solver, as_instances
+from combdiff_solvers.protocol import Instances, Sense, Sets, Solver, as_instances
 
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
 
@@ -69,9 +68,7 @@ class SolverLayer(nn.Module, ABC):
         return self.oracle.last
 
     @abstractmethod
-    def _estimate(
-        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
-    ) -> tuple[Float[Tensor, "b n"], Report]:
+    def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         """The layer on costs to be minimised, differentiable, and how the rows ended; failed rows may be anything."""
 
     @not_compiled
@@ -96,7 +93,7 @@ class SolverLayer(nn.Module, ABC):
             y = y.masked_fill(report.failed.to(y.device).unsqueeze(-1), torch.nan)
         return y if y.shape == theta.shape and y.dtype == theta.dtype else y.reshape(theta.shape).to(theta.dtype)
 
-    def costs(self, theta: Float[Tensor, "*dims"]) -> Float[Tensor, "b n"]:
+    def costs(self, theta: Float[Tensor, "*dims"]) -> Costs:
         """θ as costs to be minimised, see `Oracle.costs`; watch its scale where nothing holds it."""
         costs = self.oracle.costs(theta)
         if self.degree is not None and not self._warned and theta.requires_grad and torch.is_grad_enabled():
@@ -144,9 +141,7 @@ class SmoothedLayer(SolverLayer):
     temperature: Any
 
     @abstractmethod
-    def cost_potential(
-        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b n"], Report]:
+    def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:
         """The smoothed optimal value of costs to be minimised, its gradient by them, and how the rows ended.
 
         The costs require no gradient. Failed rows may be anything finite.

@@ -16,18 +16,10 @@ from torch import Tensor
 
 from combdiff import _bridge
 from combdiff.errors import SolverError
-from combdiff_solvers.protocol import (
-    Instances,
-    Sense,
-    Solutions,
-    Solver,
-    Status,
-    as_instances,
-    check_count,
-    solve_checked,
-)
+from combdiff_solvers.protocol import Instances, Sense, Solutions, Solver, Status, as_instances, solve_checked
 
 OnFailure = Literal["raise", "mask"]
+Costs = Float[Tensor, "b n"]  # to be minimised
 FEASIBLE = int(Status.FEASIBLE)  # arrays and tensors compare faster with a plain int
 
 
@@ -39,22 +31,14 @@ class Stats:
     Stats(calls=0, solves=0, seconds=0.0, cached=0, failures=0, feasible=0, empty=0, no_gradient=0)
     """
 
-    calls: int = 0
-    """batches sent to the solver"""
-    solves: int = 0
-    """rows in them"""
-    seconds: float = 0.0
-    """time spent in the solver"""
-    cached: int = 0
-    """rows answered from a cache"""
-    failures: int = 0
-    """rows without a solution"""
-    feasible: int = 0
-    """rows with a solution that is not proven optimal (`Status.FEASIBLE`)"""
-    empty: int = 0
-    """batches of which no row has a solution, those without rows, too: they teach nothing"""
-    no_gradient: int = 0
-    """entries of θ that got a zero in place of a gradient, being too near zero to divide by (multiplicative noise)"""
+    calls: int = 0  # batches sent to the solver
+    solves: int = 0  # rows in them
+    seconds: float = 0.0  # time spent in the solver
+    cached: int = 0  # rows answered from a cache
+    failures: int = 0  # rows without a solution
+    feasible: int = 0  # rows with a solution that is not proven optimal (`Status.FEASIBLE`)
+    empty: int = 0  # batches of which no row has a solution, those without rows, too: they teach nothing
+    no_gradient: int = 0  # entries of θ too near zero to divide by (multiplicative noise), whose gradient is 0
 
     def reset(self) -> Stats:
         """Begin again at zero."""
@@ -66,10 +50,8 @@ class Stats:
 class Report:
     """How the rows of a call ended."""
 
-    status: UInt8[Tensor, "*batch"]
-    """the worst `Status` among the solves of each row"""
-    messages: Mapping[int, str] = field(default_factory=dict)
-    """what the solver said of a row, by flat row number, in the solve that gave it its status"""
+    status: UInt8[Tensor, "*batch"]  # the worst `Status` among the solves of each row
+    messages: Mapping[int, str] = field(default_factory=dict)  # by flat row number, of the solve with that status
 
     @property
     def solved(self) -> Bool[Tensor, "*batch"]:
@@ -147,9 +129,7 @@ class Oracle:
             )
         if on_failure not in get_args(OnFailure):
             raise ValueError(f"on_failure={on_failure!r} is none of {', '.join(map(repr, get_args(OnFailure)))}")
-        self.solver = solver
-        self.on_failure = on_failure
-        self.stats = Stats()
+        self.solver, self.on_failure, self.stats = solver, on_failure, Stats()
         self.last: Report | None = None
 
     @classmethod
@@ -158,7 +138,7 @@ class Oracle:
         own = getattr(source, "oracle", None)
         return own if isinstance(own, Oracle) else cls(source, on_failure)
 
-    def costs(self, theta: Float[Tensor, "*dims"]) -> Float[Tensor, "b n"]:
+    def costs(self, theta: Float[Tensor, "*dims"]) -> Costs:
         """Check θ and return it as rows of costs to be minimised, in float32 or float64; differentiable.
 
         Args:
@@ -216,10 +196,7 @@ class Oracle:
                 f"a cost of row {index[0] % batch} is {rows[tuple(index)]}, though theta is finite: the temperature, "
                 "or theta itself, is too large"
             )
-        given = as_instances(instances)
-        if given is not None:
-            check_count(given, batch)
-            given = _bridge.repeat(given, prod(costs.shape[:-2]))
+        given = _bridge.repeat(as_instances(instances, batch), prod(costs.shape[:-2]))
         began = time.perf_counter()
         found = solve_checked(self.solver, rows, given)
         seconds = time.perf_counter() - began

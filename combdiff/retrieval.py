@@ -13,14 +13,20 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 
+from combdiff.soft.arguments import check_alike
+
+Lists = Real[Tensor, "*batch n"]
+Mask = Bool[Tensor, "*batch n"] | None
+PerList = Float64[Tensor, "*batch"]
+
 
 def ndcg(
-    scores: Real[Tensor, "*batch n"],
-    relevance: Real[Tensor, "*batch n"],
+    scores: Lists,
+    relevance: Lists,
     k: int | None = None,
-    mask: Bool[Tensor, "*batch n"] | None = None,
+    mask: Mask = None,
     gain: Literal["exponential", "linear"] = "exponential",
-) -> Float64[Tensor, "*batch"]:
+) -> PerList:
     """Normalised discounted cumulative gain of the first k documents, in [0, 1].
 
     With gains g = 2^relevance − 1 ("linear": the relevance itself), DCG@k = Σ_{i ≤ k} g_i / log₂(1 + i) over the
@@ -64,9 +70,7 @@ def ndcg(
     return found / ideal
 
 
-def average_precision(
-    scores: Real[Tensor, "*batch n"], relevance: Real[Tensor, "*batch n"], mask: Bool[Tensor, "*batch n"] | None = None
-) -> Float64[Tensor, "*batch"]:
+def average_precision(scores: Lists, relevance: Lists, mask: Mask = None) -> PerList:
     """The mean over the relevant documents (relevance > 0) of the precision at the place of each; MAP is its mean.
 
     Tied documents all have the last of their places.
@@ -86,9 +90,7 @@ def average_precision(
     return torch.where(relevant, precision, 0.0).sum(-1) / relevant.sum(-1)
 
 
-def reciprocal_rank(
-    scores: Real[Tensor, "*batch n"], relevance: Real[Tensor, "*batch n"], mask: Bool[Tensor, "*batch n"] | None = None
-) -> Float64[Tensor, "*batch"]:
+def reciprocal_rank(scores: Lists, relevance: Lists, mask: Mask = None) -> PerList:
     """One over the place of the first relevant document (relevance > 0); MRR is its mean.
 
     Tied documents all have the last of their places.
@@ -109,9 +111,8 @@ def reciprocal_rank(
 
 def _checked(scores: Tensor, relevance: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """What sorts documents in ascending order, infinite in padding, and their relevance, 0 there."""
-    for name, other in (("relevance", relevance), ("mask", scores if mask is None else mask)):
-        if other.shape != scores.shape:
-            raise ValueError(f"scores have shape {tuple(scores.shape)}, {name} {tuple(other.shape)}: they must agree")
+    check_alike(scores=scores, relevance=relevance)
+    check_alike(scores=scores, mask=scores if mask is None else mask)
     counted = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
     keys = torch.where(counted, -scores.detach().double(), torch.inf)
     relevance = torch.where(counted, relevance.detach().double(), 0.0)
@@ -122,9 +123,7 @@ def _checked(scores: Tensor, relevance: Tensor, mask: Tensor | None) -> tuple[Te
     return keys, relevance
 
 
-def _places(
-    among: Float64[Tensor, "*batch n"], keys: Float64[Tensor, "*batch n"]
-) -> tuple[Int64[Tensor, "*batch n"], ...]:
+def _places(among: Tensor, keys: Tensor) -> tuple[Int64[Tensor, "*batch n"], Int64[Tensor, "*batch n"]]:
     """How many are before each key, and how many are before it or tied with it."""
     ordered, keys = among.sort(-1).values, keys.contiguous()
     return torch.searchsorted(ordered, keys), torch.searchsorted(ordered, keys, right=True)

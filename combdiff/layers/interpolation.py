@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from combdiff import _bridge
 from combdiff.autograd import with_vjp
 from combdiff.layer import SolverLayer
-from combdiff.oracle import OnFailure, Report
+from combdiff.oracle import Costs, OnFailure, Report
 from combdiff.temperature import Schedule, Temperature
-from combdiff_solvers.protocol import Solver
+from combdiff_solvers.protocol import Sets, Solver
 
 
 class Interpolation(SolverLayer):
@@ -59,9 +55,7 @@ class Interpolation(SolverLayer):
         super().__init__(solver, on_failure)
         self.lam = lam
 
-    def _estimate(
-        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
-    ) -> tuple[Float[Tensor, "b n"], Report]:
+    def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         answer, lam = self.oracle.solve(costs, instances), float(self.lam)
 
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,9 +12,9 @@ from torch import Tensor
 from combdiff.autograd import with_vjp
 from combdiff.layer import SmoothedLayer
 from combdiff.noise import NOISES, PERTURBATIONS, Noise, Perturbation, named
-from combdiff.oracle import Answer, OnFailure, Report
+from combdiff.oracle import Answer, Costs, OnFailure, Report
 from combdiff.temperature import Schedule, Temperature
-from combdiff_solvers.protocol import Solver
+from combdiff_solvers.protocol import Sets, Solver
 
 
 class Perturbed(SmoothedLayer):
@@ -104,16 +103,11 @@ class Perturbed(SmoothedLayer):
                 "variance_reduction subtracts the mean of the other, independent samples: it needs samples > 1 and no "
                 f"antithetic pairs (which need no baseline); got samples={samples}, antithetic={antithetic}"
             )
-        self.sigma = sigma
-        self.samples = samples
-        self.degree = self.mode.degree
-        self.antithetic = antithetic
+        self.sigma, self.samples, self.degree = sigma, samples, self.mode.degree
+        self.antithetic, self.generator = antithetic, generator
         self.variance_reduction = samples > 1 and not antithetic if variance_reduction is None else variance_reduction
-        self.generator = generator
 
-    def _estimate(
-        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
-    ) -> tuple[Float[Tensor, "b n"], Report]:
+    def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         noise, sigma = self.sample_noise(costs), float(self.sigma)
         answer, _ = self._solve(costs.detach(), noise, sigma, instances)
 
@@ -129,25 +123,19 @@ class Perturbed(SmoothedLayer):
         mean = answer.y.mean(0) if self.samples > 1 else answer.y[0].clone()
         return with_vjp(mean, vjp, costs, answer.y, noise), answer.report
 
-    def cost_potential(
-        self, costs: Float[Tensor, "b n"], instances: Sequence[Any] | None
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b n"], Report]:
+    def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:
         answer, weight = self._solve(costs, self.sample_noise(costs), float(self.sigma), instances)
         gradient = answer.y if weight is None else weight * answer.y
         return _mean(answer.value), _mean(gradient), answer.report
 
-    def sample_noise(self, costs: Float[Tensor, "b n"]) -> Float[Tensor, "m b n"]:
+    def sample_noise(self, costs: Costs) -> Float[Tensor, "m b n"]:
         """Z for every sample, row and entry, on the device of the costs."""
         drawn = self.samples // 2 if self.antithetic else self.samples
         noise = self.noise.sample((drawn, *costs.shape), costs, self.generator)
         return torch.cat([noise, -noise]) if self.antithetic else noise
 
     def _solve(
-        self,
-        costs: Float[Tensor, "b n"],
-        noise: Float[Tensor, "m b n"],
-        sigma: float,
-        instances: Sequence[Any] | None,
+        self, costs: Costs, noise: Float[Tensor, "m b n"], sigma: float, instances: Sets
     ) -> tuple[Answer, Float[Tensor, "m b n"] | None]:
         """Solve for every perturbed cost; also the derivatives of these costs, where they are not 1."""
         perturbed, weight = self.mode.perturb(costs, noise, sigma)

@@ -63,8 +63,7 @@ class FenchelYoungLoss(nn.Module):
             )
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
-        self.layer = layer
-        self.reduction = reduction
+        self.layer, self.reduction = layer, reduction
 
     @property
     def degree(self) -> int | None:
@@ -81,10 +80,7 @@ class FenchelYoungLoss(nn.Module):
 
     @not_compiled
     def forward(
-        self,
-        theta: Float[Tensor, "*dims"],
-        y_true: Float[Tensor, "*dims"],
-        instances: Instances | None = None,
+        self, theta: Float[Tensor, "*dims"], y_true: Float[Tensor, "*dims"], instances: Instances | None = None
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each row, reduced, in the dtype of θ (under autocast at least float32); 0 where no row counts.
 

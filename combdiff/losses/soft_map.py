@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.losses.lists import ListLoss, Reduction, check_lists, share_of
-from combdiff.soft.arguments import Strength, computing
+from combdiff.losses.lists import ListLoss, Reduction, share_of
+from combdiff.soft.arguments import Strength, check_alike, computing
 from combdiff.soft.operators.rank import RANK_METHODS, soft_rank
 
 
@@ -48,10 +48,7 @@ class SoftMAPLoss(ListLoss):
         super().__init__(RANK_METHODS, method, regularization, regularization_strength, reduction)
 
     def forward(
-        self,
-        scores: Float[Tensor, "*batch n"],
-        relevance: Tensor,
-        mask: Bool[Tensor, "*#batch n"] | None = None,
+        self, scores: Float[Tensor, "*batch n"], relevance: Tensor, mask: Bool[Tensor, "*#batch n"] | None = None
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each list, reduced.
 
@@ -63,7 +60,7 @@ class SoftMAPLoss(ListLoss):
         Raises:
             ValueError: for two shapes, and as `soft_rank`.
         """
-        check_lists(scores, relevance)
+        check_alike(scores=scores, relevance=relevance)
         scores = computing(scores)
         relevant = relevance > 0 if mask is None else (relevance > 0) & mask
         ranks = soft_rank(scores, descending=True, mask=mask, **self.options)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.losses.lists import ListLoss, Reduction, check_lists, share_of
-from combdiff.soft.arguments import Strength, check_choice, computing
+from combdiff.losses.lists import ListLoss, Reduction, share_of
+from combdiff.soft.arguments import Strength, check_alike, check_choice, computing
 from combdiff.soft.operators.permutation import MATRICES, soft_permutation
 from combdiff.soft.operators.rank import RANK_METHODS, soft_rank
 from combdiff.soft.operators.stochastic import gumbel_perturbed
@@ -98,7 +98,7 @@ class SoftNDCGLoss(ListLoss):
         Raises:
             ValueError: for two shapes, and as the operators.
         """
-        check_lists(scores, relevance)
+        check_alike(scores=scores, relevance=relevance)
         scores = computing(scores)
         n = scores.shape[-1]
         cut = n if self.k is None else min(self.k, n)

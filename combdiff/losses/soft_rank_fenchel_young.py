@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import (
-    SoftLoss,
-    Strength,
-    as_rows,
-    check_choice,
-    computing,
-    from_rows,
-    reduced,
-    strength_tensor,
-    to_rows,
-)
+from combdiff.soft.arguments import Reduction, SoftLoss, Strength, as_rows, check_alike, from_rows, strength_tensor
 from combdiff.soft.operators.rank import soft_rank
-
-Reduction = Literal["mean", "sum", "none"]
 
 
 class SoftRankFenchelYoungLoss(SoftLoss):
@@ -63,9 +51,8 @@ class SoftRankFenchelYoungLoss(SoftLoss):
         dim: int | None = -1,
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(("pav",), "pav", regularization, regularization_strength)
-        check_choice("reduction", reduction, get_args(Reduction))
-        self.dim, self.reduction = dim, reduction
+        super().__init__(("pav",), "pav", regularization, regularization_strength, reduction)
+        self.dim = dim
 
     def forward(
         self,
@@ -82,22 +69,16 @@ class SoftRankFenchelYoungLoss(SoftLoss):
         Raises:
             ValueError: for two shapes, and as `soft_rank`.
         """
-        if predictions.shape != targets.shape:
-            raise ValueError(
-                f"predictions have shape {tuple(predictions.shape)}, targets {tuple(targets.shape)}: they must agree"
-            )
-        predictions = computing(predictions)
+        check_alike(predictions=predictions, targets=targets)
         axis, x, strength, valid = as_rows(predictions, self.dim, self.regularization_strength, mask)
-        hard = soft_rank(computing(to_rows(targets.detach(), axis)), regularization_strength=0.0, mask=valid).to(
-            x.dtype
-        )
+        hard = soft_rank(as_rows(targets.detach(), self.dim, 0.0, None).x, "l2", 0.0, mask=valid).to(x.dtype)
         soft = soft_rank(x, self.regularization, strength, mask=valid)
         x = x if valid is None else torch.where(valid, x, 0.0)
         eps = strength_tensor(strength, x)
         omega = self._omega
         conjugate: Tensor = _Conjugate.apply(x, eps, soft, omega(soft))  # type: ignore[no-untyped-call]
         loss = conjugate + eps * omega(hard) - (x * hard).sum(-1, keepdim=True)
-        return reduced(from_rows(loss, predictions, axis).squeeze(-1 if axis is None else axis), self.reduction)
+        return self.reduced(from_rows(loss, predictions, axis).squeeze(-1 if axis is None else axis))
 
     def _omega(self, ranks: Tensor) -> Tensor:
         """Ω of each row, as (rows, 1); 0 of what does not count."""

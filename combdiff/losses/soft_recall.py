@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.losses.lists import ListLoss, Reduction, check_lists, share_of
-from combdiff.soft.arguments import Strength, computing
+from combdiff.losses.lists import ListLoss, Reduction, share_of
+from combdiff.soft.arguments import Strength, check_alike, computing
 from combdiff.soft.operators.topk import TOPK_METHODS, soft_topk_mask
 
 
@@ -52,13 +52,10 @@ class SoftRecallLoss(ListLoss):
         self.k = k
 
     def forward(
-        self,
-        scores: Float[Tensor, "*batch n"],
-        relevance: Tensor,
-        mask: Bool[Tensor, "*#batch n"] | None = None,
+        self, scores: Float[Tensor, "*batch n"], relevance: Tensor, mask: Bool[Tensor, "*#batch n"] | None = None
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each list, reduced; arguments and errors as of `SoftMAPLoss`."""
-        check_lists(scores, relevance)
+        check_alike(scores=scores, relevance=relevance)
         scores = computing(scores)
         relevant = relevance > 0 if mask is None else (relevance > 0) & mask
         found = soft_topk_mask(scores, min(self.k, scores.shape[-1]), mask=mask, **self.options)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import SoftLoss, Strength, check_choice, computing, reduced
+from combdiff.soft.arguments import Reduction, SoftLoss, Strength, check_alike, computing
 from combdiff.soft.operators.rank import RANK_METHODS, soft_rank
-
-Reduction = Literal["mean", "sum", "none"]
 
 
 class SpearmanLoss(SoftLoss):
@@ -48,9 +44,8 @@ class SpearmanLoss(SoftLoss):
         method: str = "pav",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(RANK_METHODS, method, regularization, regularization_strength)
-        check_choice("reduction", reduction, get_args(Reduction))
-        self.dim, self.reduction = dim, reduction
+        super().__init__(RANK_METHODS, method, regularization, regularization_strength, reduction)
+        self.dim = dim
 
     def forward(
         self,
@@ -67,10 +62,7 @@ class SpearmanLoss(SoftLoss):
         Raises:
             ValueError: for two shapes, and as `soft_rank`.
         """
-        if predictions.shape != targets.shape:
-            raise ValueError(
-                f"predictions have shape {tuple(predictions.shape)}, targets {tuple(targets.shape)}: they must agree"
-            )
+        check_alike(predictions=predictions, targets=targets)
         predictions = computing(predictions)
         targets = targets.detach().to(torch.float64 if targets.dtype == torch.float64 else torch.float32)
         soft = soft_rank(predictions, dim=self.dim, mask=mask, **self.options)
@@ -83,4 +75,4 @@ class SpearmanLoss(SoftLoss):
         # a rank moves by at least ½ where anything differs, so that 1e-6 tells a tie from rounding
         scale = (soft.square().sum(self.dim) * hard.square().sum(self.dim)).clamp(min=1e-12).sqrt()
         loss = (1.0 - (soft * hard).sum(self.dim) / scale).to(predictions.dtype)
-        return reduced(loss, self.reduction)
+        return self.reduced(loss)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, Literal, NamedTuple, SupportsFloat, get_args
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from combdiff.soft.transforms import concrete
 
-Strength = SupportsFloat | Tensor
+Reduction = Literal["mean", "sum", "none"]
+Strength = SupportsFloat | Tensor  # ε as a user gives it
+Eps = float | Tensor  # ε as rows take it: a number, or a tensor (rows, 1) or (1, 1)
+Values = Float[Tensor, "rows n"]
+Mask = Bool[Tensor, "rows n"] | None
+Matrices = Float[Tensor, "rows n n"]
 
 
 class HasStrength(nn.Module):
@@ -39,12 +45,24 @@ class SoftLoss(HasStrength):
     Args:
         methods: the methods that it takes.
         method, regularization, strength: as of the operators.
+        reduction: one of `reductions`; None for a loss that has no choice.
     """
 
-    def __init__(self, methods: tuple[str, ...], method: str, regularization: str, strength: Strength) -> None:
+    reductions: tuple[str, ...] = get_args(Reduction)
+
+    def __init__(
+        self, methods: tuple[str, ...], method: str, regularization: str, strength: Strength, reduction: Any = None
+    ) -> None:
         super().__init__()
         check_options(methods, method, regularization)
         self.method, self.regularization, self.regularization_strength = method, regularization, strength
+        if reduction is not None:
+            check_choice("reduction", reduction, self.reductions)
+            self.reduction = reduction
+
+    def reduced(self, losses: Tensor) -> Tensor:
+        """The "mean" or "sum" of losses, or "none": the losses."""
+        return losses if self.reduction == "none" else losses.mean() if self.reduction == "mean" else losses.sum()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -80,6 +98,13 @@ def check_mask(mask: Tensor | None, values: Tensor) -> None:
         raise ValueError(f"mask of shape {tuple(mask.shape)} does not broadcast to values of {tuple(values.shape)}")
 
 
+def check_alike(**tensors: Tensor) -> None:
+    """Two tensors have one shape."""
+    (one, first), (other, second) = tensors.items()
+    if first.shape != second.shape:
+        raise ValueError(f"{one} have shape {tuple(first.shape)}, {other} {tuple(second.shape)}: they must agree")
+
+
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """One of a few words."""
     if value not in choices:
@@ -100,7 +125,7 @@ class Rows(NamedTuple):
 
     axis: int | None  # None: all dimensions are one row
     x: Tensor  # shape: (rows, n); float32 or float64
-    strength: float | Tensor
+    strength: Eps
     mask: Tensor | None
 
 
@@ -108,18 +133,15 @@ def as_rows(values: Tensor, dim: int | None, strength: Strength, mask: Tensor | 
     """Check the arguments of an operator that are numbers, and turn them into rows."""
     axis = check_values(values, dim)
     check_mask(mask, values)
-    eps = strength_rows(strength, values, axis)
+    eps = checked_strength(strength)
+    if isinstance(eps, Tensor):
+        eps = row_numbers("regularization_strength", eps, values, axis)
     return Rows(axis, computing(to_rows(values, axis)), eps, mask_rows(mask, values, axis))
 
 
 def as_values(rows: Tensor, values: Tensor, axis: int | None) -> Tensor:
     """A result in rows, in the dtype of the values and along their dimension; flat where that is None."""
     return from_rows(rows if rows.dtype == values.dtype else rows.to(values.dtype), values, axis)
-
-
-def reduced(losses: Tensor, reduction: str) -> Tensor:
-    """The "mean" or "sum" of losses, or "none": the losses."""
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
 def to_rows(values: Tensor, dim: int | None) -> Tensor:
@@ -149,14 +171,6 @@ def mask_rows(mask: Tensor | None, values: Tensor, dim: int | None) -> Tensor | 
     return None if mask is None else to_rows(mask.expand(values.shape), dim).contiguous()
 
 
-def strength_rows(strength: Strength, values: Tensor, dim: int | None) -> float | Tensor:
-    """ε as a number, or as a tensor (rows, 1) or (1, 1) that keeps its graph."""
-    strength = checked_strength(strength)
-    if not isinstance(strength, Tensor):
-        return strength
-    return row_numbers("regularization_strength", strength, values, dim)
-
-
 def row_numbers(name: str, numbers: Tensor, values: Tensor, dim: int | None) -> Tensor:
     """A tensor of one number a row, as (rows, 1) or (1, 1)."""
     if numbers.numel() == 1:
@@ -171,7 +185,7 @@ def row_numbers(name: str, numbers: Tensor, values: Tensor, dim: int | None) -> 
         ) from None
 
 
-def checked_strength(strength: Strength) -> float | Tensor:
+def checked_strength(strength: Strength) -> Eps:
     """ε as a number or a tensor; at least 0, if its values may be looked at."""
     if not isinstance(strength, Tensor):
         number = float(strength)
@@ -190,7 +204,7 @@ def check_strength(strength: Tensor) -> None:
         raise ValueError(f"regularization_strength holds {worst}; all must be positive, or 0")
 
 
-def strength_tensor(strength: float | Tensor, x: Tensor) -> Tensor:
+def strength_tensor(strength: Eps, x: Tensor) -> Tensor:
     """ε as a tensor of the dtype and device of x.
 
     Where no value may be looked at (inside `torch.func` and `torch.compile`), a negative ε becomes NaN, and so does

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
+from combdiff.soft.arguments import Mask, Matrices, Values
 from combdiff.soft.transforms import concrete
 
 
@@ -33,7 +34,7 @@ class Ends(NamedTuple):
         """How many positions the last ones take."""
         return self.last.sum(-1, keepdim=True)
 
-    def place_ranks(self, ranks: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n"]:
+    def place_ranks(self, ranks: Values) -> Values:
         """The ranks of all, given those of the finite entries among themselves, and 0 elsewhere."""
         behind = self.before + self.middle
         ranks = torch.where(ranks > 0, ranks + self.before, ranks)
@@ -41,12 +42,12 @@ class Ends(NamedTuple):
         ranks = torch.where(self.last, behind + 0.5 * (self.after + 1), ranks)
         return torch.where(self.has_nan, torch.nan, ranks)
 
-    def place_values(self, ordered: Float[Tensor, "rows n"], descending: bool) -> Float[Tensor, "rows n"]:
+    def place_values(self, ordered: Values, descending: bool) -> Values:
         """The sorted values of all, given those of the finite entries in the first positions."""
         place = torch.arange(ordered.shape[-1], device=ordered.device)
         return self.fill_values(ordered.gather(-1, (place - self.before).clamp(min=0)), descending)
 
-    def fill_values(self, ordered: Float[Tensor, "rows n"], descending: bool) -> Float[Tensor, "rows n"]:
+    def fill_values(self, ordered: Values, descending: bool) -> Values:
         """As `place_values`, where the finite entries are in their positions already."""
         place = torch.arange(ordered.shape[-1], device=ordered.device)
         behind = self.before + self.middle
@@ -55,7 +56,7 @@ class Ends(NamedTuple):
         ordered = torch.where(place >= behind, torch.where(place < behind + self.after, end, 0.0), ordered)
         return torch.where(self.has_nan, torch.nan, ordered)
 
-    def place_matrix(self, matrix: Float[Tensor, "rows n n"]) -> Float[Tensor, "rows n n"]:
+    def place_matrix(self, matrix: Matrices) -> Matrices:
         """The permutation matrix of all, given that of the finite entries in the first rows."""
         place = torch.arange(matrix.shape[-1], device=matrix.device)
         behind = self.before + self.middle
@@ -68,7 +69,7 @@ class Ends(NamedTuple):
             whole = torch.where(at[..., :, None] & entries[..., None, :], share, whole)
         return torch.where(self.has_nan[..., None], torch.nan, whole)
 
-    def place_shares(self, shares: Float[Tensor, "rows n"], k: int | Tensor) -> Float[Tensor, "rows n"]:
+    def place_shares(self, shares: Values, k: int | Tensor) -> Values:
         """The shares of a place among the first k of all, given those of the finite entries (see `left`)."""
         before, after = self.before.clamp(min=1).to(shares.dtype), self.after.clamp(min=1).to(shares.dtype)
         shares = torch.where(self.first, (k / before).clamp(max=1.0), shares)
@@ -80,9 +81,7 @@ class Ends(NamedTuple):
         return (k - self.before).clamp(min=0)
 
 
-def without_ends(
-    x: Float[Tensor, "rows n"], mask: Bool[Tensor, "rows n"] | None, descending: bool
-) -> tuple[Float[Tensor, "rows n"], Bool[Tensor, "rows n"] | None, Ends | None]:
+def without_ends(x: Values, mask: Mask, descending: bool) -> tuple[Values, Mask, Ends | None]:
     """The values with 0 for what does not count or is not finite, a mask of the others, and what was taken out.
 
     Where all values can be seen to be finite and to count, they come back as they are.

@@ -35,7 +35,11 @@ class _Operator(HasStrength):
     """
 
     operator: Callable[..., Any]
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...]
+
+    def __init_subclass__(cls, operator: Any = None, methods: tuple[str, ...] = METHODS) -> None:
+        if operator is not None:  # else it is a class derived from one of these
+            cls.operator, cls.methods = staticmethod(operator), methods
 
     def __init__(self, *args: Any, straight_through: bool = False, **kwargs: Any) -> None:
         super().__init__()
@@ -69,7 +73,7 @@ class _Operator(HasStrength):
         return ", ".join(f"{name}={value!r}" for name, value in words.items())
 
 
-class SoftRank(_Operator):
+class SoftRank(_Operator, operator=soft_rank, methods=RANK_METHODS):
     """`soft_rank` as a module.
 
     >>> import torch
@@ -77,58 +81,34 @@ class SoftRank(_Operator):
     tensor([2., 3., 1.])
     """
 
-    operator = staticmethod(soft_rank)
-    methods = RANK_METHODS
 
-
-class SoftSort(_Operator):
+class SoftSort(_Operator, operator=soft_sort):
     """`soft_sort` as a module (not to be mistaken for the method "softsort" of `soft_permutation`)."""
 
-    operator = staticmethod(soft_sort)
 
-
-class SoftTopK(_Operator):
+class SoftTopK(_Operator, operator=soft_topk, methods=TOPK_METHODS):
     """`soft_topk` as a module; the first argument is k."""
 
-    operator = staticmethod(soft_topk)
-    methods = TOPK_METHODS
 
-
-class SoftQuantile(_Operator):
+class SoftQuantile(_Operator, operator=soft_quantile):
     """`soft_quantile` as a module; the first argument is q."""
 
-    operator = staticmethod(soft_quantile)
 
-
-class SoftMedian(_Operator):
+class SoftMedian(_Operator, operator=soft_median):
     """`soft_median` as a module."""
 
-    operator = staticmethod(soft_median)
 
-
-class SoftArgmax(_Operator):
+class SoftArgmax(_Operator, operator=soft_argmax, methods=TOPK_METHODS):
     """`soft_argmax` as a module."""
 
-    operator = staticmethod(soft_argmax)
-    methods = TOPK_METHODS
 
-
-class SoftPermutation(_Operator):
+class SoftPermutation(_Operator, operator=soft_permutation, methods=tuple(PERMUTATIONS)):
     """`soft_permutation` as a module."""
 
-    operator = staticmethod(soft_permutation)
-    methods = tuple(PERMUTATIONS)
 
-
-class SoftArgsort(_Operator):
+class SoftArgsort(_Operator, operator=soft_argsort, methods=tuple(PERMUTATIONS)):
     """`soft_argsort` as a module."""
 
-    operator = staticmethod(soft_argsort)
-    methods = tuple(PERMUTATIONS)
 
-
-class SoftArgquantile(_Operator):
+class SoftArgquantile(_Operator, operator=soft_argquantile, methods=tuple(PERMUTATIONS)):
     """`soft_argquantile` as a module; the first argument is q."""
-
-    operator = staticmethod(soft_argquantile)
-    methods = tuple(PERMUTATIONS)

@@ -11,9 +11,7 @@ from numpy import ndarray
 
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
-HYPERSIMPLEX = np.array(
-    [[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1], [0, 0, 1, 1]], dtype=float
-)
+HYPERSIMPLEX = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1], [0, 0, 1, 1]], float)
 
 
 class Enumerated(BatchSolver):

@@ -12,7 +12,8 @@ import pytest
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_instances, row_products
+from combdiff_solvers.compute.sums import row_products
+from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_instances
 
 
 class SolverContract:

@@ -15,7 +15,9 @@ from combdiff_solvers.problems.knapsack import Knapsack, KnapsackInstances
 from combdiff_solvers.problems.matching import Matching
 from combdiff_solvers.problems.qubo import MaxCut, Qubo
 from combdiff_solvers.problems.ranking import Ranking, RankingInstances
-from combdiff_solvers.problems.shortest_path.shortest_path import GraphInstances, GridInstances, ShortestPath
+from combdiff_solvers.problems.shortest_path.graph import GraphInstances
+from combdiff_solvers.problems.shortest_path.grid import GridInstances
+from combdiff_solvers.problems.shortest_path.shortest_path import ShortestPath
 from combdiff_solvers.problems.spanning_tree import SpanningTree, SpanningTreeInstances
 from combdiff_solvers.problems.sudoku import Sudoku, SudokuInstances
 from combdiff_solvers.problems.tsp.tsp import TravelingSalesman

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
-from combdiff_solvers.protocol import Sense, Solutions, Solver, solve_checked
+from combdiff_solvers.protocol import Rows, Sense, Sets, Solutions, Solver, solve_checked
 from combdiff_solvers.rows import as_solutions, failure
 
-Timed = tuple[Solutions, float]
-"""the answers to a chunk, and the seconds that they took"""
+Timed = tuple[Solutions, float]  # the answers to a chunk, and the seconds that they took
 
 
 class ContractError(ValueError):
     """A solver is not what the `Solver` contract says. It is raised in the caller; no row can be blamed for it."""
 
 
-def slice_instances(instances: Sequence[Any] | None, first: int, last: int) -> Sequence[Any] | None:
+def slice_instances(instances: Sets, first: int, last: int) -> Sets:
     """The instances of the rows first..last−1."""
     if instances is None or (first == 0 and last == len(instances)):
         return instances
@@ -33,7 +29,7 @@ def failed(rows: int, width: int, reason: BaseException | str, sense: Sense) -> 
     return as_solutions([failure(reason)] * rows, width, sense)
 
 
-def check_solutions(solver: Solver, found: object, theta: Float64[ndarray, "b n"]) -> None:
+def check_solutions(solver: Solver, found: object, theta: Rows) -> None:
     """Raise unless a solver answered each row of θ.
 
     Raises:
@@ -50,12 +46,7 @@ def check_solutions(solver: Solver, found: object, theta: Float64[ndarray, "b n"
         )
 
 
-def solve_safely(
-    solver: Solver,
-    theta: Float64[ndarray, "b n"],
-    instances: Sequence[Any] | None,
-    caught: type[BaseException] = Exception,
-) -> Timed:
+def solve_safely(solver: Solver, theta: Rows, instances: Sets, caught: type[BaseException] = Exception) -> Timed:
     """Solve rows that were checked, and return the seconds that it took; an exception becomes an ERROR of its rows.
 
     When a batch raises, its rows are solved one by one. `caught` is BaseException in a process of its own, where

@@ -17,10 +17,8 @@ from typing import Any
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import wrap
 
-__all__ = ["FILE_WRAPPERS", "MAX_BYTES", "MAX_TOKENS", "read_lines", "wrap_file"]
-
-MAX_BYTES = 2**28
-"""how many bytes a file may unpack to, unless told otherwise"""
+FilePath = str | os.PathLike[str]
+MAX_BYTES = 2**28  # how many bytes a file may unpack to, unless told otherwise
 MAX_TOKENS = 2**23
 """how many tokens a file may have, unless told otherwise: what a reader keeps of one takes up to 200 bytes"""
 _CHUNK = 2**18
@@ -37,7 +35,7 @@ FILE_WRAPPERS = {
 
 @wrap.register(str)
 @wrap.register(os.PathLike)
-def wrap_file(path: str | os.PathLike[str], /, *args: Any, **options: Any) -> Solver:
+def wrap_file(path: FilePath, /, *args: Any, **options: Any) -> Solver:
     """`combdiff.wrap` for a file; what follows the path depends on its kind.
 
     Args:
@@ -66,7 +64,7 @@ def wrap_file(path: str | os.PathLike[str], /, *args: Any, **options: Any) -> So
     return wrapper(path, *args, **options)
 
 
-def read_lines(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS) -> Iterator[str]:
+def read_lines(path: FilePath, max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS) -> Iterator[str]:
     """The lines of a text file, without their ends, unpacked on the way if its name ends in .gz.
 
     Raises:
@@ -79,12 +77,9 @@ def read_lines(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tok
     for chunk in _chunks(path):
         size += len(chunk)
         tokens += len(chunk.split()) + sum(map(chunk.count, (b"\n", b"+", b"-", b"<", b">", b"=", b":", b";")))
-        for found, most, name, what in (
-            (size, max_bytes, "max_bytes", "bytes"),
-            (tokens, max_tokens, "max_tokens", "tokens"),
-        ):
+        for found, most, what in ((size, max_bytes, "bytes"), (tokens, max_tokens, "tokens")):
             if found > most:
-                raise ValueError(f"it holds more than {most} {what}: raise {name} if you trust the file")
+                raise ValueError(f"it holds more than {most} {what}: raise max_{what} if you trust the file")
         first, *more = decoder.decode(chunk).split("\n")
         rest.append(first)
         if more:
@@ -94,7 +89,7 @@ def read_lines(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tok
     yield "".join([*rest, decoder.decode(b"", final=True)])
 
 
-def _chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
+def _chunks(path: FilePath) -> Iterator[bytes]:
     packed = os.fspath(path).lower().endswith(".gz")
     try:
         with gzip.open(path) if packed else open(path, "rb") as file:

@@ -23,12 +23,14 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
-from combdiff_solvers.compute.unit_rows import exponents, unit_rows
+from combdiff_solvers.compute.sums import rounding, row_products
 from combdiff_solvers.instances import ColumnInstances, as_array
 from combdiff_solvers.limits import Limits
 
-BLOCK = 2**14
-"""entries that stay in the cache while something is done with them"""
+Rows = Float64[ndarray, "b n"]  # θ or y of a batch
+PerRow = Float64[ndarray, " b"]
+Row = Float64[ndarray, " n"]
+Sets = Sequence[Any] | None  # the feasible sets of a batch's rows, once they were checked; None where all rows have one
 
 
 class Sense(Enum):
@@ -103,10 +105,10 @@ class Solutions:
     (array([2.]), array([ True]), array([2.]))
     """
 
-    y: Float64[ndarray, "b n"]
-    objective: Float64[ndarray, " b"]
+    y: Rows
+    objective: PerRow
     _: KW_ONLY
-    bound: Float64[ndarray, " b"]
+    bound: PerRow
     status: UInt8[ndarray, " b"]
     messages: Mapping[int, str] = field(default_factory=dict)
     cached: int = 0
@@ -119,12 +121,12 @@ class Solutions:
     @classmethod
     def from_y(
         cls,
-        y: Float64[ndarray, "b n"],
-        theta: Float64[ndarray, "b n"],
+        y: Rows,
+        theta: Rows,
         sense: Sense,
         status: UInt8[ndarray, " b"] | None = None,
         messages: Mapping[int, str] | None = None,
-        tolerance: Float64[ndarray, " b"] | float = 0.0,
+        tolerance: PerRow | float = 0.0,
     ) -> Solutions:
         """Solutions of a problem with h = 0: the objective is ⟨θ, y⟩; all rows are OPTIMAL unless told.
 
@@ -176,7 +178,7 @@ class Solver(Protocol):
     sense: Sense
     shape: tuple[int, ...]
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None = None) -> Solutions:
+    def solve(self, theta: Rows, instances: Sets = None) -> Solutions:
         """Solve every row; `n` is the product of `shape`.
 
         Args:
@@ -213,7 +215,7 @@ class BatchSolver(ABC):
         parts |= {"shape": _describe(self.shape), "sense": repr(self.sense.value)}
         return f"{type(self).__name__}({', '.join(f'{name}={text}' for name, text in parts.items())})"
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Instances | None = None) -> Solutions:
+    def solve(self, theta: Rows, instances: Instances | None = None) -> Solutions:
         """Solve every row.
 
         Args:
@@ -227,23 +229,19 @@ class BatchSolver(ABC):
         theta = as_rows(theta, self.shape)
         return self.solve_checked(theta, None if instances is None else self.check_instances(instances, len(theta)))
 
-    def value(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Instances | None = None
-    ) -> Float64[ndarray, " b"]:
+    def value(self, y: Rows, theta: Rows, instances: Instances | None = None) -> PerRow:
         """What the objective is worth at each y: see `combdiff_solvers.protocol.value`."""
         return value(self, y, theta, instances)
 
     @abstractmethod
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         """`solve` for what was checked before: θ is finite, C-contiguous float64, and has one instance a row."""
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """`value` for what was checked before; a solver with an h of its own overrides it."""
         return row_products(theta, y)
 
-    def check_instances(self, instances: Instances | None, rows: int) -> Sequence[Any] | None:
+    def check_instances(self, instances: Instances | None, rows: int) -> Sets:
         """The instances as a sequence of one a row.
 
         Raises:
@@ -252,7 +250,10 @@ class BatchSolver(ABC):
         given = as_instances(instances)
         if given is not None:
             if not self.takes_instances:
-                refuse_instances(self, given, self.without_instances)
+                name = type(self).__name__
+                raise ValueError(
+                    f"{name} has one feasible set for all rows and takes no instances: {self.without_instances}"
+                )
             check_count(given, rows)
         return given
 
@@ -263,16 +264,14 @@ def _describe(value: Any) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
-def solve_checked(solver: Solver, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+def solve_checked(solver: Solver, theta: Rows, instances: Sets) -> Solutions:
     """Solve rows that were checked before, without checking them again where the solver is one of ours."""
     if getattr(solver.solve, "__func__", None) is BatchSolver.solve:  # and not what a subclass put in its place
         return solver.solve_checked(theta, instances)  # type: ignore[attr-defined]
     return solver.solve(theta, instances)
 
 
-def value_checked(
-    solver: Solver, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-) -> Float64[ndarray, " b"]:
+def value_checked(solver: Solver, y: Rows, theta: Rows, instances: Sets) -> PerRow:
     """`value` for what was checked before, without checking it again where the solver is one of ours."""
     own = getattr(solver, "value", None)
     if own is None:
@@ -293,12 +292,7 @@ def _inherited(method: Any, base: Any) -> bool:
     return getattr(method, "__func__", None) is base
 
 
-def value(
-    solver: Solver,
-    y: Float64[ndarray, "b n"],
-    theta: Float64[ndarray, "b n"],
-    instances: Instances | None = None,
-) -> Float64[ndarray, " b"]:
+def value(solver: Solver, y: Rows, theta: Rows, instances: Instances | None = None) -> PerRow:
     """What the solver's objective is worth at each y: ⟨θ, y⟩ + h(y), in the solver's own sense and units.
 
     A solver whose model holds a term h(y) beside θ has a method `value(y, theta, instances)` of the same meaning, which
@@ -328,7 +322,7 @@ def value(
     return value_checked(solver, y, theta, given)
 
 
-def as_rows(theta: ndarray, shape: tuple[int, ...]) -> Float64[ndarray, "b n"]:
+def as_rows(theta: ndarray, shape: tuple[int, ...]) -> Rows:
     """Check a batch that a solver was given, and return it as C-contiguous float64 rows.
 
     Raises:
@@ -345,40 +339,6 @@ def as_rows(theta: ndarray, shape: tuple[int, ...]) -> Float64[ndarray, "b n"]:
         row, column = np.argwhere(~np.isfinite(theta))[0]
         raise ValueError(f"theta[{row}, {column}] is {theta[row, column]}: every coefficient must be finite")
     return theta
-
-
-def row_products(theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"]) -> Float64[ndarray, " b"]:
-    """⟨θ, y⟩ of each row, which depends on that row alone, to the last bit.
-
-    (`numpy.einsum` and matrix products add in an order that depends on the size and layout of the batch.) It is
-    infinite only where the sum is, not where a part of the sum would be.
-
-    >>> row_products(np.array([[2.0, 5.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
-    array([2., 1.])
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        found: Float64[ndarray, " b"] = np.add.reduce(np.multiply(theta, y, order="C"), axis=1)
-        if not np.isfinite(found).all():
-            large = np.flatnonzero(~np.isfinite(found))
-            units = np.add.reduce(np.multiply(unit_rows(theta[large]), y[large], order="C"), axis=1)
-            found[large] = np.ldexp(units, exponents(theta[large]))
-    return found
-
-
-def rounding(theta: Float64[ndarray, "b n"], tolerance: ndarray | float = 0.0) -> Float64[ndarray, " b"]:
-    """What float64 and a tolerance can hide in comparisons of sums of a row's entries: (4 n ε + tolerance) Σ|θ|.
-
-    (A sum of n terms is wrong by n ε times that of their sizes at most; two sums are compared, one is printed.) It
-    overflows with a warning, unless NumPy is told otherwise.
-    """
-    rows, n = theta.shape
-    block = max(1, BLOCK // n)
-    if rows <= block:
-        sizes: Float64[ndarray, " b"] = np.add.reduce(np.abs(theta), axis=1)
-    else:
-        sizes = np.concatenate([np.abs(theta[first : first + block]).sum(axis=1) for first in range(0, rows, block)])
-    sizes *= 4.0 * n * 2.0**-53 + tolerance
-    return sizes
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:
@@ -413,30 +373,25 @@ def as_whole(name: str, number: Any) -> int:
     return operator.index(number)
 
 
-def as_instances(instances: Instances | None) -> Sequence[Any] | None:
+def as_instances(instances: Instances | None, rows: int | None = None) -> Sets:
     """The instances that a solver or layer was given as a sequence, with one item for each row.
+
+    Raises:
+        ValueError: for another number of them than `rows`, where that is given.
 
     >>> as_instances({"start": np.array([4, 7])})[1]
     {'start': np.int64(7)}
     """
     if instances is None:
         return None
-    if isinstance(instances, Mapping):
-        return ColumnInstances(**instances)
-    if hasattr(instances, "__array__"):
-        return list(as_array(instances))
     found: Any = instances
+    if isinstance(instances, Mapping):
+        found = ColumnInstances(**instances)
+    elif hasattr(instances, "__array__"):
+        found = list(as_array(instances))
+    if rows is not None:
+        check_count(found, rows)
     return found
-
-
-def refuse_instances(solver: object, instances: Instances | None, instead: str = "leave them out") -> None:
-    """Raise for a solver whose rows all share one feasible set.
-
-    Raises:
-        ValueError: when `instances` is not None.
-    """
-    if instances is not None:
-        raise ValueError(f"{type(solver).__name__} has one feasible set for all rows and takes no instances: {instead}")
 
 
 def check_count(instances: Instances, rows: int) -> None:

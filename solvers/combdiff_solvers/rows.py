@@ -7,16 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from combdiff_solvers.limits import Clock
-from combdiff_solvers.protocol import Sense, Solutions, Status
+from combdiff_solvers.protocol import PerRow, Row, Rows, Sense, Solutions, Status
 
 T = TypeVar("T")
 
-WHOLE = 1e-6
-"""a y of integers that is nearer to one stands for it"""
+WHOLE = 1e-6  # a y of integers that is nearer to one stands for it
 
 SPENT = "the batch_time_limit was spent before this row began: raise it, or solve smaller batches"
 
@@ -28,7 +25,7 @@ class Answer(NamedTuple):
     """
 
     status: Status
-    y: Float64[ndarray, " n"] | None = None
+    y: Row | None = None
     objective: float = float("nan")
     message: str | None = None
     bound: float = float("nan")
@@ -78,16 +75,12 @@ def answer_of(solutions: Solutions, row: int) -> Answer:
     return Answer(status, y, float(solutions.objective[row]), solutions.messages.get(row), float(solutions.bound[row]))
 
 
-def solve_rows(
-    theta: Float64[ndarray, "b n"], clock: Clock, solve_row: Callable[[int, float | None], Answer], sense: Sense
-) -> Solutions:
+def solve_rows(theta: Rows, clock: Clock, solve_row: Callable[[int, float | None], Answer], sense: Sense) -> Solutions:
     """The answers of `solve_row(row, seconds)` for every row; an exception becomes that row's ERROR."""
     return as_solutions(visit_rows(len(theta), clock, solve_row), theta.shape[1], sense)
 
 
-def value_rows(
-    theta: Float64[ndarray, "b n"], y: Float64[ndarray, "b n"], h: Callable[[int], float]
-) -> Float64[ndarray, " b"]:
+def value_rows(theta: Rows, y: Rows, h: Callable[[int], float]) -> PerRow:
     """⟨θ, y⟩ + `h(row)` for every row; NaN, without a call, where y has an entry that is no finite number."""
     values = np.full(len(theta), np.nan)
     for row in np.flatnonzero(np.isfinite(y).all(axis=1)).tolist():

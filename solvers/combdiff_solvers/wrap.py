@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import singledispatch, wraps
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
-from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.adapters import KNOWN_MODELS, load_adapter
+from combdiff_solvers.compute.sums import row_products
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, Status, as_shape, row_products
+from combdiff_solvers.protocol import BatchSolver, PerRow, Row, Rows, Sense, Sets, Solutions, Solver, Status, as_shape
 from combdiff_solvers.rows import Answer, failure, solve_rows
-
-__all__ = ["FunctionSolver", "options_of", "wrap"]
 
 OWN = "combdiff_solvers."
 
@@ -59,9 +57,7 @@ def wrap(model: Any, /, *args: Any, **options: Any) -> Solver:
         return FunctionSolver(model, *args, **options)
     if isinstance(model, Solver):
         raise TypeError(f"a {type(model).__name__} is a Solver already: use it as it is")
-    registered = [
-        f"a {kind.__name__}" for kind, made_by in wrap.registry.items() if not made_by.__module__.startswith(OWN)
-    ]
+    registered = [f"a {kind.__name__}" for kind, made in wrap.registry.items() if not made.__module__.startswith(OWN)]
     known = ", ".join([*KNOWN_MODELS, *registered])
     raise TypeError(
         f"cannot wrap a {type(model).__name__}: give a function θ ↦ y of NumPy arrays and its shape=, the path of a "
@@ -168,15 +164,12 @@ class FunctionSolver(BatchSolver):
         for name, given in (("function", function), ("h", h)):
             if not (callable(given) or (name == "h" and given is None)):
                 raise TypeError(f"{name}={given!r} must be a function")
-        self.function = function
-        self.shape = as_shape(shape)
-        self.sense = Sense(sense)
-        self.batched = batched
-        self.h = h
+        self.function, self.batched, self.h = function, batched, h
+        self.shape, self.sense = as_shape(shape), Sense(sense)
         self.takes_instances = _takes_two(function)
         self._h_takes_instances = h is not None and _takes_two(h)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         y = self._solve_together(theta, instances)
         if y is not None and self.h is None:
             nothing = np.full(len(theta), -self.sense.sign * np.inf)  # the function may be wrong
@@ -198,16 +191,14 @@ class FunctionSolver(BatchSolver):
         found = solve_rows(theta, Limits().start(), solve_row, self.sense)
         return replace(found, objective=found.objective + row_products(theta, found.y))
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + h(y) of each row; NaN where y holds NaN. An exception of h is raised."""
         found = row_products(theta, y)
         for row in np.flatnonzero(~np.isnan(y).any(axis=1)).tolist() if self.h else ():
             found[row] += self._own(y[row], instances, row)
         return found
 
-    def _own(self, y: Float64[ndarray, " n"], instances: Sequence[Any] | None, row: int) -> float:
+    def _own(self, y: Row, instances: Sets, row: int) -> float:
         """h of one point."""
         if self.h is None:
             return 0.0
@@ -215,9 +206,7 @@ class FunctionSolver(BatchSolver):
         given = (instances[row],) if instances is not None and self._h_takes_instances else ()
         return float(self.h(point, *given))
 
-    def _solve_together(
-        self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, "b n"] | None:
+    def _solve_together(self, theta: Rows, instances: Sets) -> Rows | None:
         """y of all rows by one call of the function; None where any row has to be looked at alone."""
         if not (self.batched and len(theta)):
             return None
@@ -228,7 +217,7 @@ class FunctionSolver(BatchSolver):
             return None
         return y.reshape(theta.shape) if y.shape == (len(theta), *self.shape) and np.isfinite(y).all() else None
 
-    def _solve_row(self, row: int, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Answer:
+    def _solve_row(self, row: int, theta: Rows, instances: Sets) -> Answer:
         problem = theta[row].reshape((1, *self.shape) if self.batched else self.shape)
         instance = () if instances is None else ([instances[row]] if self.batched else instances[row],)
         answer = self._call(problem, instance)

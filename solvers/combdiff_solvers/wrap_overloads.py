@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, SupportsIndex, TypeVar, Unpack, overload
+from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, Unpack, overload
 
 from numpy import ndarray
 from ortools.linear_solver import pywraplp
@@ -18,6 +18,8 @@ from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.protocol import Sense, Solver
 
+FilePath = str | os.PathLike[str]
+OrToolsModel: TypeAlias = mathopt.Model | pywraplp.Solver | model_builder.Model
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -63,13 +65,7 @@ class Wrap(Protocol):
     registry: Mapping[Any, Callable[..., Solver]]
 
     @overload
-    def __call__(
-        self,
-        model: mathopt.Model | pywraplp.Solver | model_builder.Model,
-        /,
-        variables: Any,
-        **options: Unpack[ModelOptions],
-    ) -> Solver: ...
+    def __call__(self, model: OrToolsModel, /, variables: Any, **options: Unpack[ModelOptions]) -> Solver: ...
 
     @overload
     def __call__(self, model: cp_model.CpModel, /, variables: Any, **options: Unpack[CpSatOptions]) -> Solver: ...
@@ -84,11 +80,7 @@ class Wrap(Protocol):
 
     @overload
     def __call__(
-        self,
-        model: str | os.PathLike[str],
-        /,
-        variables: Sequence[Any] | ndarray | None = None,
-        **options: Unpack[FileOptions],
+        self, model: FilePath, /, variables: Sequence[Any] | ndarray | None = None, **options: Unpack[FileOptions]
     ) -> Solver: ...
 
     @overload

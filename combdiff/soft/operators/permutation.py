@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, as_rows, check_options, strength_tensor
+from combdiff.soft.arguments import Eps, Mask, Matrices, Strength, Values, as_rows, check_options, strength_tensor
 from combdiff.soft.ends import Ends, without_ends
 from combdiff.soft.relaxations.lapsum import lapsum_matrix
 from combdiff.soft.relaxations.network import network_matrix
@@ -73,21 +73,13 @@ def soft_permutation(
     return matrix.reshape(*batch, *matrix.shape[-2:])
 
 
-def matrix_of(
-    method: str,
-    x: Float[Tensor, "rows n"],
-    strength: float | Tensor,
-    mask: Bool[Tensor, "rows n"] | None,
-    descending: bool,
-) -> Float[Tensor, "rows n n"]:
+def matrix_of(method: str, x: Values, strength: Eps, mask: Mask, descending: bool) -> Matrices:
     """The matrix of each row."""
     kept, inside, ends = without_ends(x, mask, descending)
     return _matrix(method, kept, strength, inside, ends, descending)
 
 
-def _matrix(
-    method: str, kept: Tensor, strength: float | Tensor, mask: Tensor | None, ends: Ends | None, descending: bool
-) -> Float[Tensor, "rows n n"]:
+def _matrix(method: str, kept: Tensor, strength: Eps, mask: Mask, ends: Ends | None, descending: bool) -> Matrices:
     """The matrix of each row; values, mask and ends of `without_ends`."""
     if kept.shape[-1] == 0:
         return kept[..., :, None] * kept[..., None, :]
@@ -100,9 +92,7 @@ def _matrix(
     return matrix if ends is None else ends.place_matrix(matrix)
 
 
-def matrix_and_sorted(
-    method: str, x: Tensor, strength: float | Tensor, mask: Tensor | None, descending: bool
-) -> tuple[Float[Tensor, "rows n n"], Float[Tensor, "rows n"]]:
+def matrix_and_sorted(method: str, x: Tensor, strength: Eps, mask: Mask, descending: bool) -> tuple[Matrices, Values]:
     """The matrix of each row, and its product with the values."""
     kept, inside, ends = without_ends(x, mask, descending)
     matrix = _matrix(method, kept, strength, inside, ends, descending)
@@ -110,9 +100,7 @@ def matrix_and_sorted(
     return matrix, ordered if ends is None else ends.fill_values(ordered, descending)
 
 
-def matrix_ranks(
-    method: str, x: Tensor, strength: float | Tensor, mask: Tensor | None, descending: bool
-) -> Float[Tensor, "rows n"]:
+def matrix_ranks(method: str, x: Tensor, strength: Eps, mask: Mask, descending: bool) -> Values:
     """Ranks: the mean position of each entry under its column."""
     matrix = matrix_of(method, x, strength, mask, descending)
     place = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)

@@ -14,10 +14,7 @@ from combdiff.noise import Gumbel
 
 
 def gumbel_perturbed(
-    values: Float[Tensor, "*dims"],
-    samples: int = 1,
-    scale: float = 1.0,
-    generator: torch.Generator | None = None,
+    values: Float[Tensor, "*dims"], samples: int = 1, scale: float = 1.0, generator: torch.Generator | None = None
 ) -> Float[Tensor, samples * dims]:
     """`samples` copies of the values, each with its own Gumbel noise of the given scale added.
 

@@ -7,10 +7,9 @@ transforms and `torch.compile`, on other devices and for second derivatives the 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import strength_tensor
+from combdiff.soft.arguments import Eps, Mask, Values, strength_tensor
 from combdiff.soft.ends import without_ends
 from combdiff.soft.permutahedron import compiled
 from combdiff.soft.permutahedron.formula import exponent, inverse, working
@@ -20,16 +19,12 @@ from combdiff.soft.relaxations.lapsum import lapsum_top
 from combdiff.soft.transforms import concrete
 
 
-def top_shares(
-    x: Float[Tensor, "rows n"], k: int, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, kind: int
-) -> Float[Tensor, "rows n"]:
+def top_shares(x: Values, k: int, strength: Eps, mask: Mask, kind: int) -> Values:
     """The share of each entry in a place among the k largest.
 
     Args:
-        x: float32 or float64.
+        x, strength, mask: as of `projected`.
         k: number of places.
-        strength: ε, a number or a tensor (rows, 1) or (1, 1).
-        mask: which entries count.
         kind: TOP_L2, TOP_KL or TOP_LAPLACE of `kinds`.
     """
     if k == 0 or x.numel() == 0:
@@ -41,7 +36,7 @@ def top_shares(
 
 def _gradients(
     x: Tensor,
-    strength: Tensor | float,
+    strength: Eps,
     mask: Tensor | None,
     kind: int,
     k: int,
@@ -65,15 +60,13 @@ def _gradients(
     return grad.to(x.dtype), of_eps
 
 
-def _by_torch(x: Tensor, k: int, strength: float | Tensor, mask: Tensor | None, kind: int) -> Tensor:
+def _by_torch(x: Tensor, k: int, strength: Eps, mask: Tensor | None, kind: int) -> Tensor:
     if kind == TOP_LAPLACE:
         return lapsum_top(x, k, strength, mask)
     return project_top(x, k, strength, mask, kl=kind == TOP_KL)
 
 
-def project_top(
-    x: Float[Tensor, "rows n"], k: int, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, kl: bool
-) -> Float[Tensor, "rows n"]:
+def project_top(x: Values, k: int, strength: Eps, mask: Mask, kl: bool) -> Values:
     """The projection of x/ε onto {m : 0 ≤ m ≤ 1, Σ m = k}, row by row.
 
     The entries that are 1 and 0 are found by sorting, as constants; given them, τ is a smooth formula.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from combdiff.soft.arguments import Strength, as_rows, as_values, check_options, row_numbers
+from combdiff.soft.arguments import Eps, Mask, Strength, as_rows, as_values, check_options, row_numbers
 from combdiff.soft.operators.permutation import MATRICES, matrix_and_sorted, matrix_of
 from combdiff.soft.operators.top_shares import top_shares
 from combdiff.soft.permutahedron.kinds import SORT_KL, SORT_L2, TOP_KL, TOP_L2, TOP_LAPLACE
@@ -176,9 +176,7 @@ def places(k: int | float | Tensor, values: Tensor, axis: int | None, method: st
     return row_numbers("k", k.to(values.device, torch.float64), values, axis)
 
 
-def _shares(
-    rows: Tensor, k: int | Tensor, reg: str, strength: float | Tensor, valid: Tensor | None, largest: bool, method: str
-) -> Tensor:
+def _shares(rows: Tensor, k: int | Tensor, reg: str, strength: Eps, valid: Mask, largest: bool, method: str) -> Tensor:
     if isinstance(k, Tensor):
         return lapsum_top(rows if largest else -rows, k, strength, valid) if rows.numel() else rows.clone()
     if method in MATRICES:

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
-
-from jaxtyping import Float
 from torch import Tensor
 
-
-def _torchsort() -> ModuleType:
-    try:
-        return importlib.import_module("torchsort")
-    except ImportError:
-        raise ImportError(
-            "method='torchsort' needs torchsort, which is compiled when it is installed: "
-            "pip install --no-build-isolation torchsort; or use method='pav', the same operator"
-        ) from None
+from combdiff.soft.arguments import Eps, Values
 
 
 def torchsort_backend(
-    operator: str,
-    x: Float[Tensor, "rows n"],
-    regularization: str,
-    strength: float | Tensor,
-    mask: Tensor | None,
-    descending: bool,
-) -> Float[Tensor, "rows n"]:
+    operator: str, x: Values, regularization: str, strength: Eps, mask: Tensor | None, descending: bool
+) -> Values:
     """`torchsort.soft_rank` or `torchsort.soft_sort` of rows, with our `descending`.
 
     Raises:
@@ -39,6 +22,12 @@ def torchsort_backend(
         raise ValueError(
             f"method='torchsort' needs a positive number as strength, not {strength}; method='pav' takes it"
         )
-    operation = getattr(_torchsort(), operator)
-    result: Tensor = operation(-x if descending else x, regularization, strength)
+    try:
+        import torchsort
+    except ImportError:
+        raise ImportError(
+            "method='torchsort' needs torchsort, which is compiled when it is installed: "
+            "pip install --no-build-isolation torchsort; or use method='pav', the same operator"
+        ) from None
+    result: Tensor = getattr(torchsort, operator)(-x if descending else x, regularization, strength)
     return -result if descending and operator == "soft_sort" else result

@@ -7,14 +7,11 @@ float64 inputs may come in any (reproducible) order. Tiny and long rows are sort
 time, while it is in the cache; NumPy's sort takes all rows at once, before.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import Array
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 # Up to here NumPy's sorting networks win, beyond it radix sort: soft ranks with their gradient take 1.1 to 1.3 times as
 # long with NumPy's sort at (128, 1000), 1.8 to 2.9 times at (16, 10⁴) and (1, 10⁵) (float32 and float64, AVX-512).

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from combdiff._bridge import run_kernel
-from combdiff.soft.arguments import check_strength
+from combdiff.soft.arguments import Eps, check_strength
 from combdiff.soft.permutahedron import pull_back_kernels
 from combdiff.soft.permutahedron.argsort_kernels import SHORT, argsort_rows
 from combdiff.soft.permutahedron.kinds import TOP_L2
@@ -41,7 +41,7 @@ def _sort_and_run(
     kernel(first, last, kind, key, x, bits, mask, strength, order, out, state)
 
 
-def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, key: int) -> tuple[Tensor, Tensor]:
+def project(x: Tensor, strength: Eps, mask: Tensor | None, kind: int, key: int) -> tuple[Tensor, Tensor]:
     """The projection of each row of x and the block of each entry; or its top-k mask and slopes.
 
     Args:
@@ -66,9 +66,7 @@ def project(x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int,
     return out, state
 
 
-def pull_back(
-    x: Tensor, strength: Tensor | float, kind: int, sign: int, out: Tensor, block: Tensor, grad_out: Tensor
-) -> Tensor:
+def pull_back(x: Tensor, strength: Eps, kind: int, sign: int, out: Tensor, block: Tensor, grad_out: Tensor) -> Tensor:
     """The product of `grad_out` with the Jacobian of `project` with respect to x; `out` and `block` are its results."""
     grad, grad_out = torch.empty_like(x), grad_out.contiguous()
     rows, n = x.shape
@@ -77,7 +75,7 @@ def pull_back(
     return grad
 
 
-def _strengths(strength: Tensor | float) -> Any:
+def _strengths(strength: Eps) -> Any:
     """ε as a float64 vector of one entry or one a row."""
     if not isinstance(strength, Tensor):
         return np.array([strength])

@@ -4,12 +4,9 @@
 error is below two units in the last place, tested against NumPy).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import Array
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 FEW = 8  # a vector
 LOWEST = -700.0  # exp below this is not told from exp(-700) ~ 1e-304

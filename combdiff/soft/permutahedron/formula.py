@@ -8,9 +8,10 @@ the first one in reverse mode is made of, and, with blocks from `hull`, the path
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from combdiff.soft.arguments import Mask, Values
 from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2, SORT_KL
 
 
@@ -32,14 +33,14 @@ def exponent(gap: Tensor, eps: Tensor, far: float = 1000.0) -> Tensor:
 
 
 def evaluate(
-    x: Float[Tensor, "rows n"],
+    x: Values,
     strength: Float[Tensor, "rows 1"] | Float[Tensor, "1 1"],
-    mask: Bool[Tensor, "rows n"] | None,
+    mask: Mask,
     kind: int,
     sign: int,
-    hard: Float[Tensor, "rows n"],
+    hard: Values,
     block: Int[Tensor, "rows n"],
-) -> Float[Tensor, "rows n"]:
+) -> Values:
     """The projection of each row of x, given `hard` and `block` as the kernels write them.
 
     Where an entry or a position is not soft, the value of `hard` is taken, as a constant; what is computed there beside

@@ -17,9 +17,10 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from combdiff.soft.arguments import Mask, Values
 from combdiff.soft.permutahedron.formula import evaluate, inverse, working
 from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN, RANK_KL, RANK_L2, SORT_KL
 
@@ -28,12 +29,8 @@ DIGITS = 1e-13  # heights that differ by less, relatively, are equal
 
 
 def project_anywhere(
-    x: Float[Tensor, "rows n"],
-    strength: Float[Tensor, "rows 1"] | Float[Tensor, "1 1"],
-    mask: Bool[Tensor, "rows n"] | None,
-    kind: int,
-    sign: int,
-) -> tuple[Float[Tensor, "rows n"], Int[Tensor, "rows n"]]:
+    x: Values, strength: Float[Tensor, "rows 1"] | Float[Tensor, "1 1"], mask: Mask, kind: int, sign: int
+) -> tuple[Values, Int[Tensor, "rows n"]]:
     """What the kernels compute, on the device of x: the projection and the block of each entry."""
     rows, n = x.shape
     if rows == 0 or n == 0:
@@ -84,9 +81,8 @@ def _corners(t: Tensor, k: Tensor, low: Tensor, high: Tensor, strength: Tensor, 
             gap = t[:, near] - t[:, middle, None]  # shape: (rows, segments, half)
             away = (at - middle[:, None]).to(t.dtype)
             part = _sums_l2 if kind < RANK_KL else _sums_kl
-            sides.append(
-                (*part(gap, away, (k[..., None] - at).clamp(min=1).to(t.dtype), strength[..., None], kind), allowed)
-            )
+            weight = (k[..., None] - at).clamp(min=1).to(t.dtype)
+            sides.append((*part(gap, away, weight, strength[..., None], kind), allowed))
         a, b = _bridge(sides[0], sides[1], straddles, logarithmic=kind >= RANK_KL)
         wide = a + b > 1
         covered.scatter_add_(-1, torch.where(wide, middle - a + 1, n + 1), wide.long())

@@ -5,10 +5,6 @@ derivatives of any order need. HARD marks entries that are not soft (masked or i
 NaN.
 """
 
-from typing import Any
-
 RANK_L2, SORT_L2, RANK_KL, SORT_KL = 0, 1, 2, 3
 TOP_L2, TOP_KL, TOP_LAPLACE = 4, 5, 6
 HARD, HAS_NAN = -1, -2
-
-Array = Any  # in the kernels: numba compiles them, a run-time type checker has no place in them

@@ -8,19 +8,17 @@ Two neighbouring blocks of the walk (see `walk_kernels`) are pooled where
 The ranks of a block are its softmax of t/ε times W; its position p holds the sorted value w_p/ε + log E − log Z.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
 from combdiff.soft.permutahedron.exp_kernels import exp_inplace
-from combdiff.soft.permutahedron.kinds import RANK_KL, Array
+from combdiff.soft.permutahedron.kinds import RANK_KL
 from combdiff.soft.permutahedron.l2_kernels import l2_rows
 from combdiff.soft.permutahedron.walk_kernels import finish, walk
 from combdiff.soft.permutahedron.windows_kernels import SPAN, rows_of_tile, tile_scratch, windows, zero_outside
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel(counted=False, error_model="numpy", inline="always")
@@ -179,18 +177,9 @@ def _rows(
 
 @kernel()
 def project_kl(
-    first: int,
-    last: int,
-    kind: int,
-    sign: int,
-    x: Array,
-    bits: Array,
-    mask: Array,
-    strength: Array,
-    order: Array,
-    out: Array,
-    block: Array,
-) -> None:
+    first: int, last: int, kind: int, sign: int, x: Array, bits: Array, mask: Array, strength: Array, order: Array,
+    out: Array, block: Array,
+) -> None:  # fmt: skip
     """Project the rows first..last−1; arguments as of `project_l2`; rows with ε = 0 are done as there.
 
     Args:

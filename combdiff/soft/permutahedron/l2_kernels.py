@@ -9,16 +9,14 @@ in float64, with sums of differences to the first t of a block, so that an offse
 evaluated per block, so that singletons are exact.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft.permutahedron.kinds import RANK_L2, Array
+from combdiff.soft.permutahedron.kinds import RANK_L2
 from combdiff.soft.permutahedron.walk_kernels import finish, walk
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel(counted=False, error_model="numpy", inline="always")
@@ -113,18 +111,9 @@ def l2_rows(
 
 @kernel()
 def project_l2(
-    first: int,
-    last: int,
-    kind: int,
-    sign: int,
-    x: Array,
-    bits: Array,
-    mask: Array,
-    strength: Array,
-    order: Array,
-    out: Array,
-    block: Array,
-) -> None:
+    first: int, last: int, kind: int, sign: int, x: Array, bits: Array, mask: Array, strength: Array, order: Array,
+    out: Array, block: Array,
+) -> None:  # fmt: skip
     """Project the rows first..last−1.
 
     Args:

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft.arguments import Eps, Mask, Values
 from combdiff.soft.permutahedron import compiled
 from combdiff.soft.permutahedron.formula import evaluate, working
 from combdiff.soft.permutahedron.hull import project_anywhere
@@ -27,11 +27,7 @@ Gradients = tuple[Tensor | None, Tensor | None]
 
 
 def by_formula(
-    formula: Callable[[Tensor, Tensor], Tensor],
-    x: Tensor,
-    strength: Tensor | float,
-    grad_out: Tensor,
-    wanted: tuple[bool, bool],
+    formula: Callable[[Tensor, Tensor], Tensor], x: Tensor, strength: Eps, grad_out: Tensor, wanted: tuple[bool, bool]
 ) -> Gradients:
     """Gradients with respect to x and ε through a formula of them; differentiable again in a graph that is kept."""
     again = torch.is_grad_enabled()
@@ -47,7 +43,7 @@ def by_formula(
 
 def _gradients(
     x: Tensor,
-    strength: Tensor | float,
+    strength: Eps,
     mask: Tensor | None,
     kind: int,
     sign: int,
@@ -79,9 +75,7 @@ class _Compiled(torch.autograd.Function):
     """The route that is not compiled by torch: CPU rows, compiled kernel, first gradients from what it keeps."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, strength: Tensor | float, mask: Tensor | None, kind: int, key: int, gradients: Any
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, strength: Eps, mask: Tensor | None, kind: int, key: int, gradients: Any) -> Tensor:
         out, state = compiled.project(x, strength, mask, kind, key)
         of_tensor = isinstance(strength, Tensor)
         ctx.save_for_backward(x, strength if of_tensor else None, mask, out, state)
@@ -92,12 +86,7 @@ class _Compiled(torch.autograd.Function):
 
 
 def by_kernel(
-    x: Tensor,
-    strength: Tensor | float,
-    mask: Tensor | None,
-    kind: int,
-    key: int,
-    gradients: Callable[..., Gradients] = _gradients,
+    x: Tensor, strength: Eps, mask: Tensor | None, kind: int, key: int, gradients: Callable[..., Gradients] = _gradients
 ) -> Tensor:
     """The result of `compiled.project`, and its gradients by the function given."""
     x = x.contiguous()
@@ -175,13 +164,7 @@ soft_project.register_vmap(_mapped(torch.ops.combdiff.soft_project))
 soft_pull_back.register_vmap(_mapped(torch.ops.combdiff.soft_pull_back))
 
 
-def projected(
-    x: Float[Tensor, "rows n"],
-    strength: Tensor | float,
-    mask: Bool[Tensor, "rows n"] | None,
-    kind: int,
-    sign: int,
-) -> Float[Tensor, "rows n"]:
+def projected(x: Values, strength: Eps, mask: Mask, kind: int, sign: int) -> Values:
     """The projection of each row.
 
     Args:
@@ -201,7 +184,7 @@ def projected(
     return torch.ops.combdiff.soft_project(x, _strength_tensor(strength, x), mask, kind, sign)[0]
 
 
-def _strength_tensor(strength: Tensor | float, x: Tensor) -> Tensor:
+def _strength_tensor(strength: Eps, x: Tensor) -> Tensor:
     if isinstance(strength, Tensor):
         return strength
     return torch.full((1, 1), strength, dtype=working(x).dtype, device=x.device)

@@ -11,16 +11,14 @@ and zero between blocks; for t = −x ranks change their sign, sorted values do 
 sorted values permute x.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from combdiff.soft.permutahedron.exp_kernels import exp_inplace
-from combdiff.soft.permutahedron.kinds import HAS_NAN, RANK_KL, RANK_L2, SORT_KL, Array
+from combdiff.soft.permutahedron.kinds import HAS_NAN, RANK_KL, RANK_L2, SORT_KL
 from combdiff.soft.permutahedron.windows_kernels import rows_of_tile
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel(counted=False, inline="always")
@@ -111,17 +109,9 @@ def _sort_rows(
 
 @kernel()
 def pull_back(
-    first: int,
-    last: int,
-    kind: int,
-    sign: int,
-    x: Array,
-    strength: Array,
-    out: Array,
-    block: Array,
-    grad_out: Array,
+    first: int, last: int, kind: int, sign: int, x: Array, strength: Array, out: Array, block: Array, grad_out: Array,
     grad: Array,
-) -> None:
+) -> None:  # fmt: skip
     """Rows first..last−1 of the product of `grad_out` (rows, n) with the Jacobian of a projection.
 
     Args:

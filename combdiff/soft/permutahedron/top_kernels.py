@@ -4,17 +4,15 @@ Each mask is φ(x/ε − τ) with the τ for which it sums to k. So its Jacobian
 w = φ'(x/ε − τ), and w is written beside the mask.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
 import numpy as np
 
 from combdiff.soft.permutahedron.argsort_kernels import sort_row, sorting_scratch
-from combdiff.soft.permutahedron.kinds import HAS_NAN, TOP_KL, TOP_L2, Array
+from combdiff.soft.permutahedron.kinds import HAS_NAN, TOP_KL, TOP_L2
 from combdiff.soft.permutahedron.walk_kernels import walk
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 FAR = 800.0  # values whose gap is that many ε have no share in each other's place
 
@@ -152,18 +150,9 @@ def _rows(
 
 @kernel()
 def share_top(
-    first: int,
-    last: int,
-    kind: int,
-    k: int,
-    x: Array,
-    bits: Array,
-    mask: Array,
-    strength: Array,
-    order: Array,
-    out: Array,
-    weight: Array,
-) -> None:
+    first: int, last: int, kind: int, k: int, x: Array, bits: Array, mask: Array, strength: Array, order: Array,
+    out: Array, weight: Array,
+) -> None:  # fmt: skip
     """The top-k masks of the rows first..last−1.
 
     Args:

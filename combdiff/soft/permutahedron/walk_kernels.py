@@ -5,14 +5,12 @@ part of the walk into *blocks* of neighbours (Blondel et al. 2020, Proposition 3
 are pooled while the value of the first does not exceed that of the second.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN, Array
-from combdiff_solvers.compute.kernels import kernel
+from combdiff.soft.permutahedron.kinds import HARD, HAS_NAN
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel(counted=False, inline="always")

@@ -4,14 +4,11 @@ Sums of exponentials are kept relative to the window they start in, so that noth
 takes all exponentials, and only blocks of different windows cost another exp.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from combdiff.soft.permutahedron.kinds import Array
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
 SPAN = 300.0  # of the exponents of a window
 TILE = 512  # entries whose exponentials are taken at once: short rows fill vectors, and all scratch stays in the cache

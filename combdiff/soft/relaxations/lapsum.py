@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from combdiff.soft.arguments import strength_tensor
+from combdiff.soft.arguments import Eps, Mask, Matrices, Values, strength_tensor
 from combdiff.soft.ends import without_ends
 from combdiff.soft.permutahedron.formula import exponent
 
@@ -41,11 +41,11 @@ class _Walk(NamedTuple):
     eps: Float[Tensor, "rows 1"] | Float[Tensor, "1 1"]
     order: Int[Tensor, "rows n"]
     counts: Bool[Tensor, "rows n"]
-    values: Float[Tensor, "rows n"]
-    step: Float[Tensor, "rows n"]  # (x_j − x_{j−1}) / ε, at most _FAR: values further apart know nothing of each other
-    u: Float[Tensor, "rows n"]  # their cumulative sum
+    values: Values
+    step: Values  # (x_j − x_{j−1}) / ε, at most _FAR: values further apart know nothing of each other
+    u: Values  # their cumulative sum
 
-    def sums(self, weights: Float[Tensor, "rows n"] | None = None) -> tuple[Tensor, Tensor]:
+    def sums(self, weights: Values | None = None) -> tuple[Tensor, Tensor]:
         """Σ_{i ≤ j} w_i exp((x_i − x_j)/ε) and Σ_{i ≥ j} w_i exp((x_j − x_i)/ε) over what counts; else 1."""
         w = self.counts.to(self.u.dtype) if weights is None else torch.where(self.counts, weights, 0.0)
         below = _decaying_sums(w, self.u)
@@ -63,7 +63,7 @@ def _decaying_sums(w: Tensor, u: Tensor) -> Tensor:
     return w
 
 
-def _walk(x: Tensor, strength: float | Tensor, mask: Tensor | None) -> _Walk:
+def _walk(x: Tensor, strength: Eps, mask: Tensor | None) -> _Walk:
     x = x.double()
     eps = strength_tensor(strength, x).clamp(1e-100, 1e100)
     valid = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
@@ -110,9 +110,7 @@ def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
     return torch.maximum(a, b) + torch.log1p(torch.exp(-(a - b).abs()))
 
 
-def lapsum_ranks(
-    x: Float[Tensor, "rows n"], strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, descending: bool
-) -> Float[Tensor, "rows n"]:
+def lapsum_ranks(x: Values, strength: Eps, mask: Mask, descending: bool) -> Values:
     """Ranks N(x_i) + ½ of each row; arguments as of `soft_rank`, in rows."""
     x, mask, ends = without_ends(x, mask, descending)
     walk = _walk(-x if descending else x, strength, mask)
@@ -121,9 +119,7 @@ def lapsum_ranks(
     return ranks if ends is None else ends.place_ranks(ranks)
 
 
-def lapsum_sorted(
-    x: Float[Tensor, "rows n"], strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, descending: bool
-) -> Float[Tensor, "rows n"]:
+def lapsum_sorted(x: Values, strength: Eps, mask: Mask, descending: bool) -> Values:
     """Sorted values, shares of the positions times values; arguments as of `soft_sort`, in rows."""
     rows, n = x.shape
     if rows * n == 0:
@@ -153,9 +149,7 @@ def lapsum_sorted(
     return ordered if ends is None else ends.place_values(ordered, descending)
 
 
-def lapsum_matrix(
-    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
-) -> Float[Tensor, "rows n n"]:
+def lapsum_matrix(x: Values, eps: Tensor, mask: Mask) -> Matrices:
     """The doubly stochastic matrix of shares F((b_i − x_j)/ε) − F((b_{i−1} − x_j)/ε).
 
     >>> lapsum_matrix(torch.tensor([[2.0, 1.0]]), torch.tensor([[1.0]]), None)
@@ -173,9 +167,7 @@ def lapsum_matrix(
     return torch.zeros_like(share).scatter(-1, order, share).to(x.dtype)
 
 
-def lapsum_top(
-    x: Float[Tensor, "rows n"], k: int | Tensor, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None
-) -> Float[Tensor, "rows n"]:
+def lapsum_top(x: Values, k: int | Tensor, strength: Eps, mask: Mask) -> Values:
     """The share of each entry in a place among the k largest; arguments as of `soft_topk`, in rows.
 
     k may be a float64 tensor (rows, 1) or (1, 1), too.
@@ -196,9 +188,7 @@ def lapsum_top(
     return torch.where(k.isnan(), torch.nan, share) if isinstance(k, Tensor) else share
 
 
-def lapsum_log_top(
-    x: Float[Tensor, "rows n"], k: int | Tensor, strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None
-) -> Float[Tensor, "rows n"]:
+def lapsum_log_top(x: Values, k: int | Tensor, strength: Eps, mask: Mask) -> Values:
     """The logarithm of `lapsum_top`, from distances that are not cut off."""
     counted = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
     x, mask, ends = without_ends(x, mask, descending=True)

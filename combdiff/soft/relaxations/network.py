@@ -6,9 +6,9 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft.arguments import Mask, Matrices, Values
 from combdiff.soft.permutahedron.formula import exponent
 
 Layout = Literal["odd_even", "bitonic"]
@@ -19,12 +19,8 @@ FAR = 1e15  # in units of ε; the tails of "cauchy" and "optimal" fall as slowly
 
 
 def network_matrix(
-    x: Float[Tensor, "rows n"],
-    eps: Tensor,
-    mask: Bool[Tensor, "rows n"] | None,
-    layout: Layout = "odd_even",
-    comparator: Comparator = "logistic",
-) -> Float[Tensor, "rows n n"]:
+    x: Values, eps: Tensor, mask: Mask, layout: Layout = "odd_even", comparator: Comparator = "logistic"
+) -> Matrices:
     """The doubly stochastic matrix of a sorting network whose comparators mix their inputs.
 
     A comparator of a and b keeps their order with probability p = F((b − a)/ε) and swaps it with 1 − p, in the values

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft.arguments import Mask, Matrices, Values
 from combdiff.soft.permutahedron.formula import exponent
 
 
-def neuralsort_matrix(
-    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
-) -> Float[Tensor, "rows n n"]:
+def neuralsort_matrix(x: Values, eps: Tensor, mask: Mask) -> Matrices:
     """The unimodal row-stochastic matrix softmax(((k + 1 − 2i) s − A 1) / ε), s = −x, A_jl = |s_j − s_l|, i = 1..n.
 
     k is the number of entries of the row that count.

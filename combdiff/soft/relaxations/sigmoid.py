@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
-from combdiff.soft.arguments import strength_tensor
+from combdiff.soft.arguments import Eps, Mask, Values, strength_tensor
 from combdiff.soft.ends import without_ends
 from combdiff.soft.permutahedron.formula import exponent
 
 
-def sigmoid_ranks(
-    x: Float[Tensor, "rows n"], strength: float | Tensor, mask: Bool[Tensor, "rows n"] | None, descending: bool
-) -> Float[Tensor, "rows n"]:
+def sigmoid_ranks(x: Values, strength: Eps, mask: Mask, descending: bool) -> Values:
     """Ranks 1 + Σ_{j ≠ i} 1/(1 + exp(−(x_i − x_j)/ε)), ascending; arguments as of `soft_rank`, in rows.
 
     Of two values the larger one has the share of the upper place that it has with all methods. O(n²).

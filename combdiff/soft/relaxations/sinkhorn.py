@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft.arguments import Mask, Matrices, Values
 from combdiff.soft.permutahedron.formula import exponent
 from combdiff.soft.transforms import concrete
 
@@ -13,9 +13,7 @@ STEPS = 40  # Newton converges in about ten
 RIDGE = 1e-10
 
 
-def sinkhorn_matrix(
-    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
-) -> Float[Tensor, "rows n n"]:
+def sinkhorn_matrix(x: Values, eps: Tensor, mask: Mask) -> Matrices:
     """The doubly stochastic matrix argmax over P of Σ_ij P_ij i x_j / ε − ½ Σ_ij P_ij log P_ij.
 
     In the limit ε → 0 this is the assignment that sorts. P_ij ∝ exp(2 i x_j/ε + g_j) in every row i; the potentials g
@@ -83,12 +81,8 @@ def _balanced(score: Tensor) -> Tensor:
             break
         step = _newton(score, potential)
         best, value = potential, dual(potential)
-        for candidate in (
-            potential - columns.clamp(min=1e-300).log(),
-            potential + 0.1 * step,
-            potential + 0.4 * step,
-            potential + step,
-        ):
+        for change in (-columns.clamp(min=1e-300).log(), 0.1 * step, 0.4 * step, step):
+            candidate = potential + change
             trial = dual(candidate)
             better = trial <= value
             best, value = torch.where(better, candidate, best), torch.where(better, trial, value)

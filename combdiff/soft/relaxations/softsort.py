@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from combdiff.soft.arguments import Mask, Matrices, Values
 from combdiff.soft.permutahedron.formula import exponent
 
 
-def softsort_matrix(
-    x: Float[Tensor, "rows n"], eps: Tensor, mask: Bool[Tensor, "rows n"] | None
-) -> Float[Tensor, "rows n n"]:
+def softsort_matrix(x: Values, eps: Tensor, mask: Mask) -> Matrices:
     """The row-stochastic matrix softmax(−|sort(x)_i − x_j| / ε).
 
     Source: Prillo & Eisenschlos (2020), "SoftSort: a continuous relaxation for the argsort operator", equation 1.

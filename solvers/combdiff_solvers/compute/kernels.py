@@ -24,10 +24,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "Kernel", "fingerprint", "kernel"]
-
-Array = Any
-"""the type of an array in a kernel: numba compiles kernels, a type checker does not look into them"""
+Array = Any  # the type of an array in a kernel: numba compiles kernels, a type checker does not look into them
 
 _log = logging.getLogger("combdiff")
 _lock = threading.RLock()

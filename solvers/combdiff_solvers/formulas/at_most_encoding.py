@@ -12,8 +12,7 @@ from bisect import bisect_right
 
 from combdiff_solvers.formulas.formula import AtMost
 
-MAX_STATES = 200_000
-"""a diagram that is larger is refused"""
+MAX_STATES = 200_000  # a diagram that is larger is refused
 
 
 def clauses_of(constraint: AtMost, next_variable: int) -> tuple[list[tuple[int, ...]], int]:

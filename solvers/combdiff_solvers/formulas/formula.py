@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-MAX_VARIABLES = 10_000_000
-"""more variables than this are taken for a mistake (a broken or hostile file)"""
+MAX_VARIABLES = 10_000_000  # more variables than this are taken for a mistake (a broken or hostile file)
 
 
 class AtMost(NamedTuple):

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from jaxtyping import Float64
-from numpy import ndarray
-
 from combdiff_solvers.formulas.formula_cp_sat import CpSatFormula
 from combdiff_solvers.formulas.sat import SatModel
-from combdiff_solvers.protocol import as_rows
+from combdiff_solvers.protocol import PerRow, Row, Rows, Sets, as_rows
 from combdiff_solvers.rows import Answer
 
-MOST_PRICES = 64
-"""rows with more different |prices| go to CP-SAT"""
+MOST_PRICES = 64  # rows with more different |prices| go to CP-SAT
 
 
 class AutoFormula(SatModel):
@@ -43,9 +36,7 @@ class AutoFormula(SatModel):
         super()._prepare()
         self._other = CpSatFormula(self.formula, self.literals, self.shape, self.sense, self.limits)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """As `FormulaSolver.value`; completions are found by CP-SAT."""
         return self._other.value_checked(y, theta, instances)
 
@@ -53,15 +44,15 @@ class AutoFormula(SatModel):
         rule = f"'rc2' to {MOST_PRICES} different prices a row, 'cp_sat' above"
         return f"{super().__repr__()[:-1]}: {rule})"
 
-    def chosen(self, theta: Float64[ndarray, "b n"]) -> list[str]:
+    def chosen(self, theta: Rows) -> list[str]:
         """What solves each row of θ, (b, n): "rc2" or "cp_sat"."""
         return [self._choose(row) for row in as_rows(theta, self.shape)]
 
-    def _choose(self, theta: Float64[ndarray, " n"]) -> str:
+    def _choose(self, theta: Row) -> str:
         costs, _, _ = self._weights.of(self.sense.sign * theta)
         return "rc2" if len(set(map(abs, costs.values()))) <= MOST_PRICES else "cp_sat"
 
-    def search(self, theta: Float64[ndarray, " n"], units: list[int], seconds: float | None) -> Answer:
+    def search(self, theta: Row, units: list[int], seconds: float | None) -> Answer:
         """Find the best of the models in which the units hold."""
         if self._choose(theta) == "rc2":
             return super().search(theta, units, seconds)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from jaxtyping import Float64
-from numpy import ndarray
 from ortools.sat.python import cp_model
 
 from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.formulas.formula_solver import FormulaSolver
 from combdiff_solvers.models.cp_sat import CpSatModel
-from combdiff_solvers.protocol import Sense, Status
+from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
-LARGEST = 2**62
-"""weights of one constraint that sum to this or more are refused: CP-SAT has integers of 64 bits"""
+LARGEST = 2**62  # weights of one constraint that sum to this or more are refused: CP-SAT has integers of 64 bits
 
 
 class CpSatFormula(FormulaSolver):
@@ -40,7 +37,7 @@ class CpSatFormula(FormulaSolver):
         model, indices = _model_of(self.formula, self.literals.tolist(), self.sense)
         self._model = CpSatModel(model.proto, indices, self.shape, self.sense, self.limits)
 
-    def solve_row(self, theta: Float64[ndarray, " n"], units: list[int] | None, seconds: float | None) -> Answer:
+    def solve_row(self, theta: Row, units: list[int] | None, seconds: float | None) -> Answer:
         held = set(units or ())
         if any(-unit in held for unit in held):
             return Answer(Status.INFEASIBLE)

@@ -19,14 +19,12 @@ from functools import partial
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
-from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
+from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, FilePath, read_lines
 from combdiff_solvers.formulas.formula import MAX_VARIABLES, AtMost, Formula, Soft
 from combdiff_solvers.formulas.formula_model import wrap_formula
 from combdiff_solvers.formulas.opb_format import read_opb
 from combdiff_solvers.protocol import Sense, Solver
 from combdiff_solvers.wrap import options_of
-
-__all__ = ["read_formula", "wrap_formula_file"]
 
 
 class _Token(NamedTuple):
@@ -35,7 +33,7 @@ class _Token(NamedTuple):
 
 
 def read_formula(
-    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
+    path: FilePath, max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS
 ) -> tuple[Formula, Sense | None]:
     """Read a formula, and the sense of its objective where the format has one; the limits are those of `read_lines`.
 
@@ -128,12 +126,8 @@ def read_dimacs(lines: Iterable[str], kind: Literal["cnf", "wcnf"], plus: bool =
     variables, announced, top = MAX_VARIABLES, None, None
     if kind == "cnf" or (first is not None and first.text == "p"):
         head, name = first, next(tokens, None)
-        if (
-            head is None
-            or head.text != "p"
-            or name is None
-            or name.text not in ((kind, f"{kind}+") if plus else (kind,))
-        ):
+        known = (kind, f"{kind}+") if plus else (kind,)
+        if head is None or head.text != "p" or name is None or name.text not in known:
             raise ValueError(f"it does not begin with a line 'p {kind}{'+' * plus} VARIABLES CLAUSES'")
         variables = _count(next(tokens, None), "a number of variables", MAX_VARIABLES)
         clauses = next(tokens, None)
@@ -184,7 +178,7 @@ _READERS: dict[str, Callable[[Iterator[str]], tuple[Formula, Sense | None]]] = {
 
 @options_of(wrap_formula)
 def wrap_formula_file(
-    path: str | os.PathLike[str],
+    path: FilePath,
     /,
     variables: Any = None,
     *,

@@ -12,8 +12,6 @@ from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Sense, Solver
 from combdiff_solvers.wrap import options_of, wrap
 
-__all__ = ["wrap_formula"]
-
 Price = Literal["variables", "clauses"]
 Backend = Literal["auto", "rc2", "cp_sat"]
 

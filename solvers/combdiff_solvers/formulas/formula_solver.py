@@ -10,13 +10,14 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Shaped
+from jaxtyping import Bool, Shaped
 from numpy import ndarray
 
+from combdiff_solvers.compute.sums import rounding
 from combdiff_solvers.formulas.formula import Formula, holds
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, rounding
+from combdiff_solvers.protocol import BatchSolver, PerRow, Row, Rows, Sense, Sets, Solutions
 from combdiff_solvers.rows import WHOLE, Answer, h_of, solve_rows, value_rows
 
 
@@ -80,10 +81,10 @@ class FormulaSolver(BatchSolver):
         return f"{type(self).__name__}(shape={self.shape}, sense={self.sense.value!r}, backend={self.backend!r})"
 
     @abstractmethod
-    def solve_row(self, theta: Float64[ndarray, " n"], units: list[int] | None, seconds: float | None) -> Answer:
+    def solve_row(self, theta: Row, units: list[int] | None, seconds: float | None) -> Answer:
         """Solve one row, in which the literals `units` hold; its bound holds but for the rounding of float64."""
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         units = self._units(instances, len(theta))
 
         def solve_row(row: int, seconds: float | None) -> Answer:
@@ -96,9 +97,7 @@ class FormulaSolver(BatchSolver):
             bound = np.where(np.isfinite(found.objective), found.bound, -sign * np.inf) - sign * lost
         return replace(found, bound=bound)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + h(y) of every row, h from the soft clauses; shape (b,).
 
         Where soft clauses hold variables without a price, h is that of the best completion: the formula is solved with
@@ -142,7 +141,7 @@ class FormulaSolver(BatchSolver):
         weights = (one.weight for one in self.formula.soft if bool(holds(one.clause, truth[None])[0]) == paid)
         return float(sum(weights, Fraction(0)))
 
-    def _units(self, instances: Sequence[Any] | None, rows: int) -> Callable[[int], list[int] | None]:
+    def _units(self, instances: Sets, rows: int) -> Callable[[int], list[int] | None]:
         """For each row, the literals that must hold in it; None without instances.
 
         The function raises ValueError for a row with a literal that is not of the formula.

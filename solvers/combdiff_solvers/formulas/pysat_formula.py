@@ -14,8 +14,6 @@ from combdiff_solvers.models.variables import resolve_variables
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import wrap
 
-__all__ = ["formula_of"]
-
 
 def formula_of(formula: Any) -> Formula:
     """A copy of a PySAT formula.

@@ -8,18 +8,14 @@ from fractions import Fraction
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from combdiff_solvers.formulas.at_most_encoding import clauses_of
 from combdiff_solvers.formulas.exact_weights import ExactWeights
 from combdiff_solvers.formulas.formula_solver import FormulaSolver
 from combdiff_solvers.formulas.rc2 import minimise
 from combdiff_solvers.formulas.unique_model import UniqueModel
-from combdiff_solvers.protocol import Status
+from combdiff_solvers.protocol import Row, Status
 from combdiff_solvers.rows import Answer, PerThread
-
-__all__ = ["SatModel"]
 
 
 class SatModel(FormulaSolver):
@@ -80,13 +76,13 @@ class SatModel(FormulaSolver):
         build = partial(UniqueModel, hard, native, self._variables, formula.variables)  # no self: that is a cycle
         self._warm: PerThread[UniqueModel] = PerThread(build)
 
-    def solve_row(self, theta: Float64[ndarray, " n"], units: list[int] | None, seconds: float | None) -> Answer:
+    def solve_row(self, theta: Row, units: list[int] | None, seconds: float | None) -> Answer:
         only = None if units is None else self._warm.get().find(units)
         if only is None:
             return self.search(theta, units or [], seconds)
         return self._answer(theta, only) if only else Answer(Status.INFEASIBLE)
 
-    def search(self, theta: Float64[ndarray, " n"], units: list[int], seconds: float | None) -> Answer:
+    def search(self, theta: Row, units: list[int], seconds: float | None) -> Answer:
         """Find the best of the models in which the units hold."""
         deadline = None if seconds is None else time.monotonic() + seconds
         costs, exponent, divisor = self._weights.of(self.sense.sign * theta)
@@ -104,9 +100,7 @@ class SatModel(FormulaSolver):
             return Answer(found.status)
         return self._answer(theta, found.true, found.status, float((found.upper - found.lower) * unit))
 
-    def _answer(
-        self, theta: Float64[ndarray, " n"], true: Iterable[int], status: Status = Status.OPTIMAL, gap: float = 0.0
-    ) -> Answer:
+    def _answer(self, theta: Row, true: Iterable[int], status: Status = Status.OPTIMAL, gap: float = 0.0) -> Answer:
         """The answer of a model that no other one beats by more than the gap."""
         truth = self.truth(true)
         y = (truth[np.abs(self.literals) - 1] == (self.literals > 0)).astype(np.float64)

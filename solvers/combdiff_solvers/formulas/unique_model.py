@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pysat.solvers import Solver
 
-REBUILD = 500
-"""checks after which the oracle starts anew, so that its memory stays flat"""
+REBUILD = 500  # checks after which the oracle starts anew, so that its memory stays flat
 
 
 class UniqueModel:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 from numpy import ndarray
 from ortools.sat.python import cp_model
 from ortools.sat.python import cp_model_helper as helper
@@ -16,7 +15,7 @@ from ortools.sat.python import cp_model_helper as helper
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat_engine import CpSatEngine, Objective
 from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, as_rows
+from combdiff_solvers.protocol import Row, Rows, Sense, Sets, Solutions, Solver, Status, as_rows
 from combdiff_solvers.rows import WHOLE, Answer, PerThread, h_of, solve_rows
 from combdiff_solvers.wrap import options_of, wrap
 
@@ -82,8 +81,7 @@ class CpSatModel(NativeModel):
         if problem:
             raise ValueError(f"CP-SAT finds the model invalid: {problem}")
         self.sense = resolve_sense(sense, maximize, has_objective)
-        self.shape = tuple(shape)
-        self.limits = limits or Limits()
+        self.shape, self.limits = tuple(shape), limits or Limits()
         self.parameters = dict(parameters or {})
         for name in self.parameters:
             if not hasattr(helper.SatParameters, name):
@@ -97,19 +95,17 @@ class CpSatModel(NativeModel):
         exact = replace(self.limits, relative_gap=0.0, absolute_gap=0.0)
         self._completions: PerThread[CpSatEngine] = PerThread(partial(CpSatEngine, *settings, exact, self.parameters))
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         clock = self.limits.start()
         return solve_rows(theta, clock, lambda row, seconds: self.solve_row(theta[row], seconds), self.sense)
 
-    def solve_row(
-        self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
-    ) -> Answer:
+    def solve_row(self, theta: Row, seconds: float | None, fixed: Mapping[int, int] | None = None) -> Answer:
         """Solve one row, with the variables of these indices fixed at these values."""
         if self._crossed is not None:
             return Answer(Status.INFEASIBLE, message=self._crossed)
         return self._engines.get().solve(theta, seconds, fixed)
 
-    def _h(self, y: Float64[ndarray, " n"]) -> float:
+    def _h(self, y: Row) -> float:
         costs, places = self._objective.costs, self._objective.places
         if not np.delete(costs, places).any():
             return float(y @ costs[places]) + self._objective.offset

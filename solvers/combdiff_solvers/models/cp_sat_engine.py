@@ -12,12 +12,11 @@ from numpy import ndarray
 from ortools.sat.python import cp_model_helper as helper
 
 from combdiff_solvers.limits import Clock, Limits
-from combdiff_solvers.models.integer_scaling import Box, Scaled, add_exactly, scale
-from combdiff_solvers.protocol import Sense, Status
+from combdiff_solvers.models.integer_scaling import Box, Scaled, Vector, add_exactly, scale
+from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
-PROVEN = 1e-10
-"""an OPTIMAL row is within this share of Σ |aᵢ xᵢ| of the optimum"""
+PROVEN = 1e-10  # an OPTIMAL row is within this share of Σ |aᵢ xᵢ| of the optimum
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Objective:
     """Costs over some variables of a model: h, and where θ is added to it."""
 
     variables: Int64[ndarray, " v"]
-    costs: Float64[ndarray, " v"]
+    costs: Vector
     offset: float
     places: Int64[ndarray, " n"]
 
@@ -64,7 +63,7 @@ class _End(NamedTuple):
     """How one run of CP-SAT ended: x over the variables with costs, and the proven bound on the integer objective."""
 
     status: Status
-    x: Float64[ndarray, " v"]
+    x: Vector
     bound: int
     everything: list[int]
     message: str | None = None
@@ -84,7 +83,7 @@ class CpSatEngine:
         sense: Sense,
         limits: Limits,
         parameters: Mapping[str, Any],
-        typical: Float64[ndarray, " n"] | None = None,
+        typical: Row | None = None,
     ) -> None:
         self._model = helper.CpModelProto()
         self._model.parse_text_format(proto)
@@ -112,7 +111,7 @@ class CpSatEngine:
         ends = np.array([(domain[0], domain[len(domain) - 1]) for domain in domains], dtype=np.float64)
         return Box(*ends.reshape(-1, 2).T)
 
-    def _hint(self, theta: Float64[ndarray, " n"]) -> None:
+    def _hint(self, theta: Row) -> None:
         """Begin every search at the solution for these costs."""
         costs, rest = self._costs(theta)
         end = self._run(self._model, scale(costs, self._box, rest), self._limits.time_limit)
@@ -121,9 +120,7 @@ class CpSatEngine:
             self._model.solution_hint.vars.extend(list(range(len(end.everything))))
             self._model.solution_hint.values.extend(end.everything)
 
-    def solve(
-        self, theta: Float64[ndarray, " n"], seconds: float | None, fixed: Mapping[int, int] | None = None
-    ) -> Answer:
+    def solve(self, theta: Row, seconds: float | None, fixed: Mapping[int, int] | None = None) -> Answer:
         """Solve one row, with the variables of these indices fixed at these values."""
         model, box = self._model, self._box
         if fixed:
@@ -161,7 +158,7 @@ class CpSatEngine:
         bound = objective - self._sign * (left + (len(end.x) + 4) * 2.0**-51 * size)
         return Answer(status, y, objective, message, float(np.nextafter(bound, -self._sign * np.inf)))
 
-    def _costs(self, theta: Float64[ndarray, " n"]) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
+    def _costs(self, theta: Row) -> tuple[Vector, Vector]:
         """Costs to be minimised, θ + h, and what float64 lost in that sum."""
         added = np.zeros(len(self._objective.costs))
         added[self._objective.places] = theta
@@ -169,14 +166,7 @@ class CpSatEngine:
         return self._sign * costs, self._sign * rest
 
     def _refine(
-        self,
-        model: Any,
-        box: Box,
-        step: Scaled,
-        first: _End,
-        slack: float,
-        sizes: Float64[ndarray, " v"],
-        clock: Clock,
+        self, model: Any, box: Box, step: Scaled, first: _End, slack: float, sizes: Vector, clock: Clock
     ) -> tuple[_End, float]:
         """Minimise what rounding took away, too, among the points that it made level; until the rest is small enough.
 

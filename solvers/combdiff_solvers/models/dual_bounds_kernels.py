@@ -3,15 +3,10 @@
 After A. Neumaier and O. Shcherbina (2004), "Safe bounds in linear and mixed-integer linear programming".
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
-Array = Any
 ULP = 2.0**-52
 ROUNDING = 1e-6  # a reduced cost that misses its sign by a larger share of its cost is no rounding
 

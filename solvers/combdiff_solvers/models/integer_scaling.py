@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+Vector = Float64[ndarray, " v"]  # one entry for each variable
 ROOM = 2.0**52
 """bound on every sum of |coefficient · value|: float64 holds such integers exactly, int64 has room to spare"""
 
@@ -25,11 +26,11 @@ ROOM = 2.0**52
 class Box(NamedTuple):
     """The domains of the variables that have costs."""
 
-    lower: Float64[ndarray, " v"]
-    upper: Float64[ndarray, " v"]
+    lower: Vector
+    upper: Vector
 
     @property
-    def size(self) -> Float64[ndarray, " v"]:
+    def size(self) -> Vector:
         """The largest |x| of each variable."""
         return np.maximum(np.abs(self.lower), np.abs(self.upper))
 
@@ -38,22 +39,20 @@ class Scaled(NamedTuple):
     """Integer costs `coefficients`, with 2^exponent · costs = coefficients + residual."""
 
     coefficients: Int64[ndarray, " v"]
-    residual: Float64[ndarray, " v"]
+    residual: Vector
     exponent: int
 
-    def value(self, x: Float64[ndarray, " v"]) -> int:
+    def value(self, x: Vector) -> int:
         """⟨coefficients, x⟩, exactly."""
         return int(self.coefficients @ x.astype(np.int64))
 
-    def slack(self, x: Float64[ndarray, " v"], box: Box) -> float:
+    def slack(self, x: Vector, box: Box) -> float:
         """By how much, in units of 2^−exponent, a point could beat x if x is best for the integers; 0 proves x."""
         best = np.minimum(self.residual * box.lower, self.residual * box.upper).sum()
         return max(0.0, float(self.residual @ x - best)) * (1 + 1e-12)
 
 
-def add_exactly(
-    a: Float64[ndarray, " v"], b: Float64[ndarray, " v"]
-) -> tuple[Float64[ndarray, " v"], Float64[ndarray, " v"]]:
+def add_exactly(a: Vector, b: Vector) -> tuple[Vector, Vector]:
     """a + b as a rounded sum and what the rounding lost (Knuth's two-sum).
 
     >>> add_exactly(np.array([1e16]), np.array([1.0]))
@@ -64,9 +63,7 @@ def add_exactly(
     return total, (a - (total - part)) + (b - part)
 
 
-def scale(
-    costs: Float64[ndarray, " v"], box: Box, rest: Float64[ndarray, " v"] | None = None, room: float = ROOM
-) -> Scaled:
+def scale(costs: Vector, box: Box, rest: Vector | None = None, room: float = ROOM) -> Scaled:
     """Integer costs for costs + rest (rest is tiny beside costs: what `add_exactly` lost).
 
     >>> scale(np.array([0.5, 0.75]), Box(np.zeros(2), np.ones(2)), room=8.0)

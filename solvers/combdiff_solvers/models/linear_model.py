@@ -11,6 +11,8 @@ import scipy.sparse
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
+TermRows = Float64[ndarray, "b t"]  # one entry for each term of an objective
+
 
 class Terms(Flag):
     """What a model may hold beside linear terms in continuous variables; `in_words` names it.
@@ -116,7 +118,7 @@ class LinearModel:
         """Of the objective's terms: the variables, then the products of two that it holds."""
         return np.append(self.c, self.rest.squares) if self.rest else self.c
 
-    def terms_at(self, x: Float64[ndarray, "b v"]) -> Float64[ndarray, "b t"]:
+    def terms_at(self, x: Float64[ndarray, "b v"]) -> TermRows:
         """The values of the objective's terms."""
         return np.hstack([x, x[:, self.rest.rows] * x[:, self.rest.columns]]) if self.rest else x
 

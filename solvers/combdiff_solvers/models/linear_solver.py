@@ -20,7 +20,6 @@ def linear_solver(
     model: LinearModel,
     priced: Int64[ndarray, " n"],
     shape: tuple[int, ...],
-    *,
     sense: Sense | str | None = None,
     backend: str | None = None,
     limits: Limits | None = None,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Int, Int64
 from numpy import ndarray
 from ortools.math_opt.python import mathopt
 
 from combdiff_solvers.chunks import concatenate
+from combdiff_solvers.compute.sums import row_products
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
-from combdiff_solvers.models.linear_model import LinearModel, Terms
+from combdiff_solvers.models.linear_model import LinearModel, TermRows, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, choose_backend
 from combdiff_solvers.models.mip_engines import MathOptEngine, make_engine, scale
 from combdiff_solvers.models.variables import TOLERANCE, NativeModel, nearest_feasible, resolve_sense
-from combdiff_solvers.protocol import Sense, Solutions, Status, as_rows, row_products
+from combdiff_solvers.protocol import PerRow, Row, Rows, Sense, Sets, Solutions, Status, as_rows
 from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows, visit_rows
 
 BLOCK = 2**22  # entries of x that are held at a time
@@ -100,8 +99,7 @@ class MathOptModel(NativeModel):
         self.sense = resolve_sense(sense, model.maximize, bool(model.coefficients.any()))
         self._model = model = replace(model, maximize=self.sense is Sense.MAX)
         self._priced, self._open = priced, model.open_coefficients(priced)
-        self.shape = tuple(shape)
-        self.limits = limits or Limits()
+        self.shape, self.limits = tuple(shape), limits or Limits()
         self.backend = choose_backend(model.terms, backend)
         by_column = model.A.tocsc()
         sides = model.lower, model.upper, model.row_lower, model.row_upper
@@ -116,13 +114,13 @@ class MathOptModel(NativeModel):
         proven = self.backend if BACKENDS[self.backend].exact else choose_backend(model.terms, None)
         self._completions = PerThread(partial(MathOptEngine, model, proven, Limits()))
 
-    def _costs(self, theta: Float64[ndarray, "b n"]) -> tuple[Float64[ndarray, "b t"], Int[ndarray, " b"]]:
+    def _costs(self, theta: Rows) -> tuple[TermRows, Int[ndarray, " b"]]:
         """The costs, θ and h, of all terms of the objective, each row scaled by a power of two, and its exponent."""
         costs = np.tile(self._model.coefficients, (len(theta), 1))
         costs[:, self._priced] += theta
         return scale(costs, self._model.terms)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         clock = self.limits.start()
         if self._model.crossed is not None:
             crossed = Answer(Status.INFEASIBLE, message=self._model.crossed)
@@ -131,7 +129,7 @@ class MathOptModel(NativeModel):
         firsts = range(0, len(theta), rows)
         return concatenate(((first, self._solve(theta[first : first + rows], clock)) for first in firsts), *theta.shape)
 
-    def _solve(self, theta: Float64[ndarray, "b n"], clock: Clock) -> Solutions:
+    def _solve(self, theta: Rows, clock: Clock) -> Solutions:
         engine, (costs, exponents) = self._engines.get(), self._costs(theta)
         x, gap = np.full((len(theta), len(self._model.c)), np.nan), np.zeros(len(theta))
         told, duals, shifts = np.full(len(theta), np.nan), dict[int, ndarray](), exponents.tolist()
@@ -162,12 +160,8 @@ class MathOptModel(NativeModel):
         return Solutions(y, objective, status=status, messages=messages, bound=bound)
 
     def _bounds(
-        self,
-        costs: Float64[ndarray, "b t"],
-        exponents: Int[ndarray, " b"],
-        told: Float64[ndarray, " b"],
-        duals: dict[int, ndarray],
-    ) -> Float64[ndarray, " b"]:
+        self, costs: TermRows, exponents: Int[ndarray, " b"], told: PerRow, duals: dict[int, ndarray]
+    ) -> PerRow:
         """Proven bounds: of an LP's dual solution, or else what the back end told, widened by its tolerance.
 
         That is 1e-9 (1e-8 in quadratic models) of the bound, or of the largest cost times Σ |xᵢ − x'ᵢ|, for which the
@@ -191,12 +185,7 @@ class MathOptModel(NativeModel):
         return np.nextafter(found + self._model.offset - sign * error, -sign * np.inf)
 
     def _downgrade_reasons(
-        self,
-        optimal: Int[ndarray, " k"],
-        costs: Float64[ndarray, "b t"],
-        sizes: Float64[ndarray, "b t"],
-        gap: Float64[ndarray, " b"],
-        exponents: Int[ndarray, " b"],
+        self, optimal: Int[ndarray, " k"], costs: TermRows, sizes: TermRows, gap: PerRow, exponents: Int[ndarray, " b"]
     ) -> dict[int, str]:
         """The rows whose "optimal" is worth less for these costs, and why; sizes: |costs · terms|, scaled like gap."""
         if not BACKENDS[self.backend].exact:
@@ -217,14 +206,14 @@ class MathOptModel(NativeModel):
             )
         return reasons
 
-    def _h(self, y: Float64[ndarray, " n"]) -> float:
+    def _h(self, y: Row) -> float:
         if not self._open.any():
             x = np.zeros((1, len(self._model.c)))
             x[0, self._priced] = y
             return float(self._model.h(x)[0])
         return float("nan") if self._model.crossed else h_of(self._complete(y), self.sense)
 
-    def _complete(self, y: Float64[ndarray, " n"]) -> Answer:
+    def _complete(self, y: Row) -> Answer:
         """h(y), as the objective of the answer, and how the search for it ended."""
         lower, upper, integer = (
             part[self._priced] for part in (self._model.lower, self._model.upper, self._model.integer)

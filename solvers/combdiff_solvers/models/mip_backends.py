@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from ortools.math_opt import parameters_pb2
-from ortools.math_opt.parameters_pb2 import SolveParametersProto
+from ortools.math_opt import parameters_pb2 as pb
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.linear_model import Terms
@@ -17,31 +17,18 @@ class Backend(NamedTuple):
     kind: int
     solves: str
     takes: Terms
-    settings: SolveParametersProto
+    settings: Mapping[str, Any]
     exact: bool = True
 
 
+_SERIAL = {"string_options": {"parallel": "off"}}
 BACKENDS = {
-    "glop": Backend(parameters_pb2.SOLVER_TYPE_GLOP, "LPs", Terms.NONE, SolveParametersProto(random_seed=1)),
+    "glop": Backend(pb.SOLVER_TYPE_GLOP, "LPs", Terms.NONE, {"random_seed": 1}),
     "pdlp": Backend(
-        parameters_pb2.SOLVER_TYPE_PDLP,
-        "LPs and separable convex QPs",
-        Terms.CONVEX_SQUARES,
-        SolveParametersProto(threads=1),
-        exact=False,
+        pb.SOLVER_TYPE_PDLP, "LPs and separable convex QPs", Terms.CONVEX_SQUARES, {"threads": 1}, exact=False
     ),
-    "scip": Backend(
-        parameters_pb2.SOLVER_TYPE_GSCIP,
-        "MIPs with quadratic terms",
-        ~Terms.CONES,
-        SolveParametersProto(random_seed=1, threads=1),
-    ),
-    "highs": Backend(
-        parameters_pb2.SOLVER_TYPE_HIGHS,
-        "LPs and linear MIPs",
-        Terms.INTEGERS,
-        SolveParametersProto(random_seed=1, highs={"string_options": {"parallel": "off"}}),
-    ),
+    "scip": Backend(pb.SOLVER_TYPE_GSCIP, "MIPs with quadratic terms", ~Terms.CONES, {"random_seed": 1, "threads": 1}),
+    "highs": Backend(pb.SOLVER_TYPE_HIGHS, "LPs and linear MIPs", Terms.INTEGERS, {"random_seed": 1, "highs": _SERIAL}),
 }
 
 
@@ -68,13 +55,12 @@ def choose_backend(terms: Terms, backend: str | None) -> str:
     return chosen
 
 
-def settings_of(backend: str, limits: Limits, parameters: bytes | None = None) -> SolveParametersProto:
+def settings_of(backend: str, limits: Limits, parameters: bytes | None = None) -> pb.SolveParametersProto:
     """A back end's settings; `parameters` is a serialized `SolveParametersProto` that rules over the defaults."""
-    settings = SolveParametersProto()
-    settings.CopyFrom(BACKENDS[backend].settings)
+    settings = pb.SolveParametersProto(**BACKENDS[backend].settings)
     if Terms.INTEGERS in BACKENDS[backend].takes:
         settings.relative_gap_tolerance = limits.relative_gap  # HiGHS would stop at 1e-4
         settings.absolute_gap_tolerance = limits.absolute_gap
     if parameters is not None:
-        settings.MergeFrom(SolveParametersProto.FromString(parameters))
+        settings.MergeFrom(pb.SolveParametersProto.FromString(parameters))
     return settings

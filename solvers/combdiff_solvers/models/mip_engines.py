@@ -29,10 +29,10 @@ from ortools.math_opt.core.python import solver as core
 from pybind11_abseil.status import StatusNotOk
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.models.linear_model import LinearModel, Terms
+from combdiff_solvers.models.linear_model import LinearModel, TermRows, Terms
 from combdiff_solvers.models.mip_backends import BACKENDS, settings_of
 from combdiff_solvers.models.model_proto import places, to_proto
-from combdiff_solvers.protocol import Status
+from combdiff_solvers.protocol import Row, Status
 
 
 class Found(NamedTuple):
@@ -52,8 +52,7 @@ class Found(NamedTuple):
 
 _OBJECTIVE_LIMITS = ("absolute_gap_tolerance", "cutoff_limit", "objective_limit", "best_bound_limit")
 _HUGE = 1e18
-Typical = tuple[Float64[ndarray, " t"], int]
-"""costs as an engine solves for, and their exponent"""
+Typical = tuple[Float64[ndarray, " t"], int]  # costs as an engine solves for, and their exponent
 
 
 class MathOptEngine:
@@ -62,9 +61,8 @@ class MathOptEngine:
     def __init__(self, model: LinearModel, backend: str, limits: Limits, parameters: bytes | None = None) -> None:
         self._model, self._kind = model, BACKENDS[backend].kind
         self._parameters = settings_of(backend, limits, parameters)
-        self._limits = {
-            name: getattr(self._parameters, name) for name in _OBJECTIVE_LIMITS if self._parameters.HasField(name)
-        }
+        held = filter(self._parameters.HasField, _OBJECTIVE_LIMITS)
+        self._limits = {name: getattr(self._parameters, name) for name in held}
         self._start = model_parameters_pb2.ModelSolveParametersProto()
 
     @cached_property
@@ -85,7 +83,7 @@ class MathOptEngine:
         values.ids.extend(self._ids.tolist())
         values.values.extend(x.tolist())
 
-    def fix(self, priced: Int64[ndarray, " n"], lower: Float64[ndarray, " n"], upper: Float64[ndarray, " n"]) -> None:
+    def fix(self, priced: Int64[ndarray, " n"], lower: Row, upper: Row) -> None:
         """Give the variables at these places other bounds."""
         variables = self._proto.variables
         for place, least, most in zip(priced.tolist(), lower.tolist(), upper.tolist(), strict=True):
@@ -132,10 +130,8 @@ class MathOptEngine:
         objective.quadratic_coefficients.coefficients.extend(squares.tolist())
         self._set_limits(exponent, seconds)
         nothing = callback_pb2.CallbackRegistrationProto()
-        initializer = parameters_pb2.SolverInitializerProto()
-        return core.solve(
-            self._proto, self._kind, initializer, self._parameters, self._start, None, nothing, None, None
-        )
+        setup = parameters_pb2.SolverInitializerProto()
+        return core.solve(self._proto, self._kind, setup, self._parameters, self._start, None, nothing, None, None)
 
     def _set_limits(self, exponent: int, seconds: float | None) -> None:
         """Set the time limit, and what limits the objective in the units of the scaled costs.
@@ -260,7 +256,7 @@ def make_engine(
     return engine
 
 
-def scale(costs: Float64[ndarray, "b t"], terms: Terms) -> tuple[Float64[ndarray, "b t"], Int64[ndarray, " b"]]:
+def scale(costs: TermRows, terms: Terms) -> tuple[TermRows, Int64[ndarray, " b"]]:
     """Each row of costs times a power of two, so that tolerances are small beside the largest; and the exponents.
 
     Linear models: a reduced cost may miss by 1e-7, which is 1e-13 of the largest cost then. Measured on LPs with costs

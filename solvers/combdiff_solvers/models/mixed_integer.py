@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from combdiff_solvers.limits import Limits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
+from combdiff_solvers.limits import LimitOptions, Limits
+from combdiff_solvers.protocol import BatchSolver, PerRow, Rows, Sense, Sets, Solutions
 
 
 class MixedInteger(BatchSolver):
@@ -33,8 +33,8 @@ class MixedInteger(BatchSolver):
         h: costs of all variables beside θ; None for none.
         sense: "min" or "max".
         backend: see above.
-        time_limit, batch_time_limit, relative_gap, absolute_gap: see `Limits`.
         warm_start: typical costs, in whose solution each search begins.
+        limits: `time_limit`, `batch_time_limit`, `relative_gap` and `absolute_gap`: see `Limits`.
 
     Raises:
         ValueError: for shapes that do not fit, NaN, an index out of range or twice, or a back end that cannot do it.
@@ -57,12 +57,9 @@ class MixedInteger(BatchSolver):
         h: Any = None,
         sense: Sense | str = Sense.MIN,
         backend: str | None = None,
-        time_limit: float | None = None,
-        batch_time_limit: float | None = None,
-        relative_gap: float = 0.0,
-        absolute_gap: float = 0.0,
         warm_start: ndarray | None = None,
         parameters: Mapping[str, Any] | Any = None,
+        **limits: Unpack[LimitOptions],
     ) -> None:
         try:
             import scipy.sparse
@@ -72,6 +69,7 @@ class MixedInteger(BatchSolver):
             from combdiff_solvers.models.variables import resolve_variables
         except ImportError as error:
             raise ImportError(f"MixedInteger needs OR-Tools: pip install 'combdiff[ortools]' ({error})") from error
+        self.limits = Limits(**limits)
         columns = _count(A, integrality, *bounds, h)
         matrix = scipy.sparse.csr_matrix((0, columns) if A is None else np.atleast_2d(A) if isinstance(A, list) else A)
         whole = _spread("integrality", integrality, columns)
@@ -94,24 +92,13 @@ class MixedInteger(BatchSolver):
             return int(index)
 
         found = resolve_variables(np.arange(columns) if priced is None else np.array(priced), index_of, "indices")
-        self._solver = linear_solver(
-            model,
-            *found,
-            sense=sense,
-            backend=backend,
-            limits=Limits(time_limit, batch_time_limit, relative_gap, absolute_gap),
-            warm_start=warm_start,
-            parameters=parameters,
-        )
-        self.sense = self._solver.sense
-        self.shape = self._solver.shape
+        self._solver = linear_solver(model, *found, sense, backend, self.limits, warm_start, parameters)
+        self.sense, self.shape = self._solver.sense, self._solver.shape
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         return self._solver.solve_checked(theta, instances)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + ⟨h, x⟩ of every row, shape (b,), where x is the best completion of y; NaN where there is none.
 
         >>> opening = MixedInteger([[1, -1]], 0, integrality=1, bounds=(0, 1), priced=[0], h=[0, 5])  # x₀ ≤ x₁

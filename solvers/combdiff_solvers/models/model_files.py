@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy import ndarray
 from ortools.math_opt.io.python import mps_converter
 from pybind11_abseil.status import StatusNotOk
 
-from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, read_lines
+from combdiff_solvers.files import MAX_BYTES, MAX_TOKENS, FilePath, read_lines
 from combdiff_solvers.models.linear_model import LinearModel
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.lp_format import read_lp
@@ -40,7 +39,7 @@ def read_mps(text: str) -> LinearModel:
 _READERS = {".mps": read_mps, ".lp": read_lp}
 
 
-def read_model(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS) -> LinearModel:
+def read_model(path: FilePath, max_bytes: int = MAX_BYTES, max_tokens: int = MAX_TOKENS) -> LinearModel:
     """Read an MPS or LP file (.mps, .lp, .mps.gz, .lp.gz); the limits are those of `read_lines`.
 
     Raises:
@@ -60,7 +59,7 @@ def read_model(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_tok
 
 @options_of(linear_solver)
 def wrap_model_file(
-    path: str | os.PathLike[str],
+    path: FilePath,
     /,
     variables: Sequence[str] | ndarray | None = None,
     *,

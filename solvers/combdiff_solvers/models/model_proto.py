@@ -48,15 +48,10 @@ def from_proto(proto: model_pb2.ModelProto) -> LinearModel:
     linear = proto.objective.linear_coefficients
     c = np.zeros(len(variables.ids))
     c[places(linear.ids, variables.ids)] = _reals(linear.values)
+    at = places(entries.row_ids, rows.ids), places(entries.column_ids, variables.ids)
     return LinearModel(
         c,
-        scipy.sparse.csr_matrix(
-            (
-                _reals(entries.coefficients),
-                (places(entries.row_ids, rows.ids), places(entries.column_ids, variables.ids)),
-            ),
-            shape=(len(rows.ids), len(c)),
-        ),
+        scipy.sparse.csr_matrix((_reals(entries.coefficients), at), shape=(len(rows.ids), len(c))),
         np.array(variables.integers, dtype=bool),
         *map(_reals, (rows.lower_bounds, rows.upper_bounds, variables.lower_bounds, variables.upper_bounds)),
         maximize=proto.objective.maximize,
@@ -118,17 +113,12 @@ def from_mp_model(model: Any) -> LinearModel:
     if len(model.quadratic_objective.coefficient):
         raise ValueError("the model has a quadratic objective: theta can price linear objectives only")
     variables, rows = model.variable, model.constraint
-    A = scipy.sparse.csr_matrix(
-        (
-            _reals([c for row in rows for c in row.coefficient]),
-            np.array([i for row in rows for i in row.var_index], dtype=np.int64),
-            np.cumsum([0] + [len(row.var_index) for row in rows]),
-        ),
-        shape=(len(rows), len(variables)),
-    )
+    coefficients = _reals([c for row in rows for c in row.coefficient])
+    columns = np.array([i for row in rows for i in row.var_index], dtype=np.int64)
+    starts = np.cumsum([0] + [len(row.var_index) for row in rows])
     return LinearModel(
         _reals([one.objective_coefficient for one in variables]),
-        A,
+        scipy.sparse.csr_matrix((coefficients, columns, starts), shape=(len(rows), len(variables))),
         np.array([one.is_integer for one in variables], dtype=bool),
         *(_reals([getattr(one, side) for one in part]) for part in (rows, variables) for side in _SIDES),
         maximize=model.maximize,

@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 from numpy import ndarray
 from pyscipopt import Model, Variable
 
 from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.scip_engine import ScipEngine, ScipProblem
 from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
-from combdiff_solvers.protocol import Sense, Solutions, Solver
+from combdiff_solvers.protocol import Row, Rows, Sense, Sets, Solutions, Solver
 from combdiff_solvers.rows import PerThread, h_of, solve_rows
 from combdiff_solvers.wrap import options_of, wrap
 
@@ -68,8 +67,7 @@ class ScipModel(NativeModel):
         sense: Sense | str | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.shape = tuple(shape)
-        self.limits = limits or Limits()
+        self.shape, self.limits = tuple(shape), limits or Limits()
         self.sense = resolve_sense(sense, problem.maximize, bool(problem.costs.any()))
         self._problem = problem
         self._indices = np.array(indices, dtype=np.int64)
@@ -77,13 +75,11 @@ class ScipModel(NativeModel):
         self._engines: PerThread[ScipEngine] = PerThread(build)
         self._engines.get()  # or an error would be that of a row
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
-        engine = self._engines.get()
-        return solve_rows(
-            theta, self.limits.start(), lambda row, seconds: engine.solve(theta[row], seconds), self.sense
-        )
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
+        engine, clock = self._engines.get(), self.limits.start()
+        return solve_rows(theta, clock, lambda row, seconds: engine.solve(theta[row], seconds), self.sense)
 
-    def _h(self, y: Float64[ndarray, " n"]) -> float:
+    def _h(self, y: Row) -> float:
         costs = self._problem.costs
         if not np.delete(costs, self._indices).any():
             return float(y @ costs[self._indices]) + self._problem.offset

@@ -18,11 +18,10 @@ from pyscipopt.scip import Expr, Term
 
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.variables import nearest_feasible
-from combdiff_solvers.protocol import Sense, Status
+from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
-_LARGEST = 10
-"""objectives are scaled to a largest coefficient of 2⁹ to 2¹⁰, well above SCIP's absolute tolerances"""
+_LARGEST = 10  # objectives are scaled to a largest coefficient of 2⁹ to 2¹⁰, well above SCIP's absolute tolerances
 
 _FIXED = {
     "lp/threads": 1,
@@ -187,7 +186,7 @@ class ScipEngine:
         relative, absolute = (float(self._model.getParam(f"limits/{name}")) for name in ("gap", "absgap"))
         self._gaps = limits.relative_gap or relative, max(limits.absolute_gap, absolute)
 
-    def solve(self, theta: Float64[ndarray, " n"], seconds: float | None) -> Answer:
+    def solve(self, theta: Row, seconds: float | None) -> Answer:
         """Solve one row."""
         clock = Clock(Limits(batch_time_limit=min(seconds or self._time, self._time)))
         costs = self._costs.copy()
@@ -230,7 +229,7 @@ class ScipEngine:
         error = 1e-9 * size + 2e-15 * abs(self._offset)
         return found + self._offset - self._sense.sign * error
 
-    def complete(self, y: Float64[ndarray, " n"], seconds: float | None) -> Answer:
+    def complete(self, y: Row, seconds: float | None) -> Answer:
         """Solve for h alone with the priced variables at y, to the proof whatever gap is allowed."""
         variables = [self._variables[place] for place in self._priced]
         self._model.freeTransform()
@@ -248,9 +247,7 @@ class ScipEngine:
             self._model.freeTransform()
             self._set_bounds(variables, lower, upper)
 
-    def _set_bounds(
-        self, variables: list[Variable], lower: Float64[ndarray, " n"], upper: Float64[ndarray, " n"]
-    ) -> None:
+    def _set_bounds(self, variables: list[Variable], lower: Row, upper: Row) -> None:
         for variable, least, most in zip(variables, lower.tolist(), upper.tolist(), strict=True):
             self._model.chgVarLb(variable, least)
             self._model.chgVarUb(variable, most)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 from numpy import ndarray
 
-from combdiff_solvers.protocol import BatchSolver, Sense
+from combdiff_solvers.protocol import BatchSolver, PerRow, Row, Rows, Sense, Sets
 from combdiff_solvers.rows import value_rows
 
-TOLERANCE = 1e-6
-"""for feasibility, as in the back ends; y may come from float32"""
+TOLERANCE = 1e-6  # for feasibility, as in the back ends; y may come from float32
 
 
 def resolve_variables(variables: Any, index_of: Callable[[Any], int], kind: str) -> tuple[ndarray, tuple[int, ...]]:
@@ -88,9 +87,7 @@ def resolve_native(
 class NativeModel(BatchSolver):
     """The base of solvers whose h is the rest of a model's objective."""
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + h(y) of every row, in the model's sense and units; shape (b,).
 
         Where h holds unpriced variables, it is that of the best completion: the model is solved with y fixed, to the
@@ -108,16 +105,11 @@ class NativeModel(BatchSolver):
         return value_rows(theta, y, lambda row: self._h(y[row]))
 
     @abstractmethod
-    def _h(self, y: Float64[ndarray, " n"]) -> float:
+    def _h(self, y: Row) -> float:
         """h of one point."""
 
 
-def nearest_feasible(
-    y: Float64[ndarray, " n"],
-    lower: Float64[ndarray, " n"],
-    upper: Float64[ndarray, " n"],
-    integer: Bool[ndarray, " n"],
-) -> Float64[ndarray, " n"] | None:
+def nearest_feasible(y: Row, lower: Row, upper: Row, integer: Bool[ndarray, " n"]) -> Row | None:
     """The point of the bounds and integers that is nearest to y; None where y is not near."""
     point = np.clip(np.where(integer, np.rint(y), y), lower, upper)
     return point if (np.abs(point - y) <= TOLERANCE * np.maximum(1.0, np.abs(y))).all() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +13,19 @@ from numpy import ndarray
 
 from combdiff_solvers.chunks import check_solutions
 from combdiff_solvers.compute.forks import ForkSafeLock
+from combdiff_solvers.compute.sums import row_products
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import instance_key, select
 from combdiff_solvers.pools.solution_pool_kernels import cheapest
 from combdiff_solvers.pools.wrapper import Wrapper
-from combdiff_solvers.protocol import Sense, Solutions, Solver, Status, row_products, solve_checked
+from combdiff_solvers.protocol import PerRow, Row, Rows, Sense, Sets, Solutions, Solver, Status, solve_checked
 from combdiff_solvers.rows import Answer, answer_of, as_solutions
-
-__all__ = ["Cached"]
 
 GOLDEN = 0.6180339887498949
 KEPT = (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNBOUNDED)
 
 Key = tuple[bytes, Hashable]  # θ and the instance
+Answers = dict[Key, Answer]
 
 
 class SolutionPool:
@@ -33,10 +33,10 @@ class SolutionPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._rest: dict[bytes, tuple[Float64[ndarray, " n"], float]] = {}
+        self._rest: dict[bytes, tuple[Row, float]] = {}
         self._stacked: tuple[Float64[ndarray, "n k"], Float64[ndarray, " k"]] | None = None
 
-    def add(self, y: Float64[ndarray, " n"], rest: float) -> None:
+    def add(self, y: Row, rest: float) -> None:
         """Keep a solution; `rest` is the part h(y) of its objective that θ does not price."""
         key = y.tobytes()
         if key not in self._rest:
@@ -56,9 +56,7 @@ class SolutionPool:
             self._stacked = np.stack(y, axis=1), np.array(rest)
         return self._stacked
 
-    def best(
-        self, theta: Float64[ndarray, "b n"], sense: Sense
-    ) -> tuple[Float64[ndarray, "b n"], Float64[ndarray, " b"]]:
+    def best(self, theta: Rows, sense: Sense) -> tuple[Rows, PerRow]:
         """For each row of θ the best solution (the oldest among equals) and its objective.
 
         No matrix product: BLAS adds in an order that depends on the size of the batch, and its threads may hang a
@@ -111,9 +109,7 @@ class Cached(Wrapper):
             raise ValueError(f"rows={rows} and pool_size={pool_size} must be at least 1")
         if not 0.0 < solve_ratio <= 1.0:
             raise ValueError(f"solve_ratio={solve_ratio} must be above 0 and at most 1")
-        self.rows = rows
-        self.solve_ratio = solve_ratio
-        self.pool_size = pool_size
+        self.rows, self.solve_ratio, self.pool_size = rows, solve_ratio, pool_size
         self._lock = ForkSafeLock()
         self.clear()
 
@@ -137,17 +133,15 @@ class Cached(Wrapper):
             pool = self._pools.get(instance_key(instance))
             return np.empty((0, int(np.prod(self.shape)))) if pool is None else pool.y.copy()
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         """Solve checked rows.
 
         Raises:
             ValueError: for a solver that does not answer each row.
         """
-        keys = [
-            (row.tobytes(), instance_key(None if instances is None else instances[number]))
-            for number, row in enumerate(theta)
-        ]
-        found: dict[Key, Answer] = {}
+        given = [None] * len(theta) if instances is None else instances
+        keys = [(row.tobytes(), instance_key(given[number])) for number, row in enumerate(theta)]
+        found: Answers = {}
         with self._lock.current:
             missing = self._look_up(keys, found)
             if self.solve_ratio < 1.0:
@@ -157,7 +151,7 @@ class Cached(Wrapper):
         answers = as_solutions([found[key] for key in keys], theta.shape[1], self.sense)
         return replace(answers, cached=len(keys) - len(missing))
 
-    def _look_up(self, keys: list[Key], found: dict[Key, Answer]) -> list[int]:
+    def _look_up(self, keys: list[Key], found: Answers) -> list[int]:
         """Put what is known into `found`; the numbers of the other rows, each different row once."""
         missing: dict[Key, int] = {}
         for number, key in enumerate(keys):
@@ -169,9 +163,7 @@ class Cached(Wrapper):
         self.hits += len(keys) - len(missing)
         return list(missing.values())
 
-    def _ask_pools(
-        self, keys: list[Key], theta: Float64[ndarray, "b n"], missing: list[int], found: dict[Key, Answer]
-    ) -> list[int]:
+    def _ask_pools(self, keys: list[Key], theta: Rows, missing: list[int], found: Answers) -> list[int]:
         """Answer a share of the rows by the pools; the numbers of those that are to be solved."""
         to_solve: list[int] = []
         by_pool: dict[Hashable, list[int]] = {}
@@ -186,14 +178,7 @@ class Cached(Wrapper):
             self.pooled += len(rows)
         return to_solve
 
-    def _solve(
-        self,
-        theta: Float64[ndarray, "b n"],
-        instances: Sequence[Any] | None,
-        keys: list[Key],
-        missing: list[int],
-        found: dict[Key, Answer],
-    ) -> None:
+    def _solve(self, theta: Rows, instances: Sets, keys: list[Key], missing: list[int], found: Answers) -> None:
         if instances is not None and len(missing) < len(theta):
             instances = select(instances, np.array(missing))
         solved = solve_checked(self.solver, theta[missing], instances)

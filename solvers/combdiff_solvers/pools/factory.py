@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, SupportsIndex
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from combdiff_solvers.chunks import ContractError, concatenate, failed, solve_safely
 from combdiff_solvers.compute.forks import ForkSafeLock
 from combdiff_solvers.instances import instance_key
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Solver, as_shape, value_checked
+from combdiff_solvers.protocol import BatchSolver, PerRow, Rows, Sense, Sets, Solutions, Solver, as_shape, value_checked
 from combdiff_solvers.wrap import wrap
-
-__all__ = ["Factory"]
 
 
 class Factory(BatchSolver):
@@ -65,11 +61,8 @@ class Factory(BatchSolver):
     ) -> None:
         if keep < 1:
             raise ValueError(f"keep={keep} must be at least 1")
-        self.build = build
-        self.shape = as_shape(shape)
-        self.sense = Sense(sense)
-        self.keep = keep
-        self.options = options
+        self.build, self.keep, self.options = build, keep, options
+        self.shape, self.sense = as_shape(shape), Sense(sense)
         self._forget()
 
     def _forget(self) -> None:
@@ -83,7 +76,7 @@ class Factory(BatchSolver):
         self.__dict__.update(state)
         self._forget()
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         """Solve checked rows, each over its own instance."""
         pieces: list[tuple[int | list[int], Solutions]] = []
         for (key, instance), rows in _group(instances):
@@ -96,9 +89,7 @@ class Factory(BatchSolver):
             pieces.append((rows, found))
         return concatenate(pieces, *theta.shape)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + h(y) of every row by the model of its instance; NaN, and no model, where y holds NaN.
 
         Raises:
@@ -136,7 +127,7 @@ class Factory(BatchSolver):
         return solver
 
 
-def _group(instances: Sequence[Any] | None) -> list[tuple[tuple[Hashable, Any], list[int]]]:
+def _group(instances: Sets) -> list[tuple[tuple[Hashable, Any], list[int]]]:
     """The different instances, each with its key and its rows."""
     if instances is None:
         raise ValueError("Factory builds each row's model from its instance: give instances, one for each row")

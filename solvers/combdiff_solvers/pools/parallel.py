@@ -17,8 +17,6 @@ from combdiff_solvers.pools.process_worker import ProcessWorker
 from combdiff_solvers.pools.worker_pool import Worker
 from combdiff_solvers.protocol import Solver
 
-__all__ = ["Parallel"]
-
 Backend = Literal["threads", "processes"]
 
 

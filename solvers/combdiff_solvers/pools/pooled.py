@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeVar
-
-from jaxtyping import Float64
-from numpy import ndarray
+from typing import TypeVar
 
 from combdiff_solvers.chunks import Timed, concatenate, shrinking, slice_instances, solve_safely
 from combdiff_solvers.compute.forks import ForkSafeLock
@@ -17,20 +14,13 @@ from combdiff_solvers.pools.offload_policy import OffloadPolicy
 from combdiff_solvers.pools.schedule import Schedule
 from combdiff_solvers.pools.worker_pool import Worker, WorkerPool
 from combdiff_solvers.pools.wrapper import Wrapper
-from combdiff_solvers.protocol import Solutions, Solver, solve_checked
+from combdiff_solvers.protocol import PerRow, Rows, Sets, Solutions, Solver, solve_checked
 
 P = TypeVar("P", bound="Pooled")
 
 
 class Pooled(Wrapper):
-    """A solver whose rows are solved by workers, in chunks.
-
-    Attributes:
-        replaced: how many workers died in the middle of a chunk.
-
-    Raises:
-        ValueError: for fewer than one worker.
-    """
+    """A solver whose rows are solved by workers, in chunks."""
 
     overhead = 5e-3  # seconds that a batch costs more when it is sent
     slow_start = True  # whether the caller had better work too until the workers are ready
@@ -41,9 +31,8 @@ class Pooled(Wrapper):
         super().__init__(solver)
         if workers is not None and workers < 1:
             raise ValueError(f"workers={workers} must be at least 1, or None for one a core")
-        self.workers = workers
-        self.adaptive = adaptive
-        self.replaced = 0
+        self.workers, self.adaptive = workers, adaptive
+        self.replaced = 0  # how many workers died in the middle of a chunk
         self._own = ForkSafeLock()  # the caller's solver serves one call at a time
 
     @abstractmethod
@@ -81,7 +70,7 @@ class Pooled(Wrapper):
         if self._pool is not None:
             self._pool.close()
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         """Solve checked rows. They come back in their order, each once.
 
         A row whose solve raises has the status ERROR and the exception as its message.
@@ -115,18 +104,16 @@ class Pooled(Wrapper):
             pieces += [(done + first, piece) for first, piece in sent]
         return concatenate(pieces, *theta.shape)
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + h(y) of every row, by the solver in the calling thread."""
         with self._own.current:
             return super().value_checked(y, theta, instances)
 
-    def _solve_here(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Timed:
+    def _solve_here(self, theta: Rows, instances: Sets) -> Timed:
         with self._own.current:
             return solve_safely(self.solver, theta, instances)
 
-    def _send(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> list[tuple[int, Solutions]]:
+    def _send(self, theta: Rows, instances: Sets) -> list[tuple[int, Solutions]]:
         """The answers of the workers, each with the number of its first row."""
         pool, policy, rows = self.executor, self.policy, len(theta)
         schedule = Schedule(pool, theta, instances, self.sense)

@@ -12,8 +12,6 @@ from combdiff_solvers.pools.pooled import Pooled
 from combdiff_solvers.pools.worker_pool import RemoteWorker, Worker, WorkerDiedError
 from combdiff_solvers.protocol import Solver
 
-__all__ = ["OnRay"]
-
 
 class OnRay(Pooled):
     """Solves the rows of a batch in the processes of a Ray cluster, each with a warm solver of its own.

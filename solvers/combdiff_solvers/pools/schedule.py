@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import pairwise
 from queue import SimpleQueue
-from typing import Any, NamedTuple
-
-from jaxtyping import Float64
-from numpy import ndarray
+from typing import NamedTuple
 
 from combdiff_solvers.chunks import Timed, failed, slice_instances
 from combdiff_solvers.pools.messages import TravelError
 from combdiff_solvers.pools.worker_pool import MAX_CRASHES, WorkerDiedError, WorkerPool
-from combdiff_solvers.protocol import Sense, Solutions
+from combdiff_solvers.protocol import Rows, Sense, Sets, Solutions
 
 
 class Chunk(NamedTuple):
@@ -34,9 +31,7 @@ class Schedule:
         crashes: how many workers died.
     """
 
-    def __init__(
-        self, pool: WorkerPool, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None, sense: Sense
-    ) -> None:
+    def __init__(self, pool: WorkerPool, theta: Rows, instances: Sets, sense: Sense) -> None:
         self.pieces: list[tuple[int, Solutions]] = []
         self.seconds: list[float] = []
         self.crashes = 0
@@ -69,7 +64,7 @@ class Schedule:
             self._pool.close()
             raise
 
-    def _rows(self, chunk: Chunk) -> tuple[Float64[ndarray, "b n"], Sequence[Any] | None]:
+    def _rows(self, chunk: Chunk) -> tuple[Rows, Sets]:
         return self._theta[chunk.first : chunk.last], slice_instances(self._instances, chunk.first, chunk.last)
 
     def _submit(self, chunk: Chunk) -> None:

@@ -1,14 +1,8 @@
 """The best solution of a pool for each θ. See `cached`."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
-
-Array = Any  # numba compiles these functions
+from combdiff_solvers.compute.kernels import Array, kernel
 
 
 @kernel()

@@ -13,18 +13,18 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.chunks import Timed, solve_safely
 from combdiff_solvers.compute.forks import renew_after_fork
 from combdiff_solvers.pools.messages import PoolError, pack, unpack
+from combdiff_solvers.protocol import Rows, Sets
 
 CLOSED = "the workers were closed while a batch was being solved"
 DRIVER = "combdiff-driver"
@@ -57,7 +57,7 @@ class Worker:
         if isinstance(self.solver, bytes):
             self.solver = pickle.loads(self.solver)
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Timed:
+    def solve(self, theta: Rows, instances: Sets) -> Timed:
         """The answer and the seconds it took.
 
         Raises:
@@ -82,7 +82,7 @@ class RemoteWorker(Worker):
     def start(self) -> None:
         unpack(self.ask(None))
 
-    def solve(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Timed:
+    def solve(self, theta: Rows, instances: Sets) -> Timed:
         found, seconds = unpack(self.ask(pack((theta, instances))))
         return found, seconds
 
@@ -98,7 +98,7 @@ class WorkerPool:
         self.size, self.closed, self._end = size, False, CLOSED
         self._make = make
         self._lock = threading.Lock()
-        self._tasks: SimpleQueue[tuple[Future[Timed], ndarray, Sequence[Any] | None] | None] = SimpleQueue()
+        self._tasks: SimpleQueue[tuple[Future[Timed], ndarray, Sets] | None] = SimpleQueue()
         self._workers: set[Worker] = set()
         _pools.add(self)
         renew_after_fork(self)
@@ -111,7 +111,7 @@ class WorkerPool:
         """Whether all workers wait for chunks or have one; while not, the caller had better work, too."""
         return sum(worker.ready for worker in list(self._workers)) == self.size
 
-    def submit(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Future[Timed]:
+    def submit(self, theta: Rows, instances: Sets) -> Future[Timed]:
         """Have a chunk solved by the worker that is free first.
 
         The future may raise ContractError, PoolError and TravelError, which mean what they say; WorkerDiedError, after
@@ -185,9 +185,7 @@ class WorkerPool:
         worker.ready = True
         return worker
 
-    def _solve(
-        self, worker: Worker, future: Future[Timed], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> bool:
+    def _solve(self, worker: Worker, future: Future[Timed], theta: Rows, instances: Sets) -> bool:
         """Give a chunk to a worker; false if it died on it."""
         if not future.set_running_or_notify_cancel():
             return True

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
-from combdiff_solvers.protocol import BatchSolver, Instances, Sense, Solver, value_checked
+from combdiff_solvers.protocol import BatchSolver, Instances, PerRow, Rows, Sense, Sets, Solver, value_checked
 
 
 class Wrapper(BatchSolver):
@@ -31,7 +27,7 @@ class Wrapper(BatchSolver):
         self.sense: Sense = solver.sense
         self.shape: tuple[int, ...] = solver.shape
 
-    def check_instances(self, instances: Instances | None, rows: int) -> Sequence[Any] | None:
+    def check_instances(self, instances: Instances | None, rows: int) -> Sets:
         """The instances as a sequence of one a row.
 
         Raises:
@@ -42,8 +38,6 @@ class Wrapper(BatchSolver):
             self.solver.solve(np.empty((0, prod(self.shape))), given[:0])  # raises for what it does not take
         return given
 
-    def value_checked(
-        self, y: Float64[ndarray, "b n"], theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None
-    ) -> Float64[ndarray, " b"]:
+    def value_checked(self, y: Rows, theta: Rows, instances: Sets) -> PerRow:
         """⟨θ, y⟩ + h(y) of every row, by the solver itself."""
         return value_checked(self.solver, y, theta, instances)

@@ -21,11 +21,7 @@ class AllowedInstances(ColumnInstances):
 
     @classmethod
     def price(
-        cls,
-        instances: Any,
-        cost: Float64[ndarray, b * shape],
-        status: UInt8[ndarray, " b"],
-        messages: dict[int, str],
+        cls, instances: Any, cost: Float64[ndarray, b * shape], status: UInt8[ndarray, " b"], messages: dict[int, str]
     ) -> Float64[ndarray, b * shape]:
         """The costs, infinite where an entry may not be taken; a row with a bad instance becomes an ERROR."""
         if instances is None or not len(cost):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
+from combdiff_solvers.compute.sums import unit_rows
 from combdiff_solvers.compute.threads import check_threads, for_rows
-from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.problems.allowed import AllowedInstances
 from combdiff_solvers.problems.assignment_kernels import assignments
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
-
-__all__ = ["Assignment", "AssignmentInstances"]
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions
 
 
 class AssignmentInstances(AllowedInstances):
@@ -67,11 +60,10 @@ class Assignment(BatchSolver):
         cols = rows if cols is None else cols
         if rows < 1 or cols < 1:
             raise ValueError(f"an assignment of {rows} rows to {cols} columns has no pairs")
-        self.shape = (rows, cols)
-        self.sense = Sense(sense)
+        self.shape, self.sense = (rows, cols), Sense(sense)
         self.threads = check_threads(threads)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         status, messages = np.zeros(len(theta), dtype=np.uint8), dict[int, str]()
         cost = self.sense.sign * unit_rows(theta).reshape(-1, *self.shape)
         axes = (0, 1, 2) if self.shape[0] <= self.shape[1] else (0, 2, 1)  # the kernel wants the shorter side first

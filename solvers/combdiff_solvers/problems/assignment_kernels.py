@@ -1,7 +1,5 @@
 """Assignments by successive shortest augmenting paths. See `assignment` for what it means."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

@@ -4,8 +4,6 @@ Vertices are 1..n and blossoms n+1..; 0 is nobody. A blossom keeps for every oth
 to x (`end_a[b, x]`, `end_b[b, x]`: the vertices inside and outside). All numbers are integers, so "tight" is exact.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -184,6 +182,28 @@ def add_blossom(f: Forest, u: int, base: int, v: int) -> None:
         else:
             f.child_with[b, f.child_with[child] > 0] = child
     _find_tightest(f, b)
+
+
+@kernel()
+def grow(f: Forest, a: int, b: int) -> bool:
+    """Use a tight edge from an outer vertex; whether the matching grew."""
+    start, end = f.end_a[a, b], f.end_b[a, b]
+    u, v = f.top[start], f.top[end]
+    if f.label[v] == UNSEEN:
+        f.parent[v] = start
+        f.label[v] = INNER
+        beyond = f.top[f.mate[v]]
+        f.tightest[v] = f.tightest[beyond] = 0
+        f.label[beyond] = OUTER
+        enqueue(f, beyond)
+    elif f.label[v] == OUTER:
+        base = meeting(f, u, v)
+        if base == 0:
+            augment(f, u, v)
+            augment(f, v, u)
+            return True
+        add_blossom(f, u, base, v)
+    return False
 
 
 @kernel()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
-from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers.formulas.formula import AtMost, Formula
 from combdiff_solvers.limits import LimitOptions, Limits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions
 
 
 class ExactCover(BatchSolver):
@@ -53,5 +51,5 @@ class ExactCover(BatchSolver):
         self.shape, self.sense = (len(matrix),), Sense(sense)
         self._model = SatModel(formula, np.arange(1, len(matrix) + 1), self.shape, self.sense, Limits(**limits))
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         return self._model.solve_checked(theta, instances)

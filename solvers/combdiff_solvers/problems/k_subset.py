@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, as_whole
-
-__all__ = ["KSubset", "KSubsetInstances", "TopK"]
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions, Status, as_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +68,7 @@ class KSubset(BatchSolver):
         self.least, self.most = least, most
         self.sense = Sense(sense)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         batch = len(theta)
         messages: dict[int, str] = {}
         least, most, allowed = np.full(batch, self.least), np.full(batch, self.most), np.ones_like(theta, dtype=bool)
@@ -119,7 +115,7 @@ class TopK(BatchSolver):
         self.k = k
         self.sense = Sense(sense)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         best = np.argsort(self.sense.sign * theta, axis=1, kind="stable")[:, : self.k]
         y = np.zeros_like(theta)
         np.put_along_axis(y, best, 1.0, axis=1)

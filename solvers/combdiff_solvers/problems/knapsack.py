@@ -10,15 +10,13 @@ import numpy as np
 from jaxtyping import Float64, Shaped, UInt8
 from numpy import ndarray
 
+from combdiff_solvers.compute.sums import exponents, row_products, unit_rows
 from combdiff_solvers.compute.threads import check_threads, for_rows
-from combdiff_solvers.compute.unit_rows import exponents, unit_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import LimitOptions, Limits
 from combdiff_solvers.problems.backends import check_backend
 from combdiff_solvers.problems.knapsack_kernels import knapsacks
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, row_products
-
-__all__ = ["Knapsack", "KnapsackInstances"]
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions, Status
 
 Backend = Literal["auto", "kernel", "mip"]
 NODES = 300_000  # about 0.05 s
@@ -107,14 +105,11 @@ class Knapsack(BatchSolver):
         check_backend(backend, Backend, limits, unlimited=("kernel",))
         if nodes < 1:
             raise ValueError(f"nodes={nodes} must be at least 1")
-        self.shape = (self.weights.shape[1],)
-        self.sense = Sense(sense)
+        self.shape, self.sense = (self.weights.shape[1],), Sense(sense)
         self.backend: Backend = backend
-        self.nodes = nodes
-        self.limits = Limits(**limits)
-        self.threads = check_threads(threads)
+        self.nodes, self.limits, self.threads = nodes, Limits(**limits), check_threads(threads)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         clock = Limits(batch_time_limit=self.limits.batch_time_limit).start()
         status = np.zeros(len(theta), dtype=np.uint8)
         weights, capacity, messages = self._sets(instances, status)
@@ -144,29 +139,17 @@ class Knapsack(BatchSolver):
         return Solutions.from_y(y, theta, self.sense, status, messages, tolerance)
 
     def _prove(
-        self,
-        gains: Float64[ndarray, "b n"],
-        weight: Float64[ndarray, "d n"],
-        limit: Float64[ndarray, " d"],
-        y: Float64[ndarray, "b n"],
-        limits: Limits,
-    ) -> tuple[Float64[ndarray, "b n"], UInt8[ndarray, " b"]]:
+        self, gains: Rows, weight: Float64[ndarray, "d n"], limit: Float64[ndarray, " d"], y: Rows, limits: Limits
+    ) -> tuple[Rows, UInt8[ndarray, " b"]]:
         """The better of y, which is feasible, and of what SCIP finds; and what that is."""
         from combdiff_solvers.models.mixed_integer import MixedInteger
 
         unit = np.where(limit > 0.0, limit, 1.0)
         with np.errstate(over="ignore"):
             shares = np.minimum(weight / unit[:, None], 2.0)  # what weighs more than all never fits
-        found = MixedInteger(
-            shares,
-            (1.0 + SLACK / 2) * limit / unit,
-            integrality=1,
-            bounds=(0, 1),
-            sense="max",
-            backend="scip",
-            parameters=_exact_loads(),
-            **asdict(limits),
-        ).solve(gains)
+        room, options = (1.0 + SLACK / 2) * limit / unit, {"parameters": _exact_loads(), **asdict(limits)}
+        solver = MixedInteger(shares, room, integrality=1, bounds=(0, 1), sense="max", backend="scip", **options)
+        found = solver.solve(gains)
         points = np.where(found.solved[:, None] & (gains > 0.0), found.y, 0.0)  # it may take what gains nothing
         fits = (np.einsum("bn,dn->bd", points, weight) <= limit * (1.0 + SLACK)).all(axis=1)
         better = fits & (row_products(gains, points) >= row_products(gains, y))
@@ -175,7 +158,7 @@ class Knapsack(BatchSolver):
         return np.where(better[:, None], points, y), status
 
     def _sets(
-        self, instances: Sequence[Any] | None, status: UInt8[ndarray, " b"]
+        self, instances: Sets, status: UInt8[ndarray, " b"]
     ) -> tuple[Float64[ndarray, "s d n"], Float64[ndarray, "t d"], dict[int, str]]:
         """The weights and capacities of the rows (or of all at once); rows with bad ones become an ERROR."""
         weights, capacity, messages = self.weights[None], self.capacity[None], dict[int, str]()

@@ -1,7 +1,5 @@
 """Branch and bound for 0/1 knapsacks of several dimensions. See `knapsack` for what it means."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
+from combdiff_solvers.compute.sums import unit_rows
 from combdiff_solvers.compute.threads import for_rows
-from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.matching_kernels import matchings
-from combdiff_solvers.protocol import Solutions
-
-__all__ = ["Matching"]
+from combdiff_solvers.protocol import Rows, Sets, Solutions
 
 
 class Matching(EdgeSolver):
@@ -49,7 +42,7 @@ class Matching(EdgeSolver):
 
     impossible = "has no perfect matching: some vertices cannot all be paired"
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         bits = 58 - int(np.ceil(np.log2(self.vertices + 1)))
         cost = np.rint(np.ldexp(self.sense.sign * unit_rows(theta), bits)).astype(np.int64)
         y, status = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8)

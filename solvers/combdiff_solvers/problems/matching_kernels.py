@@ -1,47 +1,11 @@
 """Perfect matchings of general graphs by the primal-dual blossom algorithm. See `matching` for what it means."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel
-from combdiff_solvers.problems.blossom_kernels import (
-    INNER,
-    OUTER,
-    UNSEEN,
-    Forest,
-    add_blossom,
-    augment,
-    enqueue,
-    expand,
-    meeting,
-    offer,
-    slack,
-)
+from combdiff_solvers.problems.blossom_kernels import INNER, OUTER, UNSEEN, Forest, enqueue, expand, grow, offer, slack
 
 MAX = np.iinfo(np.int64).max
-
-
-@kernel()
-def _grow(f: Forest, a: int, b: int) -> bool:
-    """Use a tight edge from an outer vertex; whether the matching grew."""
-    start, end = f.end_a[a, b], f.end_b[a, b]
-    u, v = f.top[start], f.top[end]
-    if f.label[v] == UNSEEN:
-        f.parent[v] = start
-        f.label[v] = INNER
-        beyond = f.top[f.mate[v]]
-        f.tightest[v] = f.tightest[beyond] = 0
-        f.label[beyond] = OUTER
-        enqueue(f, beyond)
-    elif f.label[v] == OUTER:
-        base = meeting(f, u, v)
-        if base == 0:
-            augment(f, u, v)
-            augment(f, v, u)
-            return True
-        add_blossom(f, u, base, v)
-    return False
 
 
 @kernel()
@@ -65,7 +29,7 @@ def _phase(f: Forest) -> bool:
             for v in range(1, n + 1):
                 if f.end_a[u, v] and f.top[u] != f.top[v]:
                     if slack(f, u, v) == 0:
-                        if _grow(f, u, v):
+                        if grow(f, u, v):
                             return True
                     else:
                         offer(f, u, f.top[v])
@@ -90,7 +54,7 @@ def _phase(f: Forest) -> bool:
         f.ends[0] = f.ends[1] = 0
         for x in range(1, f.ends[2] + 1):
             u = f.tightest[x]
-            if f.top[x] == x and u and f.top[u] != x and slack(f, u, x) == 0 and _grow(f, u, x):
+            if f.top[x] == x and u and f.top[u] != x and slack(f, u, x) == 0 and grow(f, u, x):
                 return True
         for b in range(n + 1, f.ends[2] + 1):
             if f.top[b] == b and f.label[b] == INNER and f.dual[b] == 0:

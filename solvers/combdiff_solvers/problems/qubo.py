@@ -9,15 +9,13 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from combdiff_solvers.compute.sums import rounding, row_products, unit_rows
 from combdiff_solvers.compute.threads import check_threads, for_rows
-from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.problems.backends import check_backend, solver_on_cp_sat
 from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.qubo_kernels import best_bits
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, rounding, row_products, solve_checked
-
-__all__ = ["MaxCut", "Qubo"]
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions, solve_checked
 
 Backend = Literal["auto", "enumeration", "cp_sat"]
 FEW = 16  # bits up to which "auto" enumerates: about a millisecond
@@ -61,14 +59,12 @@ class Qubo(BatchSolver):
     ) -> None:
         if bits < 1:
             raise ValueError(f"bits={bits} must be at least 1")
-        self.shape = (bits, bits)
-        self.sense = Sense(sense)
-        self.backend = _choose(backend, bits, limits)
-        self.threads = check_threads(threads)
+        self.shape, self.sense = (bits, bits), Sense(sense)
+        self.backend, self.threads = _choose(backend, bits, limits), check_threads(threads)
         self._pairs = np.stack(np.triu_indices(bits), axis=1)
         self._model = solver_on_cp_sat(self._products, self.sense, limits) if self.backend == "cp_sat" else None
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         n = self.shape[0]
         square = theta.reshape(-1, n, n)
         if self._model is None:
@@ -136,7 +132,7 @@ class MaxCut(EdgeSolver):
         self.backend = _choose(backend, self.vertices - 1, limits)
         self._model = solver_on_cp_sat(self._cuts, self.sense, limits) if self.backend == "cp_sat" else None
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         if self._model is not None:
             return solve_checked(self._model, theta, None)
         u, v = self.edges.T
@@ -169,7 +165,7 @@ def _choose(backend: Backend, bits: int, limits: LimitOptions) -> Backend:
     return backend if backend != "auto" else "enumeration" if bits <= FEW else "cp_sat"
 
 
-def _enumerate(cost: Float64[ndarray, "b n n"], threads: int | None) -> Float64[ndarray, "b n"]:
+def _enumerate(cost: Float64[ndarray, "b n n"], threads: int | None) -> Rows:
     bits = np.zeros(cost.shape[:2])
     for_rows(best_bits, len(cost), np.ascontiguousarray(cost), bits, threads=threads, grain=1 + (4096 >> cost.shape[1]))
     return bits

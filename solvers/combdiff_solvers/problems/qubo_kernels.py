@@ -1,7 +1,5 @@
 """All 2ⁿ points of a quadratic function of bits, by a Gray code."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
-
-__all__ = ["Ranking", "RankingInstances"]
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +54,7 @@ class Ranking(BatchSolver):
         self.shape: tuple[int, ...] = (n,)
         self.sense = Sense(sense)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         messages: dict[int, str] = {}
         key, counted = -self.sense.sign * theta, None
         if instances is not None and len(theta):

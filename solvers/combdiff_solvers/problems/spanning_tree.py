@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.problems.allowed import AllowedInstances
 from combdiff_solvers.problems.edges import EdgeSolver
 from combdiff_solvers.problems.tree_kernels import trees
-from combdiff_solvers.protocol import Solutions
-
-__all__ = ["SpanningTree", "SpanningTreeInstances"]
+from combdiff_solvers.protocol import Rows, Sets, Solutions
 
 
 class SpanningTreeInstances(AllowedInstances):
@@ -57,7 +50,7 @@ class SpanningTree(EdgeSolver):
 
     impossible = "has no spanning tree: the edges do not connect all vertices"
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         y, status, messages = np.zeros_like(theta), np.zeros(len(theta), dtype=np.uint8), dict[int, str]()
         cost = SpanningTreeInstances.price(instances, self.sense.sign * theta, status, messages)
         for_rows(

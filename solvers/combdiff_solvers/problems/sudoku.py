@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.problems.exact_cover import ExactCover
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +76,7 @@ class Sudoku(BatchSolver):
         self._cover = ExactCover(matrix, sense, **limits)
         self.sense = self._cover.sense
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         if instances is None or not len(theta):
             return self._cover.solve_checked(theta, None)
         messages: dict[int, str] = {}

@@ -1,7 +1,5 @@
 """Spanning trees by Kruskal's algorithm. See `spanning_tree` for what it means."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

@@ -1,20 +1,26 @@
-"""What a search writes: the arrays of `Solutions`, before anything is found."""
+"""What a search is told and writes: the arrays of `Solutions`, before anything is found, and how a row ended."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
+
+from combdiff_solvers.protocol import PerRow, Rows
+
+OPTIMAL, FEASIBLE, INFEASIBLE, ERROR = 0, 1, 2, 5  # as in protocol.Status
+HUGE = 255  # the row is left to be solved as a multiple of itself: its sums could overflow
+REFUSE, CLAMP, EXACT = 0, 1, 2  # what to do with negative costs
 
 
 class Found(NamedTuple):
     """One entry for each row; `graph_kernels` says what is written into them."""
 
-    y: Float64[ndarray, "b n"]
-    objective: Float64[ndarray, " b"]
-    bound: Float64[ndarray, " b"]
+    y: Rows
+    objective: PerRow
+    bound: PerRow
     status: UInt8[ndarray, " b"]
 
     @classmethod

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped
+from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
+from combdiff_solvers.problems.edges import as_edges
 from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.graph_kernels import acyclic_paths, graph_paths
-from combdiff_solvers.protocol import Status, as_whole, check_count
+from combdiff_solvers.protocol import Rows, Status, as_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,25 +43,12 @@ class GraphPaths:
     """Paths along the edges of a directed graph with edge costs."""
 
     def __init__(
-        self,
-        edges: ndarray | Sequence[tuple[int, int]],
-        source: int | None,
-        target: int | None,
-        vertices: int | None,
+        self, edges: ndarray | Sequence[tuple[int, int]], source: int | None, target: int | None, vertices: int | None
     ) -> None:
-        pairs = np.asarray(edges)
-        if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs) or not np.issubdtype(pairs.dtype, np.integer):
-            raise ValueError(
-                f"edges has shape {pairs.shape} and type {pairs.dtype}, but a graph is (edges, 2) integers, "
-                "the tail and the head of each edge, and at least one edge"
-            )
-        count = int(pairs.max()) + 1 if vertices is None else vertices
-        if pairs.min() < 0 or pairs.max() >= count:
-            edge = int(np.argmax(((pairs < 0) | (pairs >= count)).any(axis=1)))
-            raise ValueError(f"edge {edge} is {tuple(pairs[edge].tolist())}, but vertices are 0..{count - 1}")
+        pairs, count = as_edges(edges, vertices, "the tail and the head")
         self.vertices = count
         self.shape: tuple[int, ...] = (len(pairs),)
-        self._tail, self._head = np.ascontiguousarray(pairs.T, dtype=np.int64)
+        self._tail, self._head = np.ascontiguousarray(pairs.T)
         self._out = np.argsort(self._tail, kind="stable")
         self._first_out = np.searchsorted(self._tail[self._out], np.arange(count + 1))
         self._order = self._topological_order()
@@ -92,16 +80,13 @@ class GraphPaths:
             raise ValueError(f"{name}={vertex} is not a vertex: they are 0..{self.vertices - 1}")
         return None if vertex is None else np.array([vertex], dtype=np.int64)
 
-    def search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None, found: Found
-    ) -> dict[int, str]:
+    def search(self, cost: Rows, negative: int, instances: Any, threads: int | None, found: Found) -> dict[int, str]:
         """Write the paths into `found`; the messages on rows whose instance is an ERROR."""
         batch = len(cost)
         messages: dict[int, str] = {}
         given: GraphInstances | None = None
         if instances is not None and batch:
             given = GraphInstances.of(instances)
-            check_count(given, batch)
         source = self._ends("source", self._source, given, messages)
         target = self._ends("target", self._target, given, messages)
         if messages:

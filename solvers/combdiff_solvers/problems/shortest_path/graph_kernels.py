@@ -7,27 +7,11 @@ is the entry of the first of them, CLAMP counts them as 0 and makes the row no m
 cycles) takes them as they are.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
-from combdiff_solvers.problems.shortest_path.heap_kernels import (
-    ERROR,
-    EXACT,
-    FEASIBLE,
-    HEAP_SLACK,
-    HUGE,
-    INFEASIBLE,
-    LARGE,
-    OPTIMAL,
-    REFUSE,
-    ULP,
-    Array,
-    pop,
-    prove,
-    push,
-)
+from combdiff_solvers.compute.kernels import Array, kernel
+from combdiff_solvers.problems.shortest_path.found import ERROR, EXACT, FEASIBLE, HUGE, INFEASIBLE, OPTIMAL, REFUSE
+from combdiff_solvers.problems.shortest_path.heap_kernels import HEAP_SLACK, LARGE, ULP, pop, prove, push
 
 
 @kernel()
@@ -151,17 +135,9 @@ def acyclic_paths(
 
 @kernel(inline="always")
 def _trace(
-    row: int,
-    source: int,
-    target: int,
-    cost: Array,
-    distance: Array,
-    came_by: Array,
-    tail: Array,
-    y: Array,
-    objective: Array,
-    status: Array,
-) -> None:
+    row: int, source: int, target: int, cost: Array, distance: Array, came_by: Array, tail: Array, y: Array,
+    objective: Array, status: Array,
+) -> None:  # fmt: skip
     """Mark the edges back from the target of a row, and add up their costs."""
     if distance[target] == np.inf:
         status[row] = INFEASIBLE

@@ -7,14 +7,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from numpy import ndarray
 
 from combdiff_solvers.compute.threads import for_rows
 from combdiff_solvers.instances import ColumnInstances
 from combdiff_solvers.problems.shortest_path.found import Found
 from combdiff_solvers.problems.shortest_path.grid_kernels import grid_paths
-from combdiff_solvers.protocol import Status, as_whole, check_count
+from combdiff_solvers.protocol import Rows, Status, as_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +84,13 @@ class GridPaths:
             raise ValueError(f"obstacles have shape {obstacles.shape[1:]}, but the grid is {self.shape}")
         return np.ascontiguousarray(obstacles.astype(bool).reshape(len(obstacles), -1), dtype=np.uint8)
 
-    def search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Any, threads: int | None, found: Found
-    ) -> dict[int, str]:
+    def search(self, cost: Rows, negative: int, instances: Any, threads: int | None, found: Found) -> dict[int, str]:
         """Write the paths into `found`; the messages on rows whose instance is an ERROR."""
         batch = len(cost)
         start, goal, walls = np.full(batch, self._start), np.full(batch, self._goal), self._walls
         messages: dict[int, str] = {}
         if instances is not None and batch:
             given = GridInstances.of(instances)
-            check_count(given, batch)
             starts, goals = (given.whole(name, (2,), messages) for name in ("start", "goal"))
             obstacles = given.flags("obstacles", self.shape, messages)
             start = start if starts is None else self._ends("start", starts, messages)

@@ -3,26 +3,11 @@
 `graph_kernels` says what a kernel writes into `y`, `objective`, `bound` and `status`, and what `negative` means.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
-from combdiff_solvers.problems.shortest_path.heap_kernels import (
-    ERROR,
-    FEASIBLE,
-    HEAP_SLACK,
-    HUGE,
-    INFEASIBLE,
-    LARGE,
-    OPTIMAL,
-    REFUSE,
-    ULP,
-    Array,
-    pop,
-    prove,
-    push,
-)
+from combdiff_solvers.compute.kernels import Array, kernel
+from combdiff_solvers.problems.shortest_path.found import ERROR, FEASIBLE, HUGE, INFEASIBLE, OPTIMAL, REFUSE
+from combdiff_solvers.problems.shortest_path.heap_kernels import HEAP_SLACK, LARGE, ULP, pop, prove, push
 
 
 @kernel()

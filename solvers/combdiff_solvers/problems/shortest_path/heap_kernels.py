@@ -1,21 +1,11 @@
-"""What the shortest-path kernels share: a 4-ary heap, and what they say of a row."""
-
-from __future__ import annotations
-
-from typing import Any
+"""What the shortest-path kernels share: a 4-ary heap, and what is proven of a row."""
 
 import numpy as np
 
-from combdiff_solvers.compute.kernels import kernel
+from combdiff_solvers.compute.kernels import Array, kernel
 
-OPTIMAL, FEASIBLE, INFEASIBLE, ERROR = 0, 1, 2, 5  # as in protocol.Status
-HUGE = 255  # the row is left to be solved as a multiple of itself: its sums could overflow
 LARGE = 2.0**960  # costs up to this size may be added by the billion
 ULP = 2.0**-53
-REFUSE, CLAMP, EXACT = 0, 1, 2  # what to do with negative costs
-
-# Plain annotations: numba compiles these functions, a run-time type checker has no place in them.
-Array = Any
 HEAP_SLACK = 4  # a sift may look so far past the last entry
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64
 from numpy import ndarray
 
+from combdiff_solvers.compute.sums import exponents, row_products, unit_rows
 from combdiff_solvers.compute.threads import check_threads
-from combdiff_solvers.compute.unit_rows import exponents, unit_rows
 from combdiff_solvers.instances import select
-from combdiff_solvers.problems.shortest_path.found import Found
-from combdiff_solvers.problems.shortest_path.graph import GraphInstances, GraphPaths
-from combdiff_solvers.problems.shortest_path.grid import GridInstances, GridPaths
-from combdiff_solvers.problems.shortest_path.heap_kernels import CLAMP, EXACT, HUGE, REFUSE
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, row_products
-
-__all__ = ["GraphInstances", "GridInstances", "ShortestPath"]
+from combdiff_solvers.problems.shortest_path.found import CLAMP, EXACT, HUGE, REFUSE, Found
+from combdiff_solvers.problems.shortest_path.graph import GraphPaths
+from combdiff_solvers.problems.shortest_path.grid import GridPaths
+from combdiff_solvers.protocol import BatchSolver, Row, Rows, Sense, Sets, Solutions, Status
 
 Negative = Literal["raise", "clamp", "exact"]
 
@@ -63,11 +59,8 @@ class ShortestPath(BatchSolver):
                 "negative='exact' needs a graph without cycles, and this one has a cycle: "
                 "use 'clamp', or keep the costs positive (multiplicative noise does)"
             )
-        self._domain = domain
-        self.negative = negative
-        self.threads = check_threads(threads)
-        self.shape = domain.shape
-        self.sense = Sense.MIN
+        self._domain, self.negative, self.threads = domain, negative, check_threads(threads)
+        self.shape, self.sense = domain.shape, Sense.MIN
 
     @classmethod
     def grid(
@@ -138,7 +131,7 @@ class ShortestPath(BatchSolver):
         """
         return cls(GraphPaths(edges, source, target, vertices), negative, threads)
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         negative = {"raise": REFUSE, "clamp": CLAMP, "exact": EXACT}[self.negative]
         found, messages = self._search(theta, negative, instances)
         y, objective, bound, status = found
@@ -158,13 +151,11 @@ class ShortestPath(BatchSolver):
             y[failed], objective[failed] = np.nan, np.nan
         return Solutions(y, objective, bound=bound, status=status, messages=messages)
 
-    def _search(
-        self, cost: Float64[ndarray, "b n"], negative: int, instances: Sequence[Any] | None
-    ) -> tuple[Found, dict[int, str]]:
+    def _search(self, cost: Rows, negative: int, instances: Sets) -> tuple[Found, dict[int, str]]:
         found = Found.empty(*cost.shape)
         return found, self._domain.search(cost, negative, instances, self.threads, found)
 
-    def _refusal(self, cost: Float64[ndarray, " n"], entry: int) -> str:
+    def _refusal(self, cost: Row, entry: int) -> str:
         where = tuple(int(i) for i in np.unravel_index(entry, self.shape))
         fix = "negative='exact'" if self._domain.acyclic else "negative='clamp' (they count as 0)"
         return (

@@ -1,7 +1,5 @@
 """Tours by the 1-tree bound of Held and Karp, branch and bound. See `tsp` for what it means."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

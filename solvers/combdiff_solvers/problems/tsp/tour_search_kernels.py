@@ -1,7 +1,5 @@
 """Good tours quickly: nearest neighbours from several vertices, improved by 2-opt and Or-opt moves."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from combdiff_solvers.compute.kernels import Array, kernel

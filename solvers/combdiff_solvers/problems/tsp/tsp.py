@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, Unpack
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
+from combdiff_solvers.compute.sums import unit_rows
 from combdiff_solvers.compute.threads import check_threads, for_rows
-from combdiff_solvers.compute.unit_rows import unit_rows
 from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.problems.backends import check_backend, solver_on_cp_sat
 from combdiff_solvers.problems.tsp.tour_kernels import tours
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status, solve_checked
-
-__all__ = ["TravelingSalesman"]
+from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions, Status, solve_checked
 
 Backend = Literal["kernel", "cp_sat", "heuristic"]
 
@@ -74,16 +69,14 @@ class TravelingSalesman(BatchSolver):
         check_backend(backend, Backend, limits, unlimited=("kernel", "heuristic"))
         if starts < 1 or nodes < 1:
             raise ValueError(f"starts={starts} and nodes={nodes} must be at least 1")
-        self.cities = cities
+        self.cities, self.starts, self.nodes = cities, starts, nodes
         self.edges = np.stack(np.triu_indices(cities, 1), axis=1)
-        self.shape = (len(self.edges),)
-        self.sense = Sense(sense)
+        self.shape, self.sense = (len(self.edges),), Sense(sense)
         self.backend: Backend = backend
-        self.starts, self.nodes = starts, nodes
         self.threads = check_threads(threads)
         self._model = solver_on_cp_sat(self._circuit, self.sense, limits) if backend == "cp_sat" else None
 
-    def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
+    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         if self._model is not None:
             return solve_checked(self._model, theta, None)
         batch, n = len(theta), self.cities
