@@ -8,7 +8,7 @@ from torch import Tensor
 
 from combdiff.soft.arguments import strength_tensor
 from combdiff.soft.ends import without_ends
-from combdiff.soft.permutahedron.formula import exponent
+from combdiff.soft.permutahedron.formula import exponent, working
 
 
 def sigmoid_ranks(
@@ -25,11 +25,11 @@ def sigmoid_ranks(
     tensor([[2., 1.]])
     """
     x, mask, ends = without_ends(x, mask, descending)
-    eps = strength_tensor(strength, x).clamp(min=torch.finfo(x.dtype).tiny)
-    x = -x if descending else x
-    above = torch.sigmoid(exponent(x[..., :, None] - x[..., None, :], eps[..., None]))  # ½ beside itself
+    z = working(-x if descending else x)
+    eps = strength_tensor(strength, z).clamp(min=1e-100)  # slopes of equal values, 1/(4ε), cancel while they are finite
+    above = torch.sigmoid(exponent(z[..., :, None] - z[..., None, :], eps[..., None]))  # ½ beside itself
     if mask is not None:
         above = torch.where(mask[..., None, :], above, 0.0)
     ranks = 0.5 + above.sum(-1)
-    ranks = ranks if mask is None else torch.where(mask, ranks, 0.0)
+    ranks = (ranks if mask is None else torch.where(mask, ranks, 0.0)).to(x.dtype)
     return ranks if ends is None else ends.place_ranks(ranks)
