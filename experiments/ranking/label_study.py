@@ -175,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="a csv file, or a folder of them")
     parser.add_argument("--method", nargs="+", default=METHODS, help="the first is what the others are compared with")
-    parser.add_argument("--steps", type=int, default=TRAINING["steps"], help="of each training (default %(default)s)")
+    for name, value in TRAINING.items():
+        parser.add_argument(f"--{name}", type=type(value), default=value, help="of each training (default %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS / "label-study", help="results folder")
     parser.add_argument("--threads", type=int, choices=range(1, available_cores() + 1), default=1)
     options = parser.parse_args(arguments)
@@ -184,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal:
         console = Console(width=LOG_WIDTH)
     try:
-        rows = run(options.data, options.method, {**TRAINING, "steps": options.steps}, RunFolder(options.out), console)
+        training = {name: getattr(options, name) for name in TRAINING}
+        rows = run(options.data, options.method, training, RunFolder(options.out), console)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
