@@ -61,7 +61,8 @@ EXPORT = """
 import torch
 from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk, soft_topk_mask
 
-METHODS = ("pav", "lapsum", "neuralsort", "softsort", "sinkhorn", "network")
+METHODS = ("pav", "lapsum", "neuralsort", "softsort", "network")
+OF_RANKS = ("sinkhorn", "network_cauchy", "network_optimal", "sigmoid")  # the programs of all operators take too long
 OPERATORS = {
     "rank": soft_rank,
     "sort": soft_sort,
@@ -72,8 +73,8 @@ OPERATORS = {
 }
 
 
-def used(method):  # a program of Sinkhorn's iterations takes 6 s to trace for each operator
-    return {"rank": soft_rank} if method == "sinkhorn" else OPERATORS
+def used(method):
+    return {"rank": soft_rank} if method in OF_RANKS else OPERATORS
 
 
 class Program(torch.nn.Module):
@@ -94,7 +95,7 @@ def inputs(rows):
 
 
 batch = torch.export.Dim("batch")
-for method in METHODS:
+for method in METHODS + OF_RANKS:
     program = Program(method)
     exported = torch.export.export(program, inputs(3), dynamic_shapes=({0: batch},) * 3).module()
     for rows in (2, 7):
