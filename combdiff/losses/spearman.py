@@ -17,8 +17,10 @@ class SpearmanLoss(SoftLoss):
 
         L = 1 − ⟨r, t⟩ / (‖r‖ ‖t‖)          0: the same order, 2: the reverse
 
-    For a small strength it is 1 − Spearman's ρ exactly, but flat. Rows without two different targets, or without two
-    different soft ranks, have the loss 1 and no gradient. Half precision is computed and returned in float32.
+    The soft ranks are taken inside: give it scores, not ranks of them. For a small strength it is 1 − Spearman's ρ
+    exactly, but flat; a start is ε = 1 where the scores are learnt (`docs/soft.md` shows what others cost). Rows
+    without two different targets, or without two different soft ranks, have the loss 1 and no gradient. Half precision
+    is computed and returned in float32.
 
     Args:
         regularization, regularization_strength, method: of `soft_rank`; the strength may be changed between steps.

@@ -41,7 +41,7 @@ from experiments.ranking.task import Rankings
 METRICS = {"spearman": "Spearman", "kendall": "Kendall τ"}
 METHODS = ("regression", "soft-rank", "soft-rank-kl", "pairwise")
 GRID = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-TRAINING = {"steps": 400, "batch": 256, "rate": 0.1, "penalty": 1e-3}
+TRAINING = {"steps": 400, "batch": 256, "rate": 0.1, "penalty": 1e-3, "seed": 0}
 BARS = {"iris": 0.87, "wine": 0.96, "glass": 0.91}
 HELD_OUT = [(fold, (fold + ahead) % FOLDS) for ahead in (0, 1, 2) for fold in range(FOLDS)]
 """the folds that each model does not see: the fold itself, or two, of which either is the test fold of the other"""
@@ -68,7 +68,7 @@ def fit(
     Each minimises, by Adam with a cosine schedule from zero weights, the mean objective plus `penalty` · ‖weights‖².
     A step draws `batch` lists for all, of which each model takes its own.
     """
-    torch.manual_seed(0)  # of batches, and of the noise of methods
+    torch.manual_seed(int(training.get("seed", 0)))  # of batches, and of the noise of methods
     p, n = lists.inputs.shape[1], lists.solutions.shape[1]
     weights = torch.zeros(p, len(train), n, requires_grad=True)
     bias = torch.zeros(len(train), n, requires_grad=True)
@@ -96,7 +96,7 @@ def fit(
 
 def cross_validate(task: Rankings, lists: Lists, name: str, training: Mapping[str, float] = TRAINING) -> Row:
     """The test scores of a method, the mean over ten folds, with the ε that the inner folds choose, and with each."""
-    parts = folds(len(lists))
+    parts = folds(len(lists), int(training.get("seed", 0)))
     fold = torch.empty(len(lists), dtype=torch.int64)
     for number, rows in enumerate(parts):
         fold[rows] = number
@@ -175,7 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="a csv file, or a folder of them")
     parser.add_argument("--method", nargs="+", default=METHODS, help="the first is what the others are compared with")
-    parser.add_argument("--steps", type=int, default=TRAINING["steps"], help="of each training (default %(default)s)")
+    for name, value in TRAINING.items():
+        what = "of folds and batches" if name == "seed" else "of each training"
+        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"{what} (default %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS / "label-study", help="results folder")
     parser.add_argument("--threads", type=int, choices=range(1, available_cores() + 1), default=1)
     options = parser.parse_args(arguments)
@@ -184,7 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal:
         console = Console(width=LOG_WIDTH)
     try:
-        rows = run(options.data, options.method, {**TRAINING, "steps": options.steps}, RunFolder(options.out), console)
+        training = {name: getattr(options, name) for name in TRAINING}
+        for name in ("steps", "batch", "rate"):
+            if not training[name] > 0:
+                raise InputError(f"{name}={training[name]} must be positive")
+        rows = run(options.data, options.method, training, RunFolder(options.out), console)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -109,8 +109,8 @@ def wine() -> Table:
     return features, (-likely).argsort(axis=1, kind="stable").argsort(axis=1) + 1
 
 
-def folds(count: int) -> list[Int64[Tensor, " rows"]]:
-    """The rows of each of ten folds, always the same for a count.
+def folds(count: int, seed: int = 0) -> list[Int64[Tensor, " rows"]]:
+    """The rows of each of ten folds, always the same for a count and a seed.
 
     Raises:
         InputError: for fewer lists than folds.
@@ -120,7 +120,7 @@ def folds(count: int) -> list[Int64[Tensor, " rows"]]:
     """
     if count < FOLDS:
         raise InputError(f"{FOLDS} folds need at least {FOLDS} lists, and there are {count}")
-    return list(torch.randperm(count, generator=torch.Generator().manual_seed(0)).tensor_split(FOLDS))
+    return list(torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tensor_split(FOLDS))
 
 
 def read_rankings(path: Path) -> Table:

@@ -112,6 +112,7 @@ def test_folds_are_disjoint_and_cover(count: int) -> None:
     assert sorted(torch.cat(parts).tolist()) == list(range(count))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     assert all(torch.equal(a, b) for a, b in zip(parts, folds(count), strict=True))
+    assert not torch.equal(torch.cat(parts), torch.cat(folds(count, seed=1)))
 
 
 def test_each_list_is_in_one_test_fold_and_the_parts_of_a_split_share_none(linear: Path) -> None:
@@ -232,6 +233,8 @@ def test_the_study_goes_on_where_it_stopped(
     assert "soft-rank − regression" in capsys.readouterr().out
     assert label_study.main([*command[:3], "41", *command[4:]]) == 2
     assert "belongs to another configuration: steps is 40 there and 41 here" in capsys.readouterr().err
+    assert label_study.main([*command, "--rate", "0"]) == 2
+    assert "rate=0.0 must be positive" in capsys.readouterr().err
 
 
 def test_paired_tests_are_scipys() -> None:

@@ -12,6 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from combdiff import SoftMAPLoss, SoftNDCGLoss, SoftRecallLoss, soft_permutation
 from combdiff.losses.soft_ndcg import _scaled
+from combdiff.soft import gumbel_perturbed
 
 MAP_METHODS = ["pav", "lapsum", "sigmoid", "neuralsort", "network_cauchy"]
 RECALL_METHODS = ["pav", "lapsum", "softsort", "bitonic_optimal"]
@@ -130,8 +131,6 @@ def test_stochastic_ndcg_is_the_mean_over_noise(method: str) -> None:
     generator = torch.Generator().manual_seed(3)
     loss = SoftNDCGLoss(**words, samples=6, scale=0.5, generator=generator, reduction="none")
     found = loss(scores, relevance, mask)
-    from combdiff.soft import gumbel_perturbed
-
     noisy = gumbel_perturbed(scores, 6, 0.5, torch.Generator().manual_seed(3))
     one = SoftNDCGLoss(**words, reduction="none")
     torch.testing.assert_close(found, torch.stack([one(copy, relevance, mask) for copy in noisy]).mean(0))
@@ -144,6 +143,31 @@ def test_stochastic_ndcg_is_the_mean_over_noise(method: str) -> None:
     assert gradcheck(seeded, (leaf,))
     quiet = SoftNDCGLoss(**words, samples=3, scale=1e-12)(scores, relevance, mask)
     torch.testing.assert_close(quiet, SoftNDCGLoss(**words)(scores, relevance, mask))
+
+
+@pytest.mark.parametrize("form", ["neuralNDCG", "neuralNDCG_transposed", "stochastic", "approxNDCGLoss"])
+def test_figures_of_allrank(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: Any = pytest.importorskip("allrank.models.losses", reason="a peer that need not be installed")
+    scores, relevance, mask = (part[:4] for part in lists())
+    scores, relevance = scores.float(), relevance.float()
+    words: dict[str, Any] = {"regularization_strength": 0.7, "method": "neuralsort", "k": 3}
+    if form == "approxNDCGLoss":
+        found = SoftNDCGLoss(regularization_strength=0.7, method="sigmoid")(scores, relevance, mask)
+        theirs = losses.approxNDCGLoss(scores, relevance.masked_fill(~mask, -1.0), alpha=1 / 0.7)
+    elif form == "stochastic":  # its masks are in another order than its samples: whole lists
+        generator = torch.Generator().manual_seed(3)
+        noise = (gumbel_perturbed(scores, 5, 0.1, generator) - scores) / 0.1
+        sampler = "allrank.models.losses.loss_utils.sample_gumbel"
+        monkeypatch.setattr(sampler, lambda shape, device: noise.reshape(shape))
+        same = torch.Generator().manual_seed(3)
+        found = SoftNDCGLoss(**words, samples=5, generator=same)(scores, relevance)
+        more = {"stochastic": True, "n_samples": 5, "log_scores": False}
+        theirs = losses.neuralNDCG(scores, relevance, temperature=0.7, k=3, **more)
+    else:
+        found = SoftNDCGLoss(**words)(scores, relevance, mask)
+        padded = relevance.masked_fill(~mask, -1.0)
+        theirs = getattr(losses, form)(scores, padded, temperature=0.7, k=3)
+    torch.testing.assert_close(1 - found, -theirs, atol=1e-5, rtol=0)
 
 
 def test_bad_arguments() -> None:

@@ -10,7 +10,10 @@ COMPILE = """
 import sys
 
 import torch
-from combdiff import soft_rank, soft_sort, soft_topk_mask
+from combdiff import SoftMAPLoss, SoftNDCGLoss, SoftRankFenchelYoungLoss, SoftRecallLoss
+from combdiff import soft_argquantile, soft_argsort, soft_permutation, soft_rank, soft_sort
+from combdiff import soft_topk_log_mask, soft_topk_mask
+from combdiff.soft import straight_through
 
 METHODS = ("lapsum", "neuralsort", "sinkhorn") if sys.argv[1] == "aot_eager" else ("lapsum",)
 
@@ -19,14 +22,30 @@ x = torch.randn(2, 5, dtype=torch.float64, generator=generator).requires_grad_()
 eps = torch.tensor([[0.5], [0.9]], dtype=torch.float64, requires_grad=True)
 
 
+def more(v, e):  # all in one program: it is the tracing that takes the time
+    found = [soft_permutation(v, e, method=method) for method in ("network_cauchy", "bitonic_optimal")]
+    found += [soft_rank(v, "l2", e, method="sigmoid"), soft_rank(v, "l2", e[:1], dim=None)]
+    found += [soft_argquantile(v, 0.3, e), soft_topk_log_mask(v, 2, e)]
+    found += [soft_topk_mask(v, k, "l2", e, method="lapsum") for k in (1.5, 2 + 0.5 * e.detach())]
+    found += [straight_through(soft_rank)(v, "l2", e), straight_through(soft_argsort)(v, e)]
+    relevance = torch.arange(5.0, dtype=v.dtype).expand(v.shape)
+    losses = [SoftMAPLoss(regularization_strength=e, method="sigmoid"), SoftRecallLoss(2, regularization_strength=e)]
+    losses += [SoftRankFenchelYoungLoss(reg, e) for reg in ("l2", "kl")]
+    losses += [SoftNDCGLoss(regularization_strength=e, method="sigmoid")]
+    return found + [loss(v, relevance) for loss in losses]
+
+
 def model(v, e):
+    others = more(v, e.abs()) if sys.argv[1] == "aot_eager" else []
     masks = [soft_topk_mask(v, 2, "l2", e, method=method) for method in METHODS]
     both = [(operator, reg) for operator in (soft_rank, soft_sort) for reg in ("l2", "kl")]
-    return masks, [operator(2.0 * v, reg, 0.6).sin() + operator(v, reg, e.abs()) for operator, reg in both]
+    return masks, others, [operator(2.0 * v, reg, 0.6).sin() + operator(v, reg, e.abs()) for operator, reg in both]
 
 
 def gradients(values):
-    return [torch.autograd.grad(y.square().sum(), (x, eps), retain_graph=True) for part in values for y in part]
+    masks, others, projections = values
+    totals = [y.square().sum() for y in [*masks, *projections]] + [sum(y.square().sum() for y in others)]
+    return [torch.autograd.grad(y, (x, eps), retain_graph=True) for y in totals if torch.is_tensor(y)]
 
 
 compiled = torch.compile(model, fullgraph=True, backend=sys.argv[1])
@@ -42,7 +61,8 @@ EXPORT = """
 import torch
 from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk, soft_topk_mask
 
-METHODS = ("pav", "lapsum", "neuralsort", "softsort", "sinkhorn", "network")
+METHODS = ("pav", "lapsum", "neuralsort", "softsort", "network")
+OF_RANKS = ("sinkhorn", "network_cauchy", "network_optimal", "sigmoid")  # the programs of all operators take too long
 OPERATORS = {
     "rank": soft_rank,
     "sort": soft_sort,
@@ -53,8 +73,8 @@ OPERATORS = {
 }
 
 
-def used(method):  # a program of Sinkhorn's iterations takes 6 s to trace for each operator
-    return {"rank": soft_rank} if method == "sinkhorn" else OPERATORS
+def used(method):
+    return {"rank": soft_rank} if method in OF_RANKS else OPERATORS
 
 
 class Program(torch.nn.Module):
@@ -75,7 +95,7 @@ def inputs(rows):
 
 
 batch = torch.export.Dim("batch")
-for method in METHODS:
+for method in METHODS + OF_RANKS:
     program = Program(method)
     exported = torch.export.export(program, inputs(3), dynamic_shapes=({0: batch},) * 3).module()
     for rows in (2, 7):

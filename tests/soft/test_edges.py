@@ -1,7 +1,9 @@
 """Infinite values, NaN, outliers and strengths out of range: every method keeps what the documentation says."""
 
 # mypy: disable-error-code="no-untyped-call"
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,18 +13,23 @@ from torch.func import grad, jvp, vmap
 
 from combdiff import (
     soft_argmax,
+    soft_argquantile,
+    soft_argsort,
     soft_median,
     soft_permutation,
     soft_quantile,
     soft_rank,
     soft_sort,
     soft_topk,
+    soft_topk_log_mask,
     soft_topk_mask,
 )
+from combdiff.soft import straight_through
+from combdiff.soft.operators.permutation import MATRICES
+from combdiff.soft.operators.rank import METHODS as ALL_METHODS
 
-INF, NAN = float("inf"), float("nan")
-METHODS = ["pav", "lapsum", "neuralsort", "softsort", "sinkhorn", "network"]
-MATRICES = ["neuralsort", "softsort", "sinkhorn", "network", "bitonic"]
+INF, NAN, LOW = float("inf"), float("nan"), -1e9
+METHODS = [name for name in ALL_METHODS if name != "torchsort"]
 EPS = 0.3
 each_method = pytest.mark.parametrize("method", METHODS)
 each_direction = pytest.mark.parametrize("down", [False, True])
@@ -135,28 +142,44 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "argmax": lambda x, e=EPS, **more: soft_argmax(x, "l2", e, **more)[..., None],
     "median": lambda x, e=EPS, **more: soft_median(x, "l2", e, **more)[..., None],
 }
-each_operator = pytest.mark.parametrize("name", OPERATORS)
+OWN: dict[str, Callable[..., Tensor]] = {  # those that do not take every method
+    "rank sigmoid": lambda x, e=EPS, **more: soft_rank(x, "l2", e, method="sigmoid", **more),
+    "argsort": lambda x, e=EPS, **more: soft_argsort(x, e, method="bitonic_cauchy", **more),
+    "argquantile": lambda x, e=EPS, **more: soft_argquantile(x, 0.3, e, method="sinkhorn", **more),
+    "mask of a fraction": lambda x, e=EPS, **more: soft_topk_mask(x, 2.5, "l2", e, method="lapsum", **more),
+    "log mask": lambda x, e=EPS, **more: soft_topk_log_mask(x, 2, e, **more).clamp(min=LOW),
+    "log mask of a fraction": lambda x, e=EPS, **more: soft_topk_log_mask(x, 2.5, e, **more).clamp(min=LOW),
+    "straight-through rank": lambda x, e=EPS, **more: straight_through(soft_rank)(
+        x, regularization_strength=e, method="lapsum", **more
+    ),
+}
+each_call = pytest.mark.parametrize(
+    ("name", "method"), [*itertools.product(OPERATORS, METHODS), *((name, "own") for name in OWN)]
+)
 
 
-@each_method
-@each_operator
+def call(name: str, method: str, x: Tensor, *strength: Any, **more: Any) -> Tensor:
+    """An operator by a method, or one of `OWN`."""
+    return OWN[name](x, *strength, **more) if method == "own" else OPERATORS[name](x, *strength, method=method, **more)
+
+
+@each_call
 def test_a_nan_makes_its_row_nan_and_no_other(name: str, method: str) -> None:
     x = torch.randn(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     spoilt = x.clone()
     spoilt[1, 4] = NAN
-    found = OPERATORS[name](spoilt, method=method)
+    found = call(name, method, spoilt)
     assert found[1].isnan().all()
-    torch.testing.assert_close(found[[0, 2]], OPERATORS[name](x, method=method)[[0, 2]])
-    found = vmap(lambda row: OPERATORS[name](row, method=method))(spoilt)
+    torch.testing.assert_close(found[[0, 2]], call(name, method, x)[[0, 2]])
+    found = vmap(lambda row: call(name, method, row))(spoilt)
     assert found[1].isnan().all()
-    torch.testing.assert_close(found[[0, 2]], OPERATORS[name](x, method=method)[[0, 2]])
+    torch.testing.assert_close(found[[0, 2]], call(name, method, x)[[0, 2]])
 
 
-@each_method
-@each_operator
+@each_call
 def test_transforms_know_infinite_values(name: str, method: str) -> None:
     x, _ = rows()
-    f = lambda v: OPERATORS[name](v, method=method)  # noqa: E731
+    f = lambda v: call(name, method, v)  # noqa: E731
     torch.testing.assert_close(vmap(f)(x), f(x))
     if name in ("rank", "topk mask"):
         leaf = x.clone().requires_grad_()
@@ -211,15 +234,14 @@ def test_top_k_masks_know_the_cluster_beyond_a_gap(reg: str, method: str) -> Non
 
 
 @pytest.mark.parametrize("eps", [-1.0, NAN])
-@each_method
-@each_operator
+@each_call
 def test_bad_strengths_in_a_tensor_are_refused(name: str, method: str, eps: float) -> None:
     x = torch.randn(3, 6, dtype=torch.float64)
     for strength in (torch.tensor(eps), torch.tensor([[1.0], [eps], [1.0]], dtype=torch.float64)):
         with pytest.raises(ValueError, match=f"regularization_strength holds {eps}"):
-            OPERATORS[name](x, strength, method=method)
+            call(name, method, x, strength)
     # inside a transform nobody may look at numbers: an error of the kernel, or NaN
-    mapped = vmap(lambda row, e: OPERATORS[name](row, e, method=method))
+    mapped = vmap(lambda row, e: call(name, method, row, e))
     if method == "pav" and "mask" not in name and name != "argmax":
         with pytest.raises(ValueError, match=f"regularization_strength holds {eps}"):
             mapped(x, torch.tensor([1.0, eps, 1.0]))
@@ -235,8 +257,7 @@ def test_bad_strengths_of_matrices_are_refused(method: str) -> None:
         soft_permutation(torch.randn(2, 3), torch.tensor(-0.5), method=method)
 
 
-@each_method
-@each_operator
+@each_call
 def test_a_learnt_strength_beside_a_mask(name: str, method: str) -> None:
     x = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     mask = torch.tensor([[True, False, True, True, False], [True] * 4 + [False]])
@@ -244,22 +265,24 @@ def test_a_learnt_strength_beside_a_mask(name: str, method: str) -> None:
     eps = torch.tensor([[0.4], [0.7]], dtype=torch.float64, requires_grad=True)
 
     def f(v: Tensor, e: Tensor) -> Tensor:
-        return OPERATORS[name](torch.where(mask, v, x), e, mask=mask, method=method)
+        return call(name, method, torch.where(mask, v, x), e, mask=mask)
 
     leaf = torch.where(mask, x, 0.0).requires_grad_()
+    if "straight" in name:  # a gradient of something else
+        assert all(g.isfinite().all() for g in torch.autograd.grad(f(leaf, eps).square().sum(), (leaf, eps)))
+        return
     assert gradcheck(f, (leaf, eps))
     assert gradgradcheck(lambda v, e: f(v, e).sin(), (leaf, eps))
 
 
 @pytest.mark.parametrize("eps", [0.0, 1e-38, 1e-30, 1e30])
 @pytest.mark.parametrize("masked", [False, True])
-@each_method
-def test_no_strength_makes_a_gradient_nan(method: str, masked: bool, eps: float) -> None:
+@each_call
+def test_no_strength_makes_a_gradient_nan(name: str, method: str, masked: bool, eps: float) -> None:
     x = torch.tensor([[3.0, -1.0, 7.0, 7.0, 0.5], [2.0, 2.0, 2.0, 2.0, 2.0]])
     mask = torch.tensor([[True, False, True, True, True], [True] * 5]) if masked else None
-    for name in ("rank", "sort", "topk mask"):
-        strength, leaf = torch.tensor(eps, requires_grad=True), x.clone().requires_grad_()
-        y = OPERATORS[name](leaf, strength, mask=mask, method=method)
-        assert y.isfinite().all()
-        gradients = torch.autograd.grad(y.square().sum(), (leaf, strength), materialize_grads=True)
-        assert not any(gradient.isnan().any() for gradient in gradients), name
+    strength, leaf = torch.tensor(eps, requires_grad=True), x.clone().requires_grad_()
+    y = call(name, method, leaf, strength, mask=mask)
+    assert y.isfinite().all()
+    gradients = torch.autograd.grad(y.square().sum(), (leaf, strength), materialize_grads=True)
+    assert not any(gradient.isnan().any() for gradient in gradients)

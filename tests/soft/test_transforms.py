@@ -1,13 +1,32 @@
 """Derivatives of any order, transforms, compilation: all the same operator."""
 
 # mypy: disable-error-code="no-untyped-call"
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk
+from combdiff import (
+    SoftMAPLoss,
+    SoftNDCGLoss,
+    SoftRankFenchelYoungLoss,
+    SoftRecallLoss,
+    soft_argmax,
+    soft_argquantile,
+    soft_argsort,
+    soft_median,
+    soft_permutation,
+    soft_rank,
+    soft_sort,
+    soft_topk,
+    soft_topk_log_mask,
+    soft_topk_mask,
+)
+from combdiff.soft.operators.permutation import MATRICES
 from combdiff.soft.permutahedron.kinds import RANK_KL, RANK_L2, SORT_KL, SORT_L2
 
 EPS = 0.6
@@ -17,7 +36,26 @@ OPERATORS = {
     "rank kl": lambda x, e=EPS: soft_rank(x, "kl", e),
     "sort kl": lambda x, e=EPS: soft_sort(x, "kl", e),
 }
+RELEVANCE = torch.tensor([2.0, 0.0, 1.0, 0.0, 3.0], dtype=torch.float64)
+
+
+def of_list(loss: type, **words: Any) -> Callable[..., Tensor]:
+    """A loss of scored lists, as a function of scores and ε."""
+    return lambda x, e=EPS: loss(regularization_strength=e, reduction="none", **words)(x, RELEVANCE.expand(x.shape))
+
+
 MORE = {
+    "rank sigmoid": lambda x, e=EPS: soft_rank(x, "l2", e, method="sigmoid"),
+    "argsort": lambda x, e=EPS: soft_argsort(x, e),
+    "argquantile": lambda x, e=EPS: soft_argquantile(x, 0.3, e, method="sinkhorn"),
+    "topk of a fraction": lambda x, e=EPS: soft_topk_mask(x, 1.5, "l2", e, method="lapsum"),
+    "topk log mask": lambda x, e=EPS: soft_topk_log_mask(x, 2, e),
+    "MAP": of_list(SoftMAPLoss, method="sigmoid"),
+    "recall": of_list(SoftRecallLoss, k=2),
+    "Fenchel-Young of ranks": of_list(SoftRankFenchelYoungLoss),
+    "Fenchel-Young of ranks, kl": of_list(SoftRankFenchelYoungLoss, regularization="kl"),
+    "ApproxNDCG": of_list(SoftNDCGLoss, method="sigmoid"),
+    "NeuralNDCG": of_list(SoftNDCGLoss, method="neuralsort", k=3),
     "rank lapsum": lambda x, e=EPS: soft_rank(x, regularization_strength=e, method="lapsum"),
     "sort lapsum": lambda x, e=EPS: soft_sort(x, regularization_strength=e, method="lapsum"),
     "topk l2": lambda x, e=EPS: soft_topk(x, 2, "l2", e).mask,
@@ -25,10 +63,7 @@ MORE = {
     "topk lapsum": lambda x, e=EPS: soft_topk(x, 2, regularization_strength=e, method="lapsum").mask,
     "argmax": lambda x, e=EPS: soft_argmax(x, "kl", e),
     "median": lambda x, e=EPS: soft_median(x, "l2", e),
-    **{
-        f"{name} matrix": lambda x, e=EPS, name=name: soft_permutation(x, e, method=name)
-        for name in ("neuralsort", "softsort", "sinkhorn", "network", "bitonic")
-    },
+    **{f"{name} matrix": lambda x, e=EPS, name=name: soft_permutation(x, e, method=name) for name in MATRICES},
 }
 projections = pytest.mark.parametrize("name", OPERATORS)
 everything = pytest.mark.parametrize("name", [*OPERATORS, *MORE])

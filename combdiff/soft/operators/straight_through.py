@@ -58,8 +58,8 @@ def straight_through(operator: Callable[P, Result]) -> Callable[P, Result]:
 
 
 def _with_gradient(hard: Any, soft: Any) -> Any:
-    """Hard tensors with the gradients of the soft ones; of what is not finite there is none."""
+    """Hard tensors with the gradients of the soft ones; of what is infinite there is none. NaN where either is NaN."""
     if isinstance(soft, tuple):
         return type(soft)(*(_with_gradient(*pair) for pair in zip(hard, soft, strict=True)))
-    finite = hard.isfinite() & soft.detach().isfinite()
-    return hard + torch.where(finite, soft - soft.detach(), 0.0)
+    fixed = soft.detach()
+    return hard + torch.where(hard.isinf() | fixed.isinf(), 0.0, soft - fixed)

@@ -6,7 +6,7 @@ import torch
 
 from combdiff.soft.arguments import Eps, Mask, Values, strength_tensor
 from combdiff.soft.ends import without_ends
-from combdiff.soft.permutahedron.formula import exponent
+from combdiff.soft.permutahedron.formula import exponent, working
 
 
 def sigmoid_ranks(x: Values, strength: Eps, mask: Mask, descending: bool) -> Values:
@@ -21,11 +21,11 @@ def sigmoid_ranks(x: Values, strength: Eps, mask: Mask, descending: bool) -> Val
     tensor([[2., 1.]])
     """
     x, mask, ends = without_ends(x, mask, descending)
-    eps = strength_tensor(strength, x).clamp(min=torch.finfo(x.dtype).tiny)
-    x = -x if descending else x
-    above = torch.sigmoid(exponent(x[..., :, None] - x[..., None, :], eps[..., None]))  # ½ beside itself
+    z = working(-x if descending else x)
+    eps = strength_tensor(strength, z).clamp(min=1e-100)  # slopes of equal values, 1/(4ε), cancel while they are finite
+    above = torch.sigmoid(exponent(z[..., :, None] - z[..., None, :], eps[..., None]))  # ½ beside itself
     if mask is not None:
         above = torch.where(mask[..., None, :], above, 0.0)
     ranks = 0.5 + above.sum(-1)
-    ranks = ranks if mask is None else torch.where(mask, ranks, 0.0)
+    ranks = (ranks if mask is None else torch.where(mask, ranks, 0.0)).to(x.dtype)
     return ranks if ends is None else ends.place_ranks(ranks)
