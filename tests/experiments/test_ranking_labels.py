@@ -95,7 +95,9 @@ def test_bad_paths_and_splits_are_refused(tmp_path: Path, capsys: pytest.Capture
         assert main(["ranking", "--data", f"labels:{path}", "--out", str(tmp_path / "run")]) == 2
         assert message in capsys.readouterr().err
     for data in ("labels:", "mnist", "mnist:", "digits:x", "letters"):
-        with pytest.raises(InputError, match=r"must be digits, labels, or one of mnist, labels, letor, races with :PATH"):
+        with pytest.raises(
+            InputError, match=r"must be digits, labels, or one of mnist, labels, letor, races with :PATH"
+        ):
             Rankings(data=data)
     with pytest.raises(InputError, match="split 10: label ranking has 10 folds"):
         Rankings(data="labels").load(10)
