@@ -65,10 +65,13 @@ def fit(
         trees: how many; None for as many as are best on the validation lists (at most `ROUNDS`).
 
     Raises:
-        InputError: where LightGBM is not installed.
+        InputError: where LightGBM is not installed, or for a relevance that is not whole, which it does not take.
     """
     if lightgbm is None:
         raise InputError("LightGBM is not installed: pip install -c constraints.txt -e '.[benchmarks]'")
+    assert data.train.relevance is not None
+    if not torch.equal(data.train.relevance, data.train.relevance.round()):
+        raise InputError("LightGBM's lambdarank takes whole numbers as relevance, and these data have others")
     train = _set(data.train)
     stop = [] if trees else [lightgbm.early_stopping(PATIENCE, verbose=False)]
     booster = lightgbm.train(

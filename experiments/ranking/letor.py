@@ -5,8 +5,10 @@ for validation (`vali.txt`, `*.vali`); without it, a fifth of the training queri
 one file, whose queries are drawn into three parts. Split 0 keeps the parts of the files; the other splits draw all
 queries anew into parts of the same sizes.
 
-The ranks that are learned from ascend with the relevance, and tied documents share their mean rank. Scores are means
-over the queries that have a relevant document.
+The ranks that are learned from ascend with the relevance, and tied documents share their mean rank. Gains are
+2^relevance − 1, relevant is what has a relevance above 0, and scores are means over the queries that have a relevant
+document. Documents that the scores tie are in any order with equal chance for NDCG, and at the last of their places for
+MAP and MRR (`combdiff.metrics`).
 """
 
 from __future__ import annotations
@@ -69,6 +71,9 @@ class Letor(Source):
         features = 1 + max(int(part.entries[1].max(initial=0)) for part in queries.values())
         lists = [one for part in queries.values() for one in _documents(part, features)]
         numbers = divide({name: len(part.sizes) for name, part in queries.items()}, split)
+        for name, part in numbers.items():
+            if not any(lists[i][1].any() for i in part):
+                raise InputError(f"{self.path}: no query for {name} (of {len(part)}) has a relevant document")
         fit = TRANSFORMS[self.options.features]
         transform = fit(np.concatenate([lists[i][0] for i in numbers["train"]]))
         most = max(len(relevance) for _, relevance in lists)
