@@ -16,6 +16,7 @@ import torch
 from combdiff.metrics import ndcg
 from experiments.harness.errors import InputError
 from experiments.harness.task import DataSet
+from experiments.harness.train import stable_seed
 from experiments.ranking import boosting, letor_study
 from experiments.ranking.letor import Letor
 from experiments.ranking.letor_study import Fitted, Ranker, mean_scores, tune
@@ -73,7 +74,7 @@ def test_the_best_trial_is_trained_from_several_seeds(data: Path) -> None:
     source, lists = load(data)
     assert lists.validation.relevance is not None
     found = tune(noisy(), source, lists, 5, 3)
-    sizes = [noisy().draw(np.random.default_rng(letor_study.stable_seed("letor-study", t)))["size"] for t in range(5)]
+    sizes = [noisy().draw(np.random.default_rng(stable_seed("letor-study", t)))["size"] for t in range(5)]
 
     def validated(fitted: Fitted) -> float:
         return float(ndcg(fitted[0], lists.validation.relevance, 10, lists.validation.mask).nanmean())  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from experiments.ranking.letor import to_lists
 from experiments.ranking.lists import Lists
 from experiments.ranking.task import Rankings
 
-OPERATORS = ["pav", "lapsum", "sigmoid", "neuralsort", "softsort", "sinkhorn"]
+OPERATORS = get_args(get_type_hints(SoftNdcg)["operator"])
 LOSSES: list[Callable[..., Any]] = [ListNet, PlackettLuce, LambdaRank, Pairwise, SoftNdcg, NeuralNdcg]
 
 
