@@ -177,10 +177,11 @@ def best_networks(rows: Sequence[Row]) -> list[Row]:
 def show(console: Console, rows: Sequence[Row]) -> None:
     """Print the table of means over the resplits, and the paired differences of NDCG@10 from tuned LightGBM."""
     chosen = best_networks(rows)
-    more = (Column("one_seed", "one seed", "{:.3f}"), Column("validation", "validation", "{:.3f}"))
-    columns = [Column("method", "method"), *Letor.columns, *more, Column("seconds", "s", "{:.0f}")]
+    more = (Column("one_seed", "one seed", "{:.3f}"), Column("seconds", "s", "{:.0f}"))
+    columns = [Column("method", "method"), *Letor.columns, *more]
     every = [*rows, *chosen]
     table = mean_rows(every, ("method",), "split") if len({row["split"] for row in rows}) > 1 else every
+    table = [{key: value for key, value in row.items() if key not in ("one_seed_std", "seconds_std")} for row in table]
     print_table(console, "Test queries, mean ± standard deviation over the resplits", columns, [table])
     for row in chosen:
         console.print(f"resplit {row['split']:g}: {row['chosen']} is the best network on validation", highlight=False)
