@@ -37,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def log_console() -> Console:
+    """The terminal, or what stands in for it, with lines of `LOG_WIDTH` columns."""
+    console = Console()
+    return console if console.is_terminal else Console(width=LOG_WIDTH)
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments", description="Train solver layers end to end.")
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
@@ -113,9 +119,7 @@ def _run(task: str, given: dict[str, Any]) -> None:
         InputError: for options or files that cannot be used.
         KeyboardInterrupt: after saying how to go on.
     """
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LOG_WIDTH)
+    console = log_console()
     resume, out, preset = (given.pop(name, None) for name in ("resume", "out", "preset"))
     cores = available_cores()
     threads = given.pop("threads", 1)

@@ -109,6 +109,21 @@ class RunFolder:
         """Write a text file atomically."""
         self._replace(name, lambda file: file.write_text(text, encoding="utf-8"))
 
+    def rows_of_study(self, name: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of a table that a study goes on with (as text, as they were written); none where it begins.
+
+        Raises:
+            InputError: when a study of another configuration has written the folder (the first field that differs is
+                named).
+        """
+        if (self.path / "config.json").exists():
+            refuse_difference(str(self.path), self.config(), config)
+        self.write_json("config.json", dict(config))
+        if not (self.path / name).exists():
+            return []
+        with (self.path / name).open(encoding="utf-8", newline="") as stream:
+            return [dict(row) for row in csv.DictReader(stream)]
+
     def checkpoint(self, name: str) -> Path:
         """Where the checkpoint of that name is."""
         return self.path / "checkpoints" / f"{name}.pt"

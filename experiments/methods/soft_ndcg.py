@@ -1,4 +1,4 @@
-"""One minus the NDCG of soft ranks, or of a soft permutation (NeuralNDCG with `--operator neuralsort`)."""
+"""One minus the NDCG of soft ranks, or of a soft permutation; `neural_ndcg` is that of NeuralSort."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class SoftNdcg(Method):
     uses_solver: ClassVar[bool] = False
 
     epsilon: float = temperature(1.0, "ε, in units of the scores")
-    operator: Literal["pav", "lapsum", "neuralsort", "softsort", "sinkhorn"] = option("pav", "what relaxes the order")
+    operator: Literal["pav", "lapsum", "sigmoid", "neuralsort", "softsort", "sinkhorn"] = option(
+        "pav", "what relaxes the order"
+    )
     k: int | None = option(None, "places that count for NDCG (default all)", least=1)
 
     def setup(self, solver: Solver, train: Any) -> None:

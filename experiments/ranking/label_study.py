@@ -14,7 +14,6 @@ A set's row is in `sets.csv` of the results folder as soon as it ends: the same 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -28,11 +27,11 @@ from scipy.stats import ttest_1samp, wilcoxon
 from torch import Tensor
 
 from combdiff_solvers.compute.threads import available_cores
-from experiments.harness.command import LOG_WIDTH, RESULTS
+from experiments.harness.command import RESULTS, log_console
 from experiments.harness.errors import InputError
 from experiments.harness.method import Method
 from experiments.harness.registry import find_method
-from experiments.harness.run_folder import RunFolder, refuse_difference
+from experiments.harness.run_folder import RunFolder
 from experiments.harness.table import Column, Row, print_table
 from experiments.ranking.labels import FOLDS, Labels, folds, standardise
 from experiments.ranking.lists import Lists
@@ -182,9 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, choices=range(1, available_cores() + 1), default=1)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LOG_WIDTH)
+    console = log_console()
     try:
         training = {name: getattr(options, name) for name in TRAINING}
         for name in ("steps", "batch", "rate"):
@@ -206,16 +203,10 @@ def run(
     Raises:
         InputError: for data that cannot be used, and a folder that another training has written.
     """
-    if (folder.path / "config.json").exists():
-        refuse_difference(str(folder.path), folder.config(), training)
     paths = sorted(data.glob("*.csv"), key=lambda path: path.stat().st_size) if data.is_dir() else [data]
     if not paths:
         raise InputError(f"{data} holds no csv files")
-    folder.write_json("config.json", dict(training))
-    table, rows = folder.path / "sets.csv", list[Row]()
-    if table.exists():
-        with table.open(encoding="utf-8") as stream:
-            rows = [dict(row) for row in csv.DictReader(stream)]
+    rows: list[Row] = folder.rows_of_study("sets.csv", training)
     known = {(row["set"], row["method"]) for row in rows}
     for path in paths:
         todo = [name for name in methods if (path.stem, name) not in known]

@@ -5,8 +5,10 @@ for validation (`vali.txt`, `*.vali`); without it, a fifth of the training queri
 one file, whose queries are drawn into three parts. Split 0 keeps the parts of the files; the other splits draw all
 queries anew into parts of the same sizes.
 
-The ranks that are learned from ascend with the relevance, and tied documents share their mean rank. Scores are means
-over the queries that have a relevant document.
+The ranks that are learned from ascend with the relevance, and tied documents share their mean rank. Gains are
+2^relevance − 1, relevant is what has a relevance above 0, and scores are means over the queries that have a relevant
+document. Documents that the scores tie are in any order with equal chance for NDCG, and at the last of their places for
+MAP and MRR (`combdiff.metrics`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned
 from experiments.ranking.lists import Lists, Source
 from experiments.ranking.svmlight import Queries, read_queries
+from experiments.ranking.transforms import TRANSFORMS
 
 NAMES = {
     "train": ("train.txt", "*.train"),
@@ -34,13 +37,19 @@ NAMES = {
     "test": ("test.txt", "*.test"),
 }
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # of one file
-WIDTH, DROPOUT = 64, 0.3
 
 
 class Letor(Source):
     """Queries with documents, from svmlight files."""
 
-    methods: ClassVar[tuple[str, ...]] = ("pairwise", "list-net", "lambda-rank", "soft-ndcg", "perturbed")
+    methods: ClassVar[tuple[str, ...]] = (
+        "pairwise",
+        "list-net",
+        "lambda-rank",
+        "soft-ndcg",
+        "neural-ndcg",
+        "perturbed",
+    )
     target: ClassVar[str] = "ndcg10"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("ndcg10", "NDCG@10", "{:.3f}"),
@@ -62,11 +71,15 @@ class Letor(Source):
         features = 1 + max(int(part.entries[1].max(initial=0)) for part in queries.values())
         lists = [one for part in queries.values() for one in _documents(part, features)]
         numbers = divide({name: len(part.sizes) for name, part in queries.items()}, split)
-        mean, scale = _standard(np.concatenate([lists[i][0] for i in numbers["train"]]))
+        for name, part in numbers.items():
+            if not any(lists[i][1].any() for i in part):
+                raise InputError(f"{self.path}: no query for {name} (of {len(part)}) has a relevant document")
+        fit = TRANSFORMS[self.options.features]
+        transform = fit(np.concatenate([lists[i][0] for i in numbers["train"]]))
         most = max(len(relevance) for _, relevance in lists)
         return DataSet(
             *(
-                to_lists([((lists[i][0] - mean) / scale, lists[i][1]) for i in numbers[name]], most)
+                to_lists([(transform(lists[i][0]), lists[i][1]) for i in numbers[name]], most)
                 for name in ("train", "validation", "test")
             )
         )
@@ -74,11 +87,11 @@ class Letor(Source):
     def network(self, examples: Lists) -> nn.Module:
         """A multilayer perceptron that scores each document by itself."""
         return nn.Sequential(
-            nn.Dropout(DROPOUT),
-            nn.Linear(examples.inputs.shape[-1], WIDTH),
+            nn.Dropout(self.options.dropout),
+            nn.Linear(examples.inputs.shape[-1], self.options.width),
             nn.ReLU(inplace=True),
-            nn.Dropout(DROPOUT),
-            nn.Linear(WIDTH, 1),
+            nn.Dropout(self.options.dropout),
+            nn.Linear(self.options.width, 1),
             nn.Flatten(1),
         )
 
@@ -172,14 +185,8 @@ def to_lists(queries: Sequence[tuple[ndarray, ndarray]], n: int) -> Lists:
 
 
 def _documents(queries: Queries, features: int) -> list[tuple[Float32[ndarray, "n d"], Float32[ndarray, " n"]]]:
-    """Features (logarithms, with their sign: some are counts without a bound) and relevance of each query."""
+    """Features and relevance of each query."""
     dense = np.zeros((len(queries.relevance), features), dtype=np.float32)
     dense[queries.entries[:2]] = queries.entries[2]
-    dense = np.sign(dense) * np.log1p(np.abs(dense))
     borders = queries.sizes.cumsum()[:-1]
     return list(zip(np.split(dense, borders), np.split(queries.relevance, borders), strict=True))
-
-
-def _standard(x: Float32[ndarray, "n d"]) -> tuple[Float32[ndarray, " d"], Float32[ndarray, " d"]]:
-    scale = x.std(0)
-    return x.mean(0), np.where(scale > 0, scale, 1).astype(np.float32)

@@ -13,13 +13,16 @@ from numpy import ndarray
 
 from experiments.harness.errors import InputError
 
+MOST_RELEVANT, MOST_FEATURES = 30, 100_000
+"""larger numbers are refused: gains are 2^relevance − 1, and features make a dense matrix"""
+
 
 @dataclass(frozen=True)
 class Queries:
     """Judged documents, query by query.
 
     Attributes:
-        relevance: (documents,), at least 0.
+        relevance: (documents,), from 0 to 30.
         sizes: (queries,), how many documents each query has.
         entries: the features that are not zero: for each its document, its number, its value.
     """
@@ -33,7 +36,8 @@ def read_queries(path: Path) -> Queries:
     """Read `relevance [qid:QUERY] feature:value ... [# comment]`, a line for each document of a query.
 
     Where a file of the same name with `.query` at the end exists, it has the number of documents of each query, one a
-    line, and query ids are not needed (LightGBM's layout). The lines of a query stand together.
+    line, and query ids are not needed (LightGBM's layout); where there are both, they have to agree. The lines of a
+    query stand together. A query may have no relevant document.
 
     Raises:
         InputError: for a file that is missing or damaged, with the number of the line.
@@ -43,7 +47,7 @@ def read_queries(path: Path) -> Queries:
     sizes_file = path.with_name(f"{path.name}.query")
     for number, words in _lines(path):
         try:
-            relevance.append(_number(words[0], "relevance", least=0.0))
+            relevance.append(_number(words[0], "relevance", 0, MOST_RELEVANT))
             named = words[1].removeprefix("qid:") if len(words) > 1 and words[1].startswith("qid:") else ""
             if not named and not sizes_file.exists():
                 raise ValueError(f"no qid after the relevance, and no file {sizes_file.name} with the sizes of queries")
@@ -52,6 +56,8 @@ def read_queries(path: Path) -> Queries:
                 feature, colon, value = word.partition(":")
                 if not colon or not feature.isdecimal():
                     raise ValueError(f"{word!r} is no FEATURE:VALUE")
+                if int(feature) > MOST_FEATURES:
+                    raise ValueError(f"feature {feature} is too large a number: {MOST_FEATURES} is the largest")
                 if int(feature) in seen:
                     raise ValueError(f"feature {feature} is given twice")
                 seen.add(int(feature))
@@ -64,32 +70,38 @@ def read_queries(path: Path) -> Queries:
         lines.append(number)
     if not relevance:
         raise InputError(f"{path} has no documents")
-    sizes = _read_sizes(sizes_file, len(ids)) if sizes_file.exists() else _sizes_of_runs(path, ids, lines)
+    if sizes_file.exists():
+        sizes = _read_sizes(sizes_file, len(ids))
+        _refuse_mixed_queries(path, sizes_file, sizes, ids, lines)
+    else:
+        sizes = _sizes_of_runs(path, ids, lines)
     entries = np.array(documents), np.array(features, dtype=np.int64), np.array(values, dtype=np.float32)
     return Queries(np.array(relevance, dtype=np.float32), np.array(sizes), entries)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The words of each line that has any, without comments."""
+    number = 0
     try:
-        with path.open(encoding="utf-8") as stream:
+        with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                words = line.partition("#")[0].split()
+                words = line.decode("utf-8").partition("#")[0].split()
                 if words:
                     yield number, words
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}, line {number}, is no text ({error}): is the copy complete?") from error
+    except OSError as error:
         raise InputError(f"{path} cannot be read ({error}): is the copy complete?") from error
 
 
-def _number(text: str, what: str, least: float = -math.inf) -> float:
+def _number(text: str, what: str, least: float = -math.inf, most: float = math.inf) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= least):
-        raise ValueError(
-            f"{what} is {text!r}, but must be a number" + (f" of at least {least:g}" if least == 0 else "")
-        )
+    if not (math.isfinite(value) and least <= value <= most):
+        limits = f" from {least:g} to {most:g}" if math.isfinite(most) else ""
+        raise ValueError(f"{what} is {text!r}, but must be a number{limits}")
     return value
 
 
@@ -104,6 +116,18 @@ def _read_sizes(path: Path, documents: int) -> list[int]:
             f"{path}: the sizes of the queries add up to {sum(sizes)}, but there are {documents} documents"
         )
     return sizes
+
+
+def _refuse_mixed_queries(path: Path, sizes_file: Path, sizes: list[int], ids: list[str], lines: list[int]) -> None:
+    first = 0
+    for query, size in enumerate(sizes, 1):
+        for place in range(first, first + size):
+            if ids[place] != ids[first]:
+                raise InputError(
+                    f"{path}, line {lines[place]}: qid {ids[place] or 'none'}, but by {sizes_file.name} it is in query "
+                    f"{query} with line {lines[first]}, of qid {ids[first] or 'none'}"
+                )
+        first += size
 
 
 def _sizes_of_runs(path: Path, ids: list[str], lines: list[int]) -> list[int]:

@@ -58,6 +58,9 @@ class Rankings(Task[Lists]):
     reader: Literal["tiles", "paper"] = option("tiles", "what reads a number: digit by digit, or as Grover et al.")
     train_from: int = option(2003, "first season of training (races)")
     test_from: int = option(2021, "first test season; the three before are for validation (races)")
+    features: Literal["normal-scores", "logarithms"] = option("normal-scores", "what the network sees of them (letor)")
+    width: int = option(64, "hidden units (letor)", least=1)
+    dropout: float = option(0.3, "share of features and of hidden units that is dropped in training (letor)")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,6 +69,8 @@ class Rankings(Task[Lists]):
         if kind not in SOURCES or bool(path) != bool(colon) or (kind == "digits" if colon else kind not in alone):
             named = ", ".join(name for name in SOURCES if name != "digits")
             raise InputError(f"data={self.data!r} must be digits, labels, or one of {named} with :PATH")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout={self.dropout} must be at least 0 and less than 1")
         self.source = SOURCES[kind](self, path)
         self.target, self.columns = self.source.target, self.source.columns
 

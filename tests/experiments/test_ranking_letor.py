@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from combdiff.metrics import ndcg, spearman
 from experiments.__main__ import main
 from experiments.harness.errors import InputError
-from experiments.methods.lambda_rank import LambdaRank
-from experiments.methods.list_net import ListNet
-from experiments.methods.plackett_luce import PlackettLuce
-from experiments.methods.soft_ndcg import SoftNdcg
+from experiments.harness.task import DataSet
 from experiments.ranking.letor import divide, find_files, to_lists
 from experiments.ranking.lists import Lists
 from experiments.ranking.svmlight import read_queries
 from experiments.ranking.task import Rankings
-
-LOSSES = [ListNet, PlackettLuce, LambdaRank, SoftNdcg]
+from experiments.ranking.transforms import TRANSFORMS, logarithms, normal_scores
 
 
 def write(path: Path, queries: int, seed: int = 0, ids: bool = True) -> Path:
@@ -38,11 +35,6 @@ def write(path: Path, queries: int, seed: int = 0, ids: bool = True) -> Path:
     if not ids:
         path.with_name(f"{path.name}.query").write_text("\n".join(map(str, sizes)) + "\n")
     return path
-
-
-def example_lists() -> Lists:
-    judged = [np.array([2.0, 0.0, 1.0]), np.array([0.0, 1.0, 3.0, 2.0]), np.array([0.0, 0.0]), np.array([1.0])]
-    return to_lists([(np.zeros((len(r), 1), np.float32), r) for r in judged], 5)
 
 
 def test_both_layouts_are_the_same(tmp_path: Path) -> None:
@@ -63,9 +55,14 @@ def test_both_layouts_are_the_same(tmp_path: Path) -> None:
         ("1 qid:1 x:3\n", "line 1: 'x:3' is no FEATURE:VALUE"),
         ("1 qid:1 1:2 1:3\n", "line 1: feature 1 is given twice"),
         ("good qid:1 1:2\n", "line 1: relevance is 'good'"),
-        ("-1 qid:1 1:2\n", "line 1: relevance is '-1', but must be a number of at least 0"),
+        ("-1 qid:1 1:2\n", "line 1: relevance is '-1', but must be a number from 0 to 30"),
         ("1 qid:1\n1 qid:2\n1 qid:1\n", "line 3: query 1 was left before"),
         ("# nothing\n", "has no documents"),
+        ("31 qid:1 1:2\n", "line 1: relevance is '31', but must be a number from 0 to 30"),
+        ("inf qid:1 1:2\n", "line 1: relevance is 'inf'"),
+        ("1 qid:1 200000:2\n", "line 1: feature 200000 is too large a number: 100000 is the largest"),
+        ("1 qid:1 -1:2\n", "line 1: '-1:2' is no FEATURE:VALUE"),
+        ("1 qid:1 1:2\n1 qid:1 1:2 3\n", "line 2: '3' is no FEATURE:VALUE"),
     ],
 )
 def test_bad_lines(tmp_path: Path, text: str, message: str) -> None:
@@ -85,6 +82,70 @@ def test_bad_sizes_of_queries(tmp_path: Path, sizes: str, message: str) -> None:
     (tmp_path / "a.train.query").write_text(sizes)
     with pytest.raises(InputError, match=message):
         read_queries(tmp_path / "a.train")
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.train").write_bytes(b"1 qid:1 1:2\n1 qid:1 \xff\xfe\n")
+    with pytest.raises(InputError, match=r"line 2, is no text .*is the copy complete"):
+        read_queries(tmp_path / "a.train")
+
+
+def test_query_ids_and_sizes_have_to_agree(tmp_path: Path) -> None:
+    (tmp_path / "a.train").write_text("1 qid:7 1:2\n\n0 qid:7 1:3\n0 qid:8 2:3\n")
+    (tmp_path / "a.train.query").write_text("2\n1\n")
+    assert list(read_queries(tmp_path / "a.train").sizes) == [2, 1]
+    (tmp_path / "a.train.query").write_text("1\n2\n")
+    with pytest.raises(
+        InputError, match=r"line 4: qid 8, but by a\.train\.query it is in query 2 with line 3, of qid 7"
+    ):
+        read_queries(tmp_path / "a.train")
+
+
+def test_parts_need_a_relevant_document(tmp_path: Path) -> None:
+    write(tmp_path / "a.train", 20)
+    (tmp_path / "a.test").write_text("0 qid:1 1:0.5\n0 qid:2 1:0.7\n")
+    with pytest.raises(InputError, match=r"no query for test \(of 2\) has a relevant document"):
+        load(tmp_path)
+
+
+def load(folder: Path, split: int = 0, **options: Any) -> DataSet[Lists]:
+    return Rankings(data=f"letor:{folder}", **options).load(split)
+
+
+@pytest.mark.parametrize("features", TRANSFORMS)
+def test_features_are_fitted_on_training_queries_alone(tmp_path: Path, features: str) -> None:
+    write(tmp_path / "a.train", 20)
+    write(tmp_path / "a.test", 5, seed=1)
+    before = load(tmp_path, features=features)
+    (tmp_path / "a.test").write_text((tmp_path / "a.test").read_text().replace(" 3:0.", " 3:90."))
+    after = load(tmp_path, features=features)
+    assert torch.equal(before.train.inputs, after.train.inputs)
+    assert torch.equal(before.validation.inputs, after.validation.inputs)
+    assert not torch.equal(before.test.inputs, after.test.inputs)
+
+
+def test_normal_scores_by_counting() -> None:
+    rng = np.random.default_rng(0)
+    train, x = (rng.integers(0, 6, (n, 2)).astype(np.float32) for n in (30, 9))
+    found = normal_scores(train)(x)
+    for (i, j), value in np.ndenumerate(x):
+        below, tied = (train[:, j] < value).sum(), (train[:, j] == value).sum()
+        assert found[i, j] == pytest.approx(NormalDist().inv_cdf((below + tied / 2 + 0.5) / 31), abs=1e-6)
+
+
+def test_logarithms_are_standardised() -> None:
+    train = np.array([[-5, 3], [0, 3], [1000, 3]], dtype=np.float32)
+    found = logarithms(train)(train)
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(found.std(0), [1, 0], atol=1e-6)
+    ratio = (found[0, 0] - found[1, 0]) / (found[2, 0] - found[1, 0])
+    assert ratio == pytest.approx(-np.log(6) / np.log(1001), rel=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_bad_dropout(dropout: float) -> None:
+    with pytest.raises(InputError, match="dropout"):
+        Rankings(data="letor:none", dropout=dropout)
 
 
 def test_bad_folders(tmp_path: Path) -> None:
@@ -125,77 +186,6 @@ def test_ties_share_their_mean_rank() -> None:
     assert strict.lacks(["strict_orders"]) == []
 
 
-@pytest.mark.parametrize("kind", LOSSES)
-def test_losses_ignore_padding(kind: type) -> None:
-    method, lists = kind(), example_lists()
-    method.setup(None, lists)
-    scores = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
-    loss = method.objective(scores, lists)
-    (gradient,) = torch.autograd.grad(loss, scores)
-    assert gradient.isfinite().all()
-    assert (gradient[~lists.counted] == 0).all()
-    assert gradient[0].abs().sum() > 0
-    other = torch.where(lists.counted, scores, 7.0)
-    torch.testing.assert_close(method.objective(other, lists), loss)
-    rows = [method.objective(scores[i : i + 1], lists.pick(slice(i, i + 1))) for i in range(4)]
-    torch.testing.assert_close(sum(rows), loss)
-
-
-@pytest.mark.parametrize("kind", LOSSES)
-def test_losses_prefer_the_right_order(kind: type) -> None:
-    method, lists = kind(), example_lists()
-    method.setup(None, lists)
-    right, wrong = (method.objective(scale * lists.solutions, lists) for scale in (3, -3))
-    assert float(right) < float(wrong)
-
-
-def test_plackett_luce_is_the_chance_of_the_order() -> None:
-    """Of three items, the first place is drawn with odds exp(−score), then the second of the two that are left."""
-    scores = torch.tensor([[0.3, -1.0, 2.0, 9.0]]).double()
-    lists = Lists(scores[..., None], torch.tensor([[2.0, 1.0, 3.0, 0.0]]), torch.tensor([[True, True, True, False]]))
-    odds = (-scores[0]).exp()
-    chance = odds[1] / (odds[0] + odds[1] + odds[2]) * odds[0] / (odds[0] + odds[2])
-    torch.testing.assert_close(PlackettLuce().objective(scores, lists), -chance.log())
-
-
-def test_list_net_is_the_entropy_at_its_best() -> None:
-    lists = example_lists()
-    assert lists.relevance is not None
-    wanted = lists.relevance.double().masked_fill(~lists.counted, -torch.inf).softmax(1)
-    entropy = -(wanted * wanted.clamp(min=1e-300).log()).sum()
-    torch.testing.assert_close(ListNet().objective(lists.relevance.double(), lists), entropy)
-
-
-@pytest.mark.parametrize("k", [None, 2])
-def test_lambda_rank_weighs_pairs_by_the_change_of_ndcg(k: int | None) -> None:
-    """The weights are those found by exchanging two documents in the ranking."""
-    scores, relevance = torch.tensor([0.3, -1.0, 2.0, 0.9]).double(), torch.tensor([2.0, 0.0, 1.0, 0.0]).double()
-    lists = to_lists([(np.zeros((4, 1), np.float32), relevance.numpy())], 4)
-    expected = torch.tensor(0.0).double()
-    for i in range(4):
-        for j in range(4):
-            if relevance[i] > relevance[j]:
-                swapped = scores.clone()
-                swapped[i], swapped[j] = scores[j], scores[i]
-                change = (ndcg(swapped, relevance, k) - ndcg(scores, relevance, k)).abs()
-                expected += change * torch.log1p(torch.exp(scores[j] - scores[i]))
-    torch.testing.assert_close(LambdaRank(k=k).objective(scores[None], lists), expected, atol=1e-6, rtol=1e-6)
-
-
-def test_lambda_rank_weighs_pairs_by_the_change_of_spearman() -> None:
-    scores, ranks = torch.tensor([0.3, -1.0, 2.0, 0.9]).double(), torch.tensor([2.0, 1.0, 3.0, 4.0]).double()
-    expected = torch.tensor(0.0).double()
-    for i in range(4):
-        for j in range(4):
-            if ranks[i] > ranks[j]:
-                swapped = scores.clone()
-                swapped[i], swapped[j] = scores[j], scores[i]
-                change = (spearman(swapped, ranks, (4,)) - spearman(scores, ranks, (4,))).abs()
-                expected += change * torch.log1p(torch.exp(scores[j] - scores[i]))
-    lists = Lists(torch.zeros(1, 4, 1), ranks[None].float())
-    torch.testing.assert_close(LambdaRank().objective(scores[None], lists), expected, atol=1e-6, rtol=1e-6)
-
-
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -214,9 +204,3 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "no strict orders: plackett-luce is left out" in out
     assert "no digits: digits is left out" in out
     assert "1 of 31 test queries have no relevant document: they are left out of the scores" in out
-
-
-def test_queries_without_relevant_documents_are_left_out_of_scores() -> None:
-    lists = example_lists()
-    found = Rankings(data="letor:none").score(lists.solutions, lists)
-    assert found == {"ndcg10": 1, "ndcg5": 1, "map": 1, "mrr": 1}
