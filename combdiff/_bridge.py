@@ -100,6 +100,11 @@ def _without_values(tensor: Tensor, error: Exception) -> Exception:
     )
 
 
+def take(instances: Sets, rows: Tensor) -> Sets:
+    """The instances of the given rows (a tensor of their numbers), in their order."""
+    return None if instances is None else select(instances, rows.cpu().numpy())
+
+
 def repeat(instances: Sets, times: int) -> Sets:
     """The instances of a batch that is stacked `times` times: all rows, then all rows again, and so on.
 

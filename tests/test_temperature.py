@@ -16,11 +16,11 @@ from combdiff import (
 )
 from combdiff.soft import SoftArgmax, SoftMedian, SoftPermutation, SoftQuantile, SoftRank, SoftSort, SoftTopK
 from combdiff.solvers import TopK
-from combdiff.temperature import Geometric, Linear, Schedule
+from combdiff.temperature import Cosine, Geometric, Linear, Ramp
 
 
-@pytest.mark.parametrize("kind", [Geometric, Linear])
-def test_from_start_to_end_and_no_further(kind: type[Schedule]) -> None:
+@pytest.mark.parametrize("kind", [Geometric, Linear, Cosine])
+def test_from_start_to_end_and_no_further(kind: type[Ramp]) -> None:
     schedule = kind(2.0, 0.5, steps=4)
     values = []
     for _ in range(7):
