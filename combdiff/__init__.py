@@ -77,4 +77,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("combdiff")
+    if name == "diagnostics":  # loaded where it is used
+        from importlib import import_module
+
+        return import_module("combdiff.diagnostics")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

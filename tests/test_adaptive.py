@@ -32,7 +32,7 @@ def told(method: nn.Module, temperature: float, call: Callable[[nn.Module], Any]
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize(("patience", "cooldown", "threshold"), [(0, 0, 0.0), (2, 0, 0.1), (1, 3, 1e-4)])
 def test_on_plateau_counts_as_torch_does(mode: Any, patience: int, cooldown: int, threshold: float) -> None:
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=1.0)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     options: dict[str, Any] = {"factor": 0.5, "patience": patience, "cooldown": cooldown, "threshold": threshold}
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, min_lr=0.01, eps=0.0, **options)
     ours = OnPlateau(1.0, mode, least=0.01, **options)
@@ -65,6 +65,13 @@ def test_bad_arguments_are_named(make: Callable[[], Schedule], message: str) -> 
 
 
 def test_every_schedule_goes_on_from_a_checkpoint() -> None:
+    makers: list[Callable[[], Any]] = [
+        lambda: Constant(0.5),
+        lambda: Cosine(1.0, 0.1, 9),
+        lambda: OnPlateau(1.0, patience=1),
+        lambda: Adaptive(1.0),
+    ]
+
     def steps(schedule: Any, number: int) -> Any:
         for k in range(number):
             if isinstance(schedule, Adaptive):
@@ -72,9 +79,6 @@ def test_every_schedule_goes_on_from_a_checkpoint() -> None:
             schedule.step(*([1.0] if isinstance(schedule, OnPlateau) else []))
         return schedule
 
-    makers = [
-        lambda: Constant(0.5), lambda: Cosine(1.0, 0.1, 9), lambda: OnPlateau(1.0, patience=1), lambda: Adaptive(1.0)
-    ]  # fmt: skip
     for make in makers:
         one, two = steps(make(), 5), make()
         two.load_state_dict(one.state_dict())
@@ -204,7 +208,7 @@ def test_right_answers_do_not_heat() -> None:
     theta = some_theta()
     loss = FenchelYoungLoss(Perturbed(Enumerated(HYPERSIMPLEX), samples=4))
     right = torch.from_numpy(Enumerated(HYPERSIMPLEX).solve(theta.numpy()).y)
-    places = [finds(loss, 1.0, lambda loss, y=y: loss(theta, y)) for y in (right, 1.0 - right)]  # type: ignore[misc]
+    places = [finds(loss, 1.0, lambda loss, y=y: loss(theta, y)) for y in (right, 1.0 - right)]
     assert places[0] == pytest.approx(places[1], rel=0.1)
 
     hamming = 1.0 - 2.0 * right  # the gradient of the Hamming loss at a right answer: no λ moves it

@@ -29,9 +29,9 @@ class Adaptive(Schedule):
     simplex with Gumbel noise; in general it is 0 at σ → 0 and, under additive symmetric noise, at least ½ at σ → ∞ (no
     solution is the best of more than half of all directions), but may pass a maximum between: targets below ½ are met.
 
-    The signal "snr" is the signal-to-noise ratio of the gradient over the samples of `Perturbed`: ‖mean‖ over the
-    standard error of the mean of M samples, of the whole batch, in the backward pass; it grows up to a limit. A Fenchel–Young loss refuses it,
-    since its gradient is zero where the answer is right.
+    The signal "snr", which grows up to a limit, is the signal-to-noise ratio of the gradient over the samples of
+    `Perturbed`: ‖mean‖ over the standard error of the mean of M samples, of the whole batch, in the backward pass. A
+    Fenchel–Young loss refuses it, since its gradient is zero where the answer is right.
 
     What is measured while the layer trains (`layer.training`, gradients enabled) is averaged until `step()` applies it.
     Measuring costs two comparisons of y (`Perturbed` with one independent sample: one more solve a row;
