@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from combdiff import _bridge
+from combdiff.diagnostics.probes import twin
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.oracle import Oracle
 from combdiff.soft.arguments import HasStrength
@@ -174,7 +175,11 @@ def _of_gradients(model: nn.Module, loss: Tensor, calls: list[Call]) -> Iterator
     if bad:
         yield Finding("not finite", ", ".join(bad), "its gradient has NaN or inf", "Look at the loss, and at theta")
     zero = [name for name, one in trained if one.grad is not None and not bool(one.grad.any())]
-    if zero:
+    asked = [call.output_gradient for call in calls if call.output_gradient is not None]
+    shapes = {name: one.ndim for name, one in trained}
+    if len(zero) < len(trained):  # one bias may have none: that of a result whose shift changes nothing
+        zero = [name for name in zero if shapes[name] > 1]
+    if zero and (not asked or any(bool(one.any()) for one in asked)):  # else every answer is right
         yield Finding(
             "zero gradient", ", ".join(zero), "its gradient is exactly zero",
             "Look for a temperature that is too low, or an activation that is always off",
@@ -232,7 +237,8 @@ def _of_solutions(call: Call, layer: SolverLayer) -> Iterator[Finding]:
     target = None if call.target is None or call.target.shape != call.theta.shape else call.rows(call.target)
     different = len(costs) > 1 and bool((costs != costs[0]).any())
     expected = target is None or bool((target != target[0]).any())
-    if len(costs) > 1 and not bool((answer.y != answer.y[0]).any()) and expected and call.instances is None:
+    same = len(costs) > 1 and not bool((answer.y != answer.y[0]).any())
+    if same and expected and call.instances is None and not (different and _moves(call, layer, oracle, answer.y)):
         yield Finding(
             "equal solutions", call.name,
             "every row has the same solution" + ("" if different else ", since every row of theta is the same"),
@@ -247,6 +253,17 @@ def _of_solutions(call: Call, layer: SolverLayer) -> Iterator[Finding]:
                 "infeasible targets", call.name, f"{int(outside.sum())} of {len(costs)} targets hold no solution",
                 "Look for another order of the entries, other instances, or 0 and 1 exchanged",
             )  # fmt: skip
+
+
+def _moves(call: Call, layer: SolverLayer, oracle: Oracle, y: Tensor) -> bool:
+    """Whether the method's own temperature moves rows away from the solution that they share, as of a new network."""
+    if isinstance(layer, SmoothedLayer):
+        smooth = twin(layer)
+        smooth.oracle = oracle
+        moved = call.rows(smooth(call.theta.detach())) != y
+    else:
+        moved = torch.zeros_like(y) if call.theta_gradient is None else call.rows(call.theta_gradient) != 0
+    return float(moved.any(1).double().mean()) > 1.0 - MANY
 
 
 def _of_sense(call: Call, true_costs: Tensor, solutions: Tensor) -> Iterator[Finding]:

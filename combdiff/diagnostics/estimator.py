@@ -118,6 +118,8 @@ def _explain(slope: float, sigma: float, samples: int) -> Finding:
             seen = f"its gradient is {slope:.3g} times the reference, with σ = {sigma:.3g}, M = {samples}"
             return Finding(kind, "estimator", seen, causes[best][1] + (" and negate it" if sign else ""))
     return Finding(
-        sign or "other size", "estimator", f"its gradient is {slope:.3g} times the reference",
+        sign or "other size",
+        "estimator",
+        f"its gradient is {slope:.3g} times the reference",
         "Negate it: look at the sense of the solver" if sign else "Look at the factors 1/σ and 1/M",
     )
