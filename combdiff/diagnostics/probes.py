@@ -37,12 +37,13 @@ class Probe(ABC):
         rows: their numbers in the batch.
         theta: the rows of θ.
         estimates: how many independent gradients a call of `gradients` gives.
-        samples: those of the method; None where it has none.
+        samples: those of the method; None where it has none. `least`: how many it needs.
         judged: whether the task gives a hard loss.
     """
 
     estimates = 1
     samples: int | None = None
+    least = 1
     judged = True
 
     def __init__(self, theta: Tensor, rows: Tensor) -> None:
@@ -126,6 +127,7 @@ class SolverProbe(Probe):
         self.estimates = 1 if self.samples is None else max(4, SOLVES // self.samples)
         self.generator = torch.Generator(device=theta.device)
         if self.samples is not None:
+            self.least = 2 if self.layer.antithetic else 1
             self.layer.generator = self.generator
         whole = theta.detach()
         hard = self._solve(whole, instances)

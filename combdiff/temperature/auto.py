@@ -14,9 +14,9 @@ class Auto(Schedule):
     """What `combdiff.diagnostics.advise` says of the first batch; constant from there on.
 
     `layer.temperature = "auto"` makes one. A Fenchel–Young loss measures with its targets, `Interpolation` in the first
-    backward pass, `Perturbed` and a soft operator without either; other temperatures than the advised one change
-    nothing else, the layer's number of samples neither. The choice and its reason are logged, once, at the level
-    INFO of the logger "combdiff". A temperature from a checkpoint is kept.
+    backward pass, `Perturbed` and a soft operator without either. Only the temperature is set: the layer's number of
+    samples stays. The choice and its reason are logged, once, at the level INFO of the logger "combdiff". A temperature
+    from a checkpoint is kept.
 
     Attributes:
         value: the temperature; None before the first batch.
