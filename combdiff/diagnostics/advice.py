@@ -13,6 +13,7 @@ from torch import Tensor
 
 MOVES = 0.4  # the target where nothing else is known, that of `combdiff.temperature.Adaptive`
 MOST_SAMPLES = 128
+NEAR = 0.9  # of the best progress
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,21 @@ class Advice:
 def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None) -> tuple[float, str]:
     """The temperature that the measurements speak for, and why.
 
-    With a hard loss: the middle (geometric mean) of the temperatures whose progress is within one paired standard error
-    of the best. Without: where y moves in 40 % of the cases, interpolated; the middle of the ladder if it never moves.
+    With a hard loss: the middle (geometric mean) of the temperatures whose progress is at least 90 % of the best, or
+    within one paired standard error of it: the spread of θ changes in training, so that neither edge is safe. Without:
+    where y moves in 40 % of the cases, interpolated; the middle of the ladder if it never moves.
     """
     logs = [math.log(rung.temperature) for rung in table]
     if progress is not None and float(progress.mean(1).max()) > 0.0:
         best = int(progress.mean(1).argmax())
         behind = progress[best] - progress
         error = behind.std(1) / math.sqrt(progress.shape[1]) if progress.shape[1] > 1 else 0.05 * progress[best]
-        good = (behind.mean(1) <= error).nonzero().flatten().tolist()
+        good = (
+            ((behind.mean(1) <= error) | (progress.mean(1) >= NEAR * progress[best].mean()))
+            .nonzero()
+            .flatten()
+            .tolist()
+        )
         chosen = math.exp(sum(logs[at] for at in good) / len(good))
         share = float(progress.mean(1)[best])
         ends = f"{table[good[0]].temperature:.3g} to {table[good[-1]].temperature:.3g}"

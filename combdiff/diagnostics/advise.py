@@ -47,9 +47,10 @@ def advise(
     makes a step along minus its mean gradient, in the mean over steps of 0.1, 0.3 and 1 times its spread. It takes
     noise and bias into account in one number, and needs a target, a loss or a gradient.
 
-    The proposal: the middle of the temperatures whose progress is within a standard error of the best, or, where
-    nothing is said of the task, where y moves in 40 % of the cases. Samples: the least power of two at which the
-    gradient of a row has a signal above its noise.
+    The proposal: the middle of the temperatures whose progress is at least 90 % of the best, or within a standard error
+    of it (θ spreads in training, so that neither edge of them is safe); or, where nothing is said of the task, where y
+    moves in 40 % of the cases. Samples: the least power of two at which the gradient of a row has a signal above its
+    noise.
 
     Args:
         method: a layer, a `FenchelYoungLoss`, a soft operator as a module (`SoftRank` ...) or a soft loss.

@@ -33,6 +33,9 @@ class Adaptive(Schedule):
     `Perturbed`: ‖mean‖ over the standard error of the mean of M samples, of the whole batch, in the backward pass. A
     Fenchel–Young loss refuses it, since its gradient is zero where the answer is right.
 
+    Not for a Fenchel–Young loss of raw scores under additive noise: there σ sets the scale of θ, which follows it down,
+    so that the share never falls (σ went from 0.1 to 10⁻⁴ in a short training): normalise θ, or give `least`.
+
     What is measured while the layer trains (`layer.training`, gradients enabled) is averaged until `step()` applies it.
     Measuring costs two comparisons of y (`Perturbed` with one independent sample: one more solve a row;
     `Interpolation`: one more for at most 64 rows; soft operators: one more evaluation).
