@@ -1,4 +1,4 @@
-"""Each pair of a list under Cauchy noise on the scores: one that is far out of order counts little more than another."""
+"""Each pair of a list under Cauchy noise on the scores: one that is far out of order counts little more."""
 
 from __future__ import annotations
 
