@@ -7,9 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import jinja2
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -67,12 +69,10 @@ def mean_rows(rows: Sequence[Row], labels: Sequence[str], over: str) -> list[Row
         mean: Row = {**dict(zip(labels, names, strict=True)), over: "mean"}
         for key in group[0]:
             values = [row[key] for row in group]
-            if key in mean or not all(isinstance(value, int | float) for value in values):
-                continue
-            centre = math.fsum(values) / len(values)
-            mean[key] = centre
-            if len(values) > 1:
-                mean[f"{key}_std"] = math.sqrt(math.fsum((v - centre) ** 2 for v in values) / (len(values) - 1))
+            if key not in mean and all(isinstance(value, int | float) for value in values):
+                mean[key] = fmean(values)
+                if len(values) > 1:
+                    mean[f"{key}_std"] = float(np.std(values, ddof=1))
         means.append(mean)
     return means
 

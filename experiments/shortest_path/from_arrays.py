@@ -63,9 +63,8 @@ def maps_of_parts(
     """
     parts = []
     for part, count in zip(PARTS, counts, strict=True):
-        found = {name: find(part, name) for name in ARRAYS}
-        cut = {name: None if array is None else array[:count] for name, array in found.items()}
-        parts.append(maps_from_arrays(cut, {name: call(part, name) for name in ARRAYS}))
+        given = {name: array[:count] for name in ARRAYS if (array := find(part, name)) is not None}
+        parts.append(maps_from_arrays(given, {name: call(part, name) for name in ARRAYS}))
         images = call(part, "images")
         if not len(parts[-1]):
             raise InputError(f"{images} holds no map")
@@ -74,11 +73,11 @@ def maps_of_parts(
     return DataSet(*parts, augment=augment)
 
 
-def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str]) -> Maps:
+def maps_from_arrays(given: Mapping[str, Array], named: Mapping[str, str]) -> Maps:
     """Check the arrays of one set of maps, and make `Maps` of them.
 
     Args:
-        arrays: some of the following; (rows, cols) are the cells of a map, 8 neighbours each.
+        given: some of the following; (rows, cols) are the cells of a map, 8 neighbours each.
             `images`: (n, rows·k, cols·k, channels) or (n, rows·k, cols·k), k × k pixels for each cell: integers from 0
             to 255, or floats in [0, 1].
             `paths`: (n, rows, cols), 0/1, the labelled shortest paths; found from the costs if they are left out.
@@ -91,7 +90,6 @@ def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str
     Raises:
         InputError: naming the array, what it has, and what is expected.
     """
-    given = {key: array for key, array in arrays.items() if array is not None}
     if "images" not in given or not given.keys() & {"paths", "costs"}:
         raise InputError(f"{named['images']}, and {named['paths']} or {named['costs']}, are needed: they do not exist")
     cells = next(key for key in ("costs", "paths") if key in given)
