@@ -23,22 +23,16 @@ MATRICES = ("neuralsort", "softsort", "sinkhorn", "network", "bitonic")
 Curve = Callable[[Tensor, float], Tensor]
 
 
-def moving() -> Tensor:
-    """Rows (v, 0, 1, 2.2, 3) for v from −1 to 4, never equal to another value."""
-    v = torch.linspace(-1, 4, 600, dtype=torch.float64)
-    return torch.cat([v[:, None], OTHERS.expand(600, 4)], -1).requires_grad_()
-
-
 def draw(name: str, curves: dict[str, Curve], strengths: tuple[float, ...] = STRENGTHS) -> None:
     """One column a curve: the result against v, and its derivative with respect to v."""
+    v = torch.linspace(-1, 4, 600, dtype=torch.float64)  # never equal to another value
     figure = Figure(figsize=(3.4 * len(curves), 5))
     axes = figure.subplots(2, len(curves), sharex=True, squeeze=False)
     for column, (title, curve) in enumerate(curves.items()):
         for strength in strengths:
-            x = moving()
+            x = torch.cat([v[:, None], OTHERS.expand(600, 4)], -1).requires_grad_()
             y = curve(x, strength)
             (gradient,) = torch.autograd.grad(y.sum(), x)
-            v = x.detach()[:, 0]
             axes[0, column].plot(v, y.detach(), label=f"ε = {strength:g}")
             axes[1, column].plot(v, gradient[:, 0])
         axes[0, column].set_title(title, fontsize=10)

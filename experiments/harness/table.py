@@ -18,6 +18,8 @@ from rich.table import Table
 from experiments.harness.run_folder import RunFolder
 
 Row = dict[str, Any]
+Groups = Sequence[Sequence[Row]]
+Columns = Sequence["Column"]
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -77,7 +79,7 @@ def mean_rows(rows: Sequence[Row], labels: Sequence[str], over: str) -> list[Row
     return means
 
 
-def print_table(console: Console, title: str, columns: Sequence[Column], groups: Sequence[Sequence[Row]]) -> None:
+def print_table(console: Console, title: str, columns: Columns, groups: Groups) -> None:
     """Print the rows, with a line between the groups."""
     table = Table(title=title, title_justify="left")
     for column in columns:
@@ -97,12 +99,7 @@ def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
 
 
 def write_report(
-    folder: RunFolder,
-    title: str,
-    columns: Sequence[Column],
-    groups: Sequence[Sequence[Row]],
-    pictures: Sequence[str],
-    config: Mapping[str, Any],
+    folder: RunFolder, title: str, columns: Columns, groups: Groups, pictures: Sequence[str], config: Mapping[str, Any]
 ) -> None:
     """Write `report.html`; the pictures are PNG files of the folder, and go into the page itself."""
     images = {name: base64.b64encode((folder.path / name).read_bytes()).decode("ascii") for name in pictures}

@@ -12,9 +12,6 @@ from combdiff.solvers import GridInstances, ShortestPath
 from experiments.harness.errors import InputError
 from experiments.harness.task import Examples
 
-Counts = tuple[int, int, int]
-"""how many maps to use, of files at most, for training, validation and test"""
-
 
 @dataclass(frozen=True)
 class Maps(Examples):
