@@ -21,16 +21,13 @@ def race(
     >>> sorted(race({"a": lambda: sum(range(10)), "b": lambda: None}, rounds=3))
     ['a', 'b']
     """
-    for _ in range(warm_up):
-        for run in contestants.values():
-            run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
+    for _ in range(warm_up + rounds):
         for name, run in contestants.items():
             began = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - began)
-    return {name: by(times) for name, times in seconds.items()}
+    return {name: by(times[warm_up:]) for name, times in seconds.items()}
 
 
 def resident_mib(field: str = "VmRSS") -> float:

@@ -110,13 +110,9 @@ class Training:
     def effort(self) -> dict[str, Any]:
         """What the training took."""
         seconds, solver, solves = self.clocks.values()
-        return {
-            "best_epoch": self.best["epoch"],
-            "validation": self.best["score"],
-            "seconds": seconds,
-            "solver_share": solver / seconds,
-            "solve_ms": 1000 * solver / solves if solves else None,
-        }
+        best = {"best_epoch": self.best["epoch"], "validation": self.best["score"]}
+        solve_ms = 1000 * solver / solves if solves else None
+        return {**best, "seconds": seconds, "solver_share": solver / seconds, "solve_ms": solve_ms}
 
     def use_best(self) -> None:
         """Take the weights of the epoch that was best on the validation examples."""
