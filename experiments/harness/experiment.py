@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -53,9 +53,7 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
     best = best_temperatures(trainings.rows)
     trainings.run([job for split in splits if split not in tuned for job in run.jobs(split, best)])
     if run.settings.temperatures:
-        _show_temperatures(
-            {job: row for job, row in trainings.rows.items() if job.split in tuned}, best, run, folder, console
-        )
+        trainings.show_temperatures(tuned, best)
     trained = [row for job, row in trainings.rows.items() if job.temperature == best[job.method, job.solver]]
     metrics, learned = trainings.metrics(best), trainings.learned(best)
     groups = [[*(row for row in trained if row["split"] == split), *baselines[split]] for split in splits]
@@ -87,21 +85,6 @@ def best_temperatures(rows: Mapping[Job, Row]) -> dict[Variant, float | None]:
     for job, row in rows.items():
         scores.setdefault((job.method, job.solver), {}).setdefault(job.temperature, []).append(row["validation"])
     return {variant: max(heats, key=lambda heat: fmean(heats[heat])) for variant, heats in scores.items()}
-
-
-def _show_temperatures(rows: Mapping[Job, Row], best: Best, run: Run, folder: RunFolder, console: Console) -> None:
-    """Print every method at every temperature, and write `temperatures.csv`."""
-    folder.write_csv("temperatures.csv", list(rows.values()))
-    jobs = [job for job in rows if job.temperature is not None]
-    means = mean_rows([rows[job] for job in jobs], ("method", "solver", "temperature"), "split")
-    for row in means:
-        row["chosen"] = "←" if best[row["method"], row["solver"] or ""] == row["temperature"] else ""
-    form = next(column.form for column in run.task.columns if column.key == run.task.target)
-    validation = Column("validation", "on validation", form)
-    columns = [*BEFORE[1:], TEMPERATURE, validation, *run.task.columns, Column("chosen", "best")]
-    names = dict.fromkeys((row["method"], row["solver"]) for row in means)
-    groups = [[row for row in means if (row["method"], row["solver"]) == name] for name in names]
-    print_table(console, "Temperatures", [column for column in columns if column.tells(means)], groups)
 
 
 class _Trainings:
@@ -159,3 +142,19 @@ class _Trainings:
             self.rows[job], learned = ended[job]
             if learned is not None:
                 self._learned[job] = learned
+
+    def show_temperatures(self, tuned: Sequence[int], best: Best) -> None:
+        """Print every method at every temperature in the mean of some splits, and write `temperatures.csv`."""
+        rows = {job: row for job, row in self.rows.items() if job.split in tuned}
+        self._folder.write_csv("temperatures.csv", list(rows.values()))
+        labels = "method", "solver", "temperature"
+        means = mean_rows([row for job, row in rows.items() if job.temperature is not None], labels, "split")
+        for row in means:
+            row["chosen"] = "←" if best[row["method"], row["solver"] or ""] == row["temperature"] else ""
+        task = self._run.task
+        form = next((column.form for column in task.columns if column.key == task.target), "{:.3g}")
+        validation = Column("validation", "on validation", form)
+        columns = [*BEFORE[1:], TEMPERATURE, validation, *task.columns, Column("chosen", "best")]
+        names = dict.fromkeys((row["method"], row["solver"]) for row in means)
+        groups = [[row for row in means if (row["method"], row["solver"]) == name] for name in names]
+        print_table(self._console, "Temperatures", [column for column in columns if column.tells(means)], groups)

@@ -7,15 +7,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import jinja2
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from experiments.harness.run_folder import RunFolder
 
 Row = dict[str, Any]
+Groups = Sequence[Sequence[Row]]
+Columns = Sequence["Column"]
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -67,17 +71,15 @@ def mean_rows(rows: Sequence[Row], labels: Sequence[str], over: str) -> list[Row
         mean: Row = {**dict(zip(labels, names, strict=True)), over: "mean"}
         for key in group[0]:
             values = [row[key] for row in group]
-            if key in mean or not all(isinstance(value, int | float) for value in values):
-                continue
-            centre = math.fsum(values) / len(values)
-            mean[key] = centre
-            if len(values) > 1:
-                mean[f"{key}_std"] = math.sqrt(math.fsum((v - centre) ** 2 for v in values) / (len(values) - 1))
+            if key not in mean and all(isinstance(value, int | float) for value in values):
+                mean[key] = fmean(values)
+                if len(values) > 1:
+                    mean[f"{key}_std"] = float(np.std(values, ddof=1))
         means.append(mean)
     return means
 
 
-def print_table(console: Console, title: str, columns: Sequence[Column], groups: Sequence[Sequence[Row]]) -> None:
+def print_table(console: Console, title: str, columns: Columns, groups: Groups) -> None:
     """Print the rows, with a line between the groups."""
     table = Table(title=title, title_justify="left")
     for column in columns:
@@ -97,12 +99,7 @@ def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
 
 
 def write_report(
-    folder: RunFolder,
-    title: str,
-    columns: Sequence[Column],
-    groups: Sequence[Sequence[Row]],
-    pictures: Sequence[str],
-    config: Mapping[str, Any],
+    folder: RunFolder, title: str, columns: Columns, groups: Groups, pictures: Sequence[str], config: Mapping[str, Any]
 ) -> None:
     """Write `report.html`; the pictures are PNG files of the folder, and go into the page itself."""
     images = {name: base64.b64encode((folder.path / name).read_bytes()).decode("ascii") for name in pictures}
