@@ -90,7 +90,7 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
     method.add_argument("--solver", nargs="+", dest="solvers", choices=kind.backends, help=default)
 
     about = "train each method at each of these; the table has those that are best on the validation examples"
-    method.add_argument("--temperature", type=float, nargs="+", dest="temperatures", metavar="T", help=about)
+    method.add_argument("--temperatures", type=float, nargs="+", dest="temperatures", metavar="T", help=about)
 
     train = parser.add_argument_group("training")
     train.add_argument("--preset", choices=("demo", "full"), help="demo (default: minutes) or full")

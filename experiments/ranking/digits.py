@@ -31,7 +31,8 @@ SHOWN = 3  # lists in the picture
 TEMPERATURES = {
     **dict.fromkeys(("soft-rank.epsilon", "lapsum.epsilon", "pairwise.epsilon", "perturbed.sigma"), 30.0),
     **dict.fromkeys(("soft-rank-kl.epsilon", "neuralsort.epsilon", "pairwise-cauchy.epsilon"), 10.0),
-    "interpolation.lam": 1.0,
+    "interpolation.lam": 3.0,
+    "interpolation.loss": "hamming",
 }
 
 
