@@ -45,7 +45,7 @@ class RunRecord:
         """What the task says of itself, or its name."""
         try:
             return "" if self.task is None else self.task.describe()
-        except InputError:  # the data are not there
+        except Exception:  # the data may not be there, and a task of the user's may raise anything
             return str(self.config["task"])
 
 

@@ -77,6 +77,10 @@ def _differing(task: str, preset: str, options: Mapping[str, Any], wanted: Mappi
 
 def _words(task: str, preset: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """The options that are needed beside a preset."""
+    differing = {key.rpartition(".")[2] for key in _differing(task, preset, {"methods": given["methods"]}, wanted)}
+    some = {name: value for name, value in given.items() if name in {"methods", *differing}}
+    if not _differing(task, preset, some, wanted):
+        given = some  # mostly; the loop alone is enough, but slow
     for name in list(given):
         less = {other: value for other, value in given.items() if other != name}
         given = given if _differing(task, preset, less, wanted) else less
