@@ -13,6 +13,7 @@ from scipy import stats
 from experiments.__main__ import main
 from experiments.harness.errors import InputError
 from experiments.harness.report.compare import compare
+from experiments.harness.report.figures import Line, Point, chart
 from experiments.harness.report.page import render
 from experiments.harness.report.read import find_runs, read_run
 from tests.experiments.recorded import Scores, write_run
@@ -24,6 +25,8 @@ SWEEP: Scores = {
     ("top-k-l2", 1.0): [(0.60, 0.70), (0.60, 0.71)],
     ("cross-entropy", None): [(0.65, 0.95), (0.65, 0.95)],
 }
+SMALL: Scores = {("top-k-kl", 0.1): [(0.5, 0.6)], ("top-k-kl", 1.0): [(0.4, 0.7)]}
+METHODS = '"methods": ["top-k-kl"], "solvers": ["kernel"]'
 VOID = {"meta", "img", "path", "circle"}
 
 
@@ -117,6 +120,15 @@ def test_figures_have_every_point_and_mark_the_chosen_one(tmp_path: Path) -> Non
     assert points["top-k-l2, epsilon = 1"] == points["top-k-kl, epsilon = 1"] > points["top-k-l2, epsilon = 0.1"]
 
 
+def test_temperatures_are_on_a_logarithmic_axis() -> None:
+    points = [Point(heat, 1.0, 0.5, 1.5, f"{heat:g}") for heat in (0.01, 0.1, 1.0, 100.0)]
+    svg = chart("name", "temperature", "score", [Line("a", 0, points)], "{:g}", log_x=True)
+    first, *others = (float(x) for x in re.findall(r'class="dot" cx="([\d.]+)"', svg))
+    assert [x - first for x in others] == pytest.approx([(others[0] - first) * k for k in (1, 2, 4)], abs=0.2)
+    ticks = {text: float(x) for x, text in re.findall(r'<text x="([\d.]+)" y="270".*?>(.*?)<', svg)}
+    assert ticks["0.1"] == others[0]
+
+
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     write_run(tmp_path / "run", SWEEP)
     (tmp_path / "run" / "picture.png").write_bytes(b"png")
@@ -142,11 +154,13 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("file", "content", "message"),
     [
         ("config.json", "{", "config.json is damaged"),
-        ("config.json", '{"task": "top-k", "k": 99}', "the task top-k cannot be made"),
-        ("config.json", '{"task": "nowhere"}', "unknown task 'nowhere'"),
+        ("config.json", '{"task": "top-k", "methods": 3}', "methods=3 must be a list of str"),
+        ("config.json", '{"task": "top-k", "epochs": "two"}', "epochs='two' must be of type int"),
+        ("config.json", f'{{"task": "top-k", "k": 99, {METHODS}}}', "the task top-k cannot be made"),
+        ("config.json", f'{{"task": "nowhere", {METHODS}}}', "unknown task 'nowhere'"),
         ("metrics.csv", None, "metrics.csv is missing"),
         ("metrics.csv", "split,method\nx,y\n", "metrics.csv is damaged"),
         ("metrics.csv", "a,b\n1,2\n", "metrics.csv is damaged"),
@@ -157,12 +171,12 @@ def test_names_are_escaped(tmp_path: Path) -> None:
         ("summary.json", "[]", "summary.json is empty"),
     ],
 )
-def test_what_is_missing_is_named(name: str, content: str | None, message: str, tmp_path: Path) -> None:
-    whole, broken = write_run(tmp_path / "whole", SWEEP), write_run(tmp_path / "broken", SWEEP)
+def test_what_is_missing_is_named(file: str, content: str | None, message: str, tmp_path: Path) -> None:
+    whole, broken = (write_run(tmp_path / name, SMALL) for name in ("whole", "broken"))
     if content is None:
-        (broken / name).unlink()
+        (broken / file).unlink()
     else:
-        (broken / name).write_text(content)
+        (broken / file).write_text(content)
     assert main(["report", str(tmp_path)]) == 0
     page = Page((tmp_path / "report.html").read_text())
     assert f"{broken} is not complete" in page.text

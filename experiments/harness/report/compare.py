@@ -43,7 +43,8 @@ class Candidate:
     @property
     def temperature(self) -> float | None:
         """Its temperature, whether the run has several or one."""
-        return self.record.config.get(f"{self.method}.{self.option}") if self.swept is None else self.swept
+        own = self.record.config.get(f"{self.method}.{self.option}") if self.swept is None else self.swept
+        return own if isinstance(own, int | float) and own > 0 else None
 
     @property
     def label(self) -> str:
@@ -103,7 +104,7 @@ def _comparison(records: Sequence[RunRecord]) -> Comparison:
     task, remarks = records[0].task, list[str]()
     target = None if task is None else task.target_column()
     every = [one for record in records for one in _candidates(record, target)]
-    baselines = {one.method: one for one in every if one.method not in one.record.config.get("methods", [])}
+    baselines = {one.method: one for one in every if one.method not in one.record.config["methods"]}
     candidates = [one for one in every if one.method not in baselines]
     if task is None:
         named = {key for one in every for row in one.rows.values() for key in row} - {*_PLAIN}
@@ -151,7 +152,7 @@ def _candidates(record: RunRecord, target: Column | None) -> list[Candidate]:
     for key, splits in epochs.items():
         for split, own in splits.items():
             validated = [] if target is None else [row.get(f"validation_{target.key}") for row in own]
-            if len(own) >= record.config.get("epochs", 0):
+            if len(own) >= record.config["epochs"]:
                 best = max((score for score in validated if score is not None), default=None)
                 rows.setdefault(key, {})[split] = {"validation": best}
     for row in record.scores:

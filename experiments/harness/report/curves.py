@@ -42,7 +42,7 @@ def _against_temperature(comparison: Comparison) -> list[Figure]:
         at: dict[float, Candidate] = {}
         for one in comparison.candidates:
             heat = one.temperature
-            if (one.label, bool(heat), bool(one.scores(key))) == (chosen.label, True, True) and heat is not None:
+            if one.label == chosen.label and heat is not None and one.scores(key):
                 at[heat] = one if one is chosen else max(at.get(heat, one), one, key=_validated)
         if len(at) < 2:
             continue

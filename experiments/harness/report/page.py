@@ -214,7 +214,7 @@ def _sorted_by(value: Any) -> Any:
 def _command(one: Candidate) -> Cell:
     """The command that gives the row."""
     config = one.record.config
-    if one.method not in config.get("methods", []):
+    if one.method not in config["methods"]:
         return Cell("with every run")
     try:
         settings = training_settings(config, one.method, one.solver, one.swept, sorted(one.rows) or [*one.epochs])

@@ -12,11 +12,10 @@ from typing import Any
 
 from experiments.harness.errors import InputError
 from experiments.harness.registry import find_task
+from experiments.harness.run import Settings
 from experiments.harness.run_folder import RunFolder
 from experiments.harness.table import Row
 from experiments.harness.task import Task
-
-TEXT = ("method", "solver")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _names_a_task(path: Path) -> bool:
 def read_run(path: Path) -> RunRecord:
     """Read a run folder, whatever state it is in."""
     missing: list[str] = []
-    config = _attempt(lambda: RunFolder(path).config(), {}, missing)
+    config = _attempt(lambda: _config(path), {}, missing)
     task = _attempt(lambda: _task(config), None, missing) if config else None
     epochs = _attempt(lambda: _rows_of_csv(path / "metrics.csv"), [], missing)
     every = _attempt(lambda: _rows_of_csv(path / "temperatures.csv"), [], missing) if config.get("temperatures") else []
@@ -103,6 +102,17 @@ def _attempt(read: Callable[[], Any], otherwise: Any, missing: list[str]) -> Any
         return otherwise
 
 
+def _config(path: Path) -> dict[str, Any]:
+    """The configuration, with the settings that all runs have."""
+    config = RunFolder(path).config()
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
+    try:
+        settings = Settings(**{name: values[name] for name in Settings.options() if name in values})
+    except InputError as error:
+        raise InputError(f"config.json is damaged: {error}") from error
+    return {**config, **settings.as_json()}
+
+
 def _task(config: Mapping[str, Any]) -> Task[Any]:
     """The task alone: the scores are shown, too, where a method is not there any more."""
     try:
@@ -119,7 +129,7 @@ def _rows_of_csv(file: Path) -> list[Row]:
             return [_row(row) for row in csv.DictReader(stream, strict=True)]
     except FileNotFoundError as error:
         raise InputError(f"{file.name} is missing") from error
-    except (OSError, ValueError, LookupError, csv.Error) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, csv.Error) as error:
         raise InputError(f"{file.name} is damaged: {error}") from error
 
 
@@ -128,7 +138,7 @@ def _rows_of_json(file: Path) -> list[Row]:
         rows = [_row(row) for row in json.loads(file.read_text(encoding="utf-8")) if row["split"] != "mean"]
     except FileNotFoundError as error:
         raise InputError(f"{file.name} is missing: the run has not ended") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file.name} is damaged: {error}") from error
     if not rows:
         raise InputError(f"{file.name} is empty")
@@ -153,13 +163,13 @@ def _progress(config: Mapping[str, Any], epochs: Sequence[Row]) -> list[str]:
     """How far the trainings of a run are that has not ended."""
     if not (config and epochs):
         return []
-    wanted, last = config.get("epochs", 0), dict[tuple[Any, ...], float]()
+    wanted, last = config["epochs"], dict[tuple[Any, ...], float]()
     for row in epochs:
         key = row["split"], row["method"], row["solver"], row.get("temperature")
         last[key] = max(last.get(key, 0), row.get("epoch") or 0)
     ended = sum(epoch >= wanted for epoch in last.values())
     words = [f"{ended} of {len(last)} trainings that were begun have all {wanted} epochs"]
-    for what, names, at in (("method", config.get("methods", []), 1), ("split", config.get("splits", []), 0)):
+    for what, names, at in (("method", config["methods"], 1), ("split", config["splits"], 0)):
         never = [str(name) for name in names if name not in {key[at] for key in last}]
         words += [f"no training yet of {what} {', '.join(never)}"] if never else []
     return words
