@@ -110,6 +110,13 @@ def test_other_data_are_another_comparison_and_other_training_is_remarked(tmp_pa
     assert comparisons[1].remarks == ["The runs differ in batch: 10, 150."]
 
 
+def test_a_choice_at_the_end_of_the_temperatures_is_remarked(tmp_path: Path) -> None:
+    scores = {"top-k-kl": (0.5, 0.6, 0.7), "top-k-l2": (0.5, 0.7, 0.6)}
+    sweep: Scores = {(m, h): [(v, v)] for m, own in scores.items() for h, v in zip((0.1, 1.0, 10.0), own, strict=True)}
+    (comparison,) = compare([read_run(write_run(tmp_path / "run", sweep))])
+    assert comparison.remarks == ["The chosen temperature is the least or largest that was tried: top-k-kl."]
+
+
 def test_figures_have_every_point_and_mark_the_chosen_one(tmp_path: Path) -> None:
     html = render([read_run(write_run(tmp_path / "run", SWEEP))])
     heat, validation, loss = re.findall(r'<svg class="chart".*?</svg>', html, re.DOTALL)

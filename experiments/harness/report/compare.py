@@ -116,6 +116,9 @@ def _comparison(records: Sequence[RunRecord]) -> Comparison:
         if one.scores("validation"):
             groups.setdefault((one.method, one.solver), []).append(one)
     ranked = _rank([_rank(group, remarks)[0] for group in groups.values()], remarks)
+    at_an_end = [one.label for one in ranked if _is_end(one, groups[one.method, one.solver])]
+    if at_an_end:
+        remarks.append(f"The chosen temperature is the least or largest that was tried: {', '.join(at_an_end)}.")
     for name in Settings.options():
         values = {json.dumps(record.config.get(name)) for record in records}
         if len(values) > 1 and name not in ("methods", "solvers", "splits", "temperatures", "tune_splits"):
@@ -140,6 +143,12 @@ def _rank(candidates: Sequence[Candidate], remarks: list[str]) -> list[Candidate
     means = [fmean(score for split, score in own.items() if not common or split in common) for own in scores]
     order = sorted(range(len(candidates)), key=lambda index: means[index], reverse=True)
     return [candidates[index] for index in order]
+
+
+def _is_end(chosen: Candidate, group: Sequence[Candidate]) -> bool:
+    """Whether a better temperature may lie outside of those that were tried, three at least."""
+    heats = sorted({one.temperature for one in group if one.temperature is not None})
+    return len(heats) > 2 and chosen.temperature in (heats[0], heats[-1])
 
 
 def _candidates(record: RunRecord, target: Column | None) -> list[Candidate]:
