@@ -105,6 +105,8 @@ def _attempt(read: Callable[[], Any], otherwise: Any, missing: list[str]) -> Any
 def _config(path: Path) -> dict[str, Any]:
     """The configuration, with the settings that all runs have."""
     config = RunFolder(path).config()
+    if not isinstance(config.get("task"), str):
+        raise InputError("config.json names no task")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
     try:
         settings = Settings(**{name: values[name] for name in Settings.options() if name in values})
