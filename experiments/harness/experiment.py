@@ -11,18 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from experiments.harness.errors import InputError
 from experiments.harness.jobs import run_jobs
+from experiments.harness.report.page import write_report
 from experiments.harness.run import Job, Run, Variant
 from experiments.harness.run_folder import RunFolder
-from experiments.harness.table import Column, Row, mean_rows, print_table, save_summary, write_report
+from experiments.harness.table import EFFORT, TEMPERATURE, Column, Row, mean_rows, print_table, save_summary
 from experiments.harness.task import Learned
 
 BEFORE = (Column("split", "split"), Column("method", "method"), Column("solver", "solver"))
-TEMPERATURE = Column("temperature", "temperature", "{:g}")
-AFTER = (
-    Column("seconds", "train s", "{:.0f}"),
-    Column("solver_share", "in solver", "{:.1%}"),
-    Column("solve_ms", "ms a solve", "{:.3f}"),
-)
 
 Best = Mapping[Variant, float | None]
 
@@ -66,9 +61,9 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
         rows += groups[-1]
     save_summary(folder, rows)
     constant = {*(["split"] if len(splits) == 1 else []), *(["solve_ms"] if len(run.settings.solvers) == 1 else [])}
-    columns = [c for c in (*BEFORE, TEMPERATURE, *task.columns, *AFTER) if c.key not in constant and c.tells(rows)]
+    columns = [c for c in (*BEFORE, TEMPERATURE, *task.columns, *EFFORT) if c.key not in constant and c.tells(rows)]
     title = task.describe()
-    write_report(folder, title, columns, groups, pictures, {"task": run.task_name, **run.as_json()})
+    write_report([folder.path], folder.path / "report.html")
     print_table(console, title, columns, groups)
     for name in (*pictures, "report.html"):
         console.print(str(folder.path / name), soft_wrap=True, highlight=False)
@@ -152,8 +147,7 @@ class _Trainings:
         for row in means:
             row["chosen"] = "←" if best[row["method"], row["solver"] or ""] == row["temperature"] else ""
         task = self._run.task
-        form = next((column.form for column in task.columns if column.key == task.target), "{:.3g}")
-        validation = Column("validation", "on validation", form)
+        validation = Column("validation", "on validation", task.target_column().form)
         columns = [*BEFORE[1:], TEMPERATURE, validation, *task.columns, Column("chosen", "best")]
         names = dict.fromkeys((row["method"], row["solver"]) for row in means)
         groups = [[row for row in means if (row["method"], row["solver"]) == name] for name in names]

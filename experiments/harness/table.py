@@ -1,16 +1,13 @@
-"""The summary of a run: a table on the terminal and on one HTML page, and the same rows as JSON and CSV."""
+"""The summary of a run: a table on the terminal, and the same rows as JSON and CSV."""
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import jinja2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -20,13 +17,6 @@ from experiments.harness.run_folder import RunFolder
 Row = dict[str, Any]
 Groups = Sequence[Sequence[Row]]
 Columns = Sequence["Column"]
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 @dataclass(frozen=True)
@@ -53,6 +43,15 @@ class Column:
     def tells(self, rows: Sequence[Row]) -> bool:
         """Whether any row has a value that is not plain."""
         return not all(_is_missing(row.get(self.key)) or row[self.key] == self.plain for row in rows)
+
+
+TEMPERATURE = Column("temperature", "temperature", "{:g}")
+EFFORT = (
+    Column("seconds", "train s", "{:.0f}"),
+    Column("solver_share", "in solver", "{:.1%}"),
+    Column("solve_ms", "ms a solve", "{:.3f}"),
+)
+"""what a training took"""
 
 
 def _is_missing(value: Any) -> bool:
@@ -96,14 +95,3 @@ def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
     plain = [{key: None if _is_missing(value) else value for key, value in row.items()} for row in rows]
     folder.write_json("summary.json", plain)
     folder.write_csv("summary.csv", plain)
-
-
-def write_report(
-    folder: RunFolder, title: str, columns: Columns, groups: Groups, pictures: Sequence[str], config: Mapping[str, Any]
-) -> None:
-    """Write `report.html`; the pictures are PNG files of the folder, and go into the page itself."""
-    images = {name: base64.b64encode((folder.path / name).read_bytes()).decode("ascii") for name in pictures}
-    page = TEMPLATES.get_template("report.html").render(
-        title=title, columns=columns, groups=groups, images=images, config=config
-    )
-    folder.write_text("report.html", page + "\n")

@@ -33,7 +33,7 @@ def check_folder(folder: Path, methods: list[str]) -> None:
         assert [row["method"] for row in csv.DictReader(stream)] == methods
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
-    assert all(f">{row['method']}</td>" in page for row in rows)
+    assert all(f">{row['method']}</th>" in page for row in rows)
     for name in ("maps.png", "curves.png"):
         picture = matplotlib.image.imread(folder / name)
         assert min(picture.shape[:2]) > 200

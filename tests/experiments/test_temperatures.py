@@ -102,3 +102,11 @@ def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys:
     assert main(["ranking", *TINY, *arguments, "--out", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_sweep_where_the_target_is_no_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--size", "4", "--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1"]
+    method = ["--method", "perturbed", "--temperature", "0.1", "1", "--workers", "1", "--out", str(tmp_path / "run")]
+    assert main(["shortest-path", *sizes, *method]) == 0
+    assert "on validation" in capsys.readouterr().out
+    assert "against temperature" in (tmp_path / "run" / "report.html").read_text()
