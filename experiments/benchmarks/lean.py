@@ -14,28 +14,24 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from combdiff import FenchelYoungLoss, Interpolation, Perturbed
 from combdiff.solvers import ShortestPath
-from experiments.benchmarks.timing import least, race
+from experiments.benchmarks.timing import race
 
 SIZE, BATCH, CALLS = 5, 32, 100
 MAPS, SAMPLES, TILES, SIGMA = 64, 8, 12, 0.3
 
 
-def grid_edges(size: int) -> list[tuple[int, int]]:
-    """The edges of a grid that lead right and down."""
-    cells = [(row, col) for row in range(size) for col in range(size)]
-    right = [(row * size + col, row * size + col + 1) for row, col in cells if col + 1 < size]
-    return right + [(row * size + col, (row + 1) * size + col) for row, col in cells if row + 1 < size]
-
-
 def compare_methods() -> None:
     """Print the ratio of each method."""
     torch.manual_seed(0)
-    solver = ShortestPath.graph(grid_edges(SIZE), 0, SIZE**2 - 1, negative="exact", threads=1)
+    right = [(cell, cell + 1) for cell in range(SIZE**2) if (cell + 1) % SIZE]
+    down = [(cell, cell + SIZE) for cell in range(SIZE**2 - SIZE)]
+    solver = ShortestPath.graph(right + down, 0, SIZE**2 - 1, negative="exact", threads=1)
     theta = (torch.rand(BATCH, *solver.shape) + 1).requires_grad_()
     rows = theta.detach().double().numpy()
     target = torch.from_numpy(solver.solve(rows).y).float()
@@ -48,11 +44,8 @@ def compare_methods() -> None:
         "Perturbed": lambda: perturbed(theta).sum().backward(),
         "Interpolation": lambda: interpolation(theta).sum().backward(),
     }
-
-    def repeated(step: Callable[[], object]) -> Callable[[], object]:
-        return lambda: [step() for _ in range(CALLS)]
-
-    seconds = least({name: repeated(step) for name, step in steps.items()}, rounds=31)
+    repeated = {name: lambda step=step: [step() for _ in range(CALLS)] for name, step in steps.items()}
+    seconds = race(repeated, rounds=31, by=min)
     for name, taken in seconds.items():
         print(f"{name}: {taken / CALLS * 1e6:.1f} µs, {taken / seconds['mse_loss']:.1f} × mse_loss")
 
@@ -80,11 +73,8 @@ def compare_with_solves(threads: int, antithetic: bool) -> None:
 
 def compare_imports() -> None:
     """Print the ratio of the imports."""
-
-    def fresh(module: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
-
-    seconds = least({name: fresh(name) for name in ("torch", "combdiff")}, rounds=7)
+    commands = {name: [sys.executable, "-c", f"import {name}"] for name in ("torch", "combdiff")}
+    seconds = race({name: partial(subprocess.check_call, line) for name, line in commands.items()}, rounds=7, by=min)
     print(f"import combdiff: {seconds['combdiff'] / seconds['torch']:.2f} × import torch")
 
 

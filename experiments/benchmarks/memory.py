@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from ortools.linear_solver import pywraplp
@@ -21,15 +19,9 @@ from pysat.formula import CNF
 from pyscipopt import Model
 
 from combdiff.solvers import MixedInteger, Solver, wrap
+from experiments.benchmarks.timing import resident_mib
 
 SOLVES, BATCH, PARTS = 100_000, 1000, 5
-
-
-def resident_mib() -> float:
-    """What this process holds in memory."""
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def glop() -> Solver:
@@ -56,11 +48,6 @@ def scip() -> Solver:
     return wrap(model, x)
 
 
-def rc2() -> Solver:
-    """A small formula, by RC2."""
-    return wrap(CNF(from_clauses=[[1, 2, 3], [-1, -2], [3, 4, 5], [-4, -5]]), [1, 2, 3, 4, 5])
-
-
 def mixed_integer(backend: str) -> Solver:
     """Two of five, by a back end of MathOpt."""
     return MixedInteger(np.ones((1, 5)), 2, lower=2, integrality=1, bounds=(0, 1), backend=backend)
@@ -70,7 +57,7 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
     "GLOP": glop,
     "CP-SAT": cp_sat,
     "SCIP": scip,
-    "RC2": rc2,
+    "RC2": lambda: wrap(CNF(from_clauses=[[1, 2, 3], [-1, -2], [3, 4, 5], [-4, -5]]), [1, 2, 3, 4, 5]),
     "SCIP in OR-Tools": lambda: mixed_integer("scip"),
     "HiGHS in OR-Tools": lambda: mixed_integer("highs"),
 }
@@ -87,6 +74,7 @@ def main() -> None:
         for _ in range(PARTS):
             for _ in range(solves // PARTS // BATCH):
                 assert solver.solve(rng.normal(size=(BATCH, 5))).solved.all()
+            gc.collect()
             held.append(resident_mib())
         added = (held[-1] - held[-2]) * 2**20 / (solves / PARTS)
         print(

@@ -15,6 +15,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 
 import numpy as np
 from numpy import ndarray
@@ -67,15 +68,8 @@ def compare(name: str, solver: Solver, rows: int) -> None:
         for pool in (threads, processes):
             for _ in range(3):  # until the processes run
                 np.testing.assert_array_equal(pool.solve(theta).y, expected)
-        seconds = race(
-            {
-                "serial": lambda: solver.solve(theta),
-                "threads": lambda: threads.solve(theta),
-                "processes": lambda: processes.solve(theta),
-            },
-            rounds=7,
-            warm_up=1,
-        )
+        solvers = {"serial": solver, "threads": threads, "processes": processes}
+        seconds = race({key: partial(one.solve, theta) for key, one in solvers.items()}, rounds=7, warm_up=1)
     print(
         f"{name:26} {seconds['serial'] / rows * 1e3:8.3f} ms a row, {rows:5} rows: threads "
         f"{seconds['serial'] / seconds['threads']:.2f} ×, processes {seconds['serial'] / seconds['processes']:.2f} ×",

@@ -11,8 +11,10 @@ folder; the ratio is of their medians of the total time, in turns.
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
+from numpy import ndarray
 from pysat.examples.rc2 import RC2Stratified
 from pysat.formula import WCNF
 
@@ -27,11 +29,11 @@ SOME = 10
 CUT = 2.0
 
 
-def by_pysat(formula: Formula, theta: list[float]) -> list[int] | None:
+def by_pysat(formula: Formula, theta: ndarray) -> list[int] | None:
     """What a user would write: weights rounded to six digits; its model, None where it was cut short."""
     wcnf = WCNF()
     wcnf.extend([list(clause) for clause in formula.hard])
-    for variable, price in enumerate(theta, start=1):
+    for variable, price in enumerate(theta[0].tolist(), start=1):
         wcnf.append([-variable if price > 0 else variable], weight=max(1, round(abs(price) * 1e6)))
     with RC2Stratified(wcnf) as rc2:
         timer = threading.Timer(CUT, rc2.interrupt)
@@ -53,18 +55,14 @@ def main() -> None:
             found = solver.solve(row)
             wanted = Status.OPTIMAL if satisfiable else Status.INFEASIBLE
             right += found.status[0] == wanted and (not satisfiable or bool(formula.satisfied(found.y)[0]))
-        theirs = [combdiff.wrap(formula, backend="cp_sat") for formula in formulas[:SOME]]
-        seconds = race(
-            {
-                "rc2": lambda ours=ours, theta=theta: [ours[i].solve(theta[i]) for i in range(SOME)],
-                "cp_sat": lambda theirs=theirs, theta=theta: [theirs[i].solve(theta[i]) for i in range(SOME)],
-                "pysat": lambda formulas=formulas, theta=theta: [
-                    by_pysat(formulas[i], theta[i, 0].tolist()) for i in range(SOME)
-                ],
-            },
-            rounds=3,
-            warm_up=1,
-        )
+        first = list(zip(formulas, ours, theta, strict=True))[:SOME]
+        solves = {
+            "rc2": [partial(solver.solve, row) for _, solver, row in first],
+            "cp_sat": [partial(combdiff.wrap(formula, backend="cp_sat").solve, row) for formula, _, row in first],
+            "pysat": [partial(by_pysat, formula, row) for formula, _, row in first],
+        }
+        runs = {name: lambda each=each: [solve() for solve in each] for name, each in solves.items()}
+        seconds = race(runs, rounds=3, warm_up=1)
         print(
             f"{folder}: {right} of {len(formulas)} right, {seconds['rc2'] / SOME * 1e3:.2f} ms each; "
             f"CP-SAT takes {seconds['cp_sat'] / seconds['rc2']:.1f} times as long, "

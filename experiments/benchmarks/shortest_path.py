@@ -16,17 +16,12 @@ from experiments.benchmarks.timing import race
 from experiments.shortest_path.models import grid_arcs
 
 
-def as_graph(cost: np.ndarray) -> csr_matrix:
-    """A map with vertex costs as a graph whose edges cost what their heads do."""
-    tail, head = grid_arcs(*cost.shape).T
-    return csr_matrix((cost.reshape(-1)[head], (tail, head)), shape=(cost.size, cost.size))
-
-
 def compare(size: int, maps: int, peers: int) -> None:
     """Print maps a second and the ratios at one size."""
     cost = np.random.default_rng(size).uniform(0.8, 9.2, (maps, size, size))
     theta = cost.reshape(maps, -1)
-    graphs = [as_graph(row) for row in cost[:peers]]
+    tail, head = grid_arcs(size, size).T  # an edge costs what its head does
+    graphs = [csr_matrix((row[head], (tail, head)), shape=(size**2, size**2)) for row in theta[:peers]]
     one, two = ShortestPath.grid(size, threads=1), ShortestPath.grid(size, threads=2)
 
     def scipy() -> list[float]:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from combdiff import soft_topk_mask
+from experiments.benchmarks.timing import resident_mib
 
 SHAPES = [(1, 100_000), (128, 1000), (16, 10_000), (128, 100), (1024, 32)]
 BARS = {"l2": [(0.45, 0.6)] * 3 + [(0.7, 0.9)] * 2, "kl": [(1.0, 1.2)] * 5}
@@ -48,9 +49,7 @@ def both(operator: Operator, x: Tensor) -> object:
 
 def medians(operators: Mapping[str, Operator], shape: tuple[int, int], seconds: float) -> dict[str, list[float]]:
     """The median seconds of each operator, forward and with the gradient, over a pool of arrays, in turns on each."""
-    jobs: dict[str, tuple[Operator, Operator]] = {
-        name: (operator, partial(both, operator)) for name, operator in operators.items()
-    }
+    jobs: dict[str, list[Operator]] = {name: [each, partial(both, each)] for name, each in operators.items()}
     pool = [torch.randn(shape) for _ in range(max(2, min(24, 2_000_000 // (shape[0] * shape[1]))))]
     times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in jobs}
     for job in itertools.chain.from_iterable(jobs.values()):
@@ -149,15 +148,9 @@ def _peak(library: str, name: str, regularization: str) -> float:
     both(operator, torch.randn(2, 1000))
     x = torch.randn(16, 100_000)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before = _resident("VmRSS")
+    before = resident_mib()
     both(operator, x)
-    return (_resident("VmHWM") - before) / 1024
-
-
-def _resident(field: str) -> int:
-    """A line of /proc/self/status in KiB."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field))
+    return resident_mib("VmHWM") - before
 
 
 def memory() -> None:

@@ -10,6 +10,7 @@ usual pairwise encoding, made anew for each puzzle, as most published scripts do
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,10 @@ def digits(path: Path) -> ndarray:
 def pairwise() -> list[list[int]]:
     """The clauses of the rules: each group of nine literals holds exactly one."""
     variable = np.arange(1, 730).reshape(9, 9, 9)
-    boxes = variable.reshape(3, 3, 3, 3, 9).transpose(0, 2, 4, 1, 3).reshape(-1, 9)
-    groups = [
-        variable.reshape(-1, 9),
-        variable.transpose(0, 2, 1).reshape(-1, 9),
-        variable.transpose(1, 2, 0).reshape(-1, 9),
-    ]
+    boxes = variable.reshape(3, 3, 3, 3, 9).transpose(0, 2, 4, 1, 3)
+    groups = variable, variable.transpose(0, 2, 1), variable.transpose(1, 2, 0), boxes
     clauses = []
-    for group in np.concatenate([*groups, boxes]).tolist():
+    for group in np.concatenate([some.reshape(-1, 9) for some in groups]).tolist():
         clauses += [group, *([-a, -b] for a, b in itertools.combinations(group, 2))]
     return clauses
 
@@ -62,18 +59,11 @@ def main() -> None:
     for level in ("kids", "easy", "medium"):
         puzzles, solutions = digits(folder / f"{level}.txt"), digits(folder / f"{level}.solutions.txt")
         theta = np.random.default_rng(0).normal(size=(len(puzzles), 729))
-        instances = SudokuInstances(clues=puzzles)
-        found = solver.solve(theta, instances)
+        found = solver.solve(theta, SudokuInstances(clues=puzzles))
         right = (found.y.reshape(-1, 9, 9, 9).argmax(-1) + 1 == solutions).all(axis=(1, 2)).sum()
-        few = SudokuInstances(clues=puzzles[:100])
-        seconds = race(
-            {
-                "combdiff": lambda f=few, t=theta: solver.solve(t[:100], f),
-                "pysat": lambda p=puzzles: by_pysat(clauses, p[:100]),
-            },
-            rounds=7,
-            warm_up=1,
-        )
+        ours = partial(solver.solve, theta[:100], SudokuInstances(clues=puzzles[:100]))
+        peer = partial(by_pysat, clauses, puzzles[:100])
+        seconds = race({"combdiff": ours, "pysat": peer}, rounds=7, warm_up=1)
         print(
             f"{level}: {right} of {len(puzzles)} right, {100 / seconds['combdiff']:.0f} puzzles per second, "
             f"{seconds['pysat'] / seconds['combdiff']:.1f} times a PySAT oracle for each puzzle"

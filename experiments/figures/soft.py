@@ -9,11 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from combdiff import soft_argmax, soft_median, soft_permutation, soft_quantile, soft_rank, soft_sort, soft_topk
@@ -26,21 +23,16 @@ MATRICES = ("neuralsort", "softsort", "sinkhorn", "network", "bitonic")
 Curve = Callable[[Tensor, float], Tensor]
 
 
-def moving() -> Tensor:
-    """Rows (v, 0, 1, 2.2, 3) for v from −1 to 4, never equal to another value."""
-    v = torch.linspace(-1, 4, 600, dtype=torch.float64)
-    return torch.cat([v[:, None], OTHERS.expand(600, 4)], -1).requires_grad_()
-
-
 def draw(name: str, curves: dict[str, Curve], strengths: tuple[float, ...] = STRENGTHS) -> None:
     """One column a curve: the result against v, and its derivative with respect to v."""
-    figure, axes = plt.subplots(2, len(curves), figsize=(3.4 * len(curves), 5), sharex=True, squeeze=False)
+    v = torch.linspace(-1, 4, 600, dtype=torch.float64)  # never equal to another value
+    figure = Figure(figsize=(3.4 * len(curves), 5))
+    axes = figure.subplots(2, len(curves), sharex=True, squeeze=False)
     for column, (title, curve) in enumerate(curves.items()):
         for strength in strengths:
-            x = moving()
+            x = torch.cat([v[:, None], OTHERS.expand(600, 4)], -1).requires_grad_()
             y = curve(x, strength)
             (gradient,) = torch.autograd.grad(y.sum(), x)
-            v = x.detach()[:, 0]
             axes[0, column].plot(v, y.detach(), label=f"ε = {strength:g}")
             axes[1, column].plot(v, gradient[:, 0])
         axes[0, column].set_title(title, fontsize=10)
@@ -50,7 +42,6 @@ def draw(name: str, curves: dict[str, Curve], strengths: tuple[float, ...] = STR
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="upper center", ncols=len(strengths), fontsize=8)
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.savefig(DOCS / f"soft_{name}.png", dpi=90)
-    plt.close(figure)
 
 
 def main() -> None:
@@ -67,10 +58,7 @@ def main() -> None:
 
     draw("rank", {"rank of v, l2": rank(), "rank of v, kl": rank(regularization="kl")})
     draw("sort", {"largest value, l2": largest(), "largest value, kl": largest(regularization="kl")}, OF_SORT)
-    draw(
-        "methods",
-        {f"rank of v, {m}": rank(method=m) for m in ("lapsum", "neuralsort", "softsort", "sinkhorn", "network")},
-    )
+    draw("methods", {f"rank of v, {m}": rank(method=m) for m in ("lapsum", *MATRICES[:-1])})
     draw("topk", {"v among the top 2, l2": top("pav"), "kl": top("pav", "kl"), "lapsum": top("lapsum")})
     draw(
         "topk_values",
@@ -90,16 +78,15 @@ def main() -> None:
             "argmax, kl": lambda x, eps: soft_argmax(x, "kl", eps),
         },
     )
-    figure, axes = plt.subplots(1, 5, figsize=(13, 3))
+    figure = Figure(figsize=(13, 3))
     x = torch.tensor([3.0, 0.0, 2.2, 1.0], dtype=torch.float64)
-    for axis, method in zip(axes, MATRICES, strict=True):
+    for axis, method in zip(figure.subplots(1, 5), MATRICES, strict=True):
         axis.imshow(soft_permutation(x, 0.6, method=method), vmin=0, vmax=1, cmap="Blues")
         axis.set_title(method, fontsize=10)
         axis.set_xticks(range(4), ["3", "0", "2.2", "1"])
         axis.set_yticks(range(4), ["1st", "2nd", "3rd", "4th"])
     figure.tight_layout()
     figure.savefig(DOCS / "soft_permutation.png", dpi=90)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

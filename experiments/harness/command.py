@@ -1,4 +1,4 @@
-"""The command line: `python -m experiments TASK [options]`."""
+"""The command line: `python -m experiments TASK [options]`, and the commands beside the tasks."""
 
 from __future__ import annotations
 
@@ -15,26 +15,43 @@ from combdiff_solvers.compute.threads import available_cores
 from experiments.harness.errors import InputError
 from experiments.harness.experiment import run_experiment
 from experiments.harness.registry import find_method, find_task, method_names, task_names
-from experiments.harness.run import Run, Settings
+from experiments.harness.report import command as report_command
+from experiments.harness.run import PRESETS, Run, Settings, preset_settings
 from experiments.harness.run_folder import RunFolder, refuse_difference
 
+COMMANDS = {"report": report_command}
+"""what stands beside the tasks: modules with `add_arguments` and `run`"""
 RESULTS = Path("results")
 LOG_WIDTH = 120
 """columns of the output where it does not go to a terminal"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one experiment; return the exit status (0 fine, 2 bad input, 130 interrupted)."""
+    """Run one experiment or command; return the exit status (0 fine, 2 bad input, 130 interrupted)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        given = vars(_parser(words).parse_args(words))
-        _run(given.pop("task"), given)
+        given = parse(words)
+        name = given.pop("task")
+        if name in COMMANDS:
+            COMMANDS[name].run(given)
+        else:
+            _run(name, given)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def parse(words: Sequence[str]) -> dict[str, Any]:
+    """The options that were given, with the task (or command); splits and methods by their names."""
+    given = vars(_parser(words).parse_args(words))
+    if "all" in given.get("methods", ()):
+        given["methods"] = method_names()
+    if isinstance(given.get("splits"), int):
+        given["splits"] = list(range(given["splits"]))
+    return given
 
 
 def log_console() -> Console:
@@ -60,6 +77,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             ),
             name,
             words,
+        )
+    for name, command in COMMANDS.items():
+        about = command.__doc__ or ""
+        kind_of_help = argparse.RawDescriptionHelpFormatter
+        command.add_arguments(
+            tasks.add_parser(name, help=about.splitlines()[0], description=about, formatter_class=kind_of_help)
         )
     return parser
 
@@ -90,10 +113,10 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
     method.add_argument("--solver", nargs="+", dest="solvers", choices=kind.backends, help=default)
 
     about = "train each method at each of these; the table has those that are best on the validation examples"
-    method.add_argument("--temperature", type=float, nargs="+", dest="temperatures", metavar="T", help=about)
+    method.add_argument("--temperatures", type=float, nargs="+", dest="temperatures", metavar="T", help=about)
 
     train = parser.add_argument_group("training")
-    train.add_argument("--preset", choices=("demo", "full"), help="demo (default: minutes) or full")
+    train.add_argument("--preset", choices=PRESETS, help="demo (default: minutes) or full")
     Settings.add_arguments(train, known)
     train.add_argument("--workers", type=int, help="trainings at a time, a process each (default: one for each core)")
     train.add_argument("--threads", type=int, help="of each network (default 1: two are slower for its small tensors)")
@@ -103,13 +126,9 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
     folder.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a run that was broken off")
 
 
-def _preset(task: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a preset: those of methods that are not trained, and of options that are given, are left out."""
-    kind = find_task(task)
-    settings = kind.preset(name, given)
-    methods = {"", *given.get("methods", settings.get("methods", kind.methods))}
-    parts = {key: key.rpartition(".") for key in settings}
-    return {key: settings[key] for key, (method, _, own) in parts.items() if method in methods and own not in given}
+def configure(task: str, settings: Mapping[str, Any], preset: str | None = None) -> Run:
+    """The run of some settings; the others are those of the preset."""
+    return Run(task, {**preset_settings(task, preset or PRESETS[0], settings), **settings})
 
 
 def _run(task: str, given: dict[str, Any]) -> None:
@@ -129,12 +148,8 @@ def _run(task: str, given: dict[str, Any]) -> None:
     if workers < 1:
         raise InputError(f"workers={workers} must be at least 1")
     torch.set_num_threads(threads)
-    if "all" in given.get("methods", ()):
-        given["methods"] = method_names()
-    if isinstance(given.get("splits"), int):
-        given["splits"] = list(range(given["splits"]))
     if resume is None:
-        run = Run(task, {**_preset(task, preset or "demo", given), **given})
+        run = configure(task, given, preset)
         config = {"task": task, **run.as_json()}
         folder = RunFolder.create_numbered(RESULTS / task, config) if out is None else RunFolder.create(out, config)
     else:
@@ -143,7 +158,7 @@ def _run(task: str, given: dict[str, Any]) -> None:
         refuse_difference(str(resume), saved, {**saved, "task": task})
         run = Run(task, {name: value for name, value in saved.items() if name != "task"})
         if preset is not None:
-            given = {**_preset(task, preset, given), **given}
+            given = {**preset_settings(task, preset, given), **given}
         refuse_difference(str(resume), run.as_json(), run.changed(given).as_json())
     try:
         run_experiment(run, folder, console, workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -11,18 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from experiments.harness.errors import InputError
 from experiments.harness.jobs import run_jobs
+from experiments.harness.report.page import write_report
 from experiments.harness.run import Job, Run, Variant
 from experiments.harness.run_folder import RunFolder
-from experiments.harness.table import Column, Row, mean_rows, print_table, save_summary, write_report
+from experiments.harness.table import EFFORT, TEMPERATURE, Column, Row, mean_rows, print_table, save_summary
 from experiments.harness.task import Learned
 
 BEFORE = (Column("split", "split"), Column("method", "method"), Column("solver", "solver"))
-TEMPERATURE = Column("temperature", "temperature", "{:g}")
-AFTER = (
-    Column("seconds", "train s", "{:.0f}"),
-    Column("solver_share", "in solver", "{:.1%}"),
-    Column("solve_ms", "ms a solve", "{:.3f}"),
-)
 
 Best = Mapping[Variant, float | None]
 
@@ -53,9 +48,7 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
     best = best_temperatures(trainings.rows)
     trainings.run([job for split in splits if split not in tuned for job in run.jobs(split, best)])
     if run.settings.temperatures:
-        _show_temperatures(
-            {job: row for job, row in trainings.rows.items() if job.split in tuned}, best, run, folder, console
-        )
+        trainings.show_temperatures(tuned, best)
     trained = [row for job, row in trainings.rows.items() if job.temperature == best[job.method, job.solver]]
     metrics, learned = trainings.metrics(best), trainings.learned(best)
     groups = [[*(row for row in trained if row["split"] == split), *baselines[split]] for split in splits]
@@ -68,9 +61,9 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
         rows += groups[-1]
     save_summary(folder, rows)
     constant = {*(["split"] if len(splits) == 1 else []), *(["solve_ms"] if len(run.settings.solvers) == 1 else [])}
-    columns = [c for c in (*BEFORE, TEMPERATURE, *task.columns, *AFTER) if c.key not in constant and c.tells(rows)]
+    columns = [c for c in (*BEFORE, TEMPERATURE, *task.columns, *EFFORT) if c.key not in constant and c.tells(rows)]
     title = task.describe()
-    write_report(folder, title, columns, groups, pictures, {"task": run.task_name, **run.as_json()})
+    write_report([folder.path], folder.path / "report.html")
     print_table(console, title, columns, groups)
     for name in (*pictures, "report.html"):
         console.print(str(folder.path / name), soft_wrap=True, highlight=False)
@@ -87,21 +80,6 @@ def best_temperatures(rows: Mapping[Job, Row]) -> dict[Variant, float | None]:
     for job, row in rows.items():
         scores.setdefault((job.method, job.solver), {}).setdefault(job.temperature, []).append(row["validation"])
     return {variant: max(heats, key=lambda heat: fmean(heats[heat])) for variant, heats in scores.items()}
-
-
-def _show_temperatures(rows: Mapping[Job, Row], best: Best, run: Run, folder: RunFolder, console: Console) -> None:
-    """Print every method at every temperature, and write `temperatures.csv`."""
-    folder.write_csv("temperatures.csv", list(rows.values()))
-    jobs = [job for job in rows if job.temperature is not None]
-    means = mean_rows([rows[job] for job in jobs], ("method", "solver", "temperature"), "split")
-    for row in means:
-        row["chosen"] = "←" if best[row["method"], row["solver"] or ""] == row["temperature"] else ""
-    form = next(column.form for column in run.task.columns if column.key == run.task.target)
-    validation = Column("validation", "on validation", form)
-    columns = [*BEFORE[1:], TEMPERATURE, validation, *run.task.columns, Column("chosen", "best")]
-    names = dict.fromkeys((row["method"], row["solver"]) for row in means)
-    groups = [[row for row in means if (row["method"], row["solver"]) == name] for name in names]
-    print_table(console, "Temperatures", [column for column in columns if column.tells(means)], groups)
 
 
 class _Trainings:
@@ -159,3 +137,18 @@ class _Trainings:
             self.rows[job], learned = ended[job]
             if learned is not None:
                 self._learned[job] = learned
+
+    def show_temperatures(self, tuned: Sequence[int], best: Best) -> None:
+        """Print every method at every temperature in the mean of some splits, and write `temperatures.csv`."""
+        rows = {job: row for job, row in self.rows.items() if job.split in tuned}
+        self._folder.write_csv("temperatures.csv", list(rows.values()))
+        labels = "method", "solver", "temperature"
+        means = mean_rows([row for job, row in rows.items() if job.temperature is not None], labels, "split")
+        for row in means:
+            row["chosen"] = "←" if best[row["method"], row["solver"] or ""] == row["temperature"] else ""
+        task = self._run.task
+        validation = Column("validation", "on validation", task.target_column().form)
+        columns = [*BEFORE[1:], TEMPERATURE, validation, *task.columns, Column("chosen", "best")]
+        names = dict.fromkeys((row["method"], row["solver"]) for row in means)
+        groups = [[row for row in means if (row["method"], row["solver"]) == name] for name in names]
+        print_table(self._console, "Temperatures", [column for column in columns if column.tells(means)], groups)

@@ -27,23 +27,17 @@ Send = Callable[[str, Any], None]
 TELL_EVERY = 0.25  # seconds
 
 
-def load_training(run: Run, job: Job, folder: RunFolder) -> Training:
-    """A training from its last checkpoint, if there is one.
+def train(run: Run, job: Job, folder: RunFolder, send: Send) -> None:
+    """Train to the end, with a checkpoint after each epoch, then score the best weights on the test examples.
 
     Raises:
-        InputError: for a checkpoint that cannot be used.
+        InputError: for a checkpoint to go on from that cannot be used.
     """
     training = Training(run, job, run.load(job.split))
     state = folder.load_checkpoint(job.checkpoint(), run.as_json())
     if state is not None:
         with reading_checkpoint(folder.checkpoint(job.checkpoint())):
             training.restore(state)
-    return training
-
-
-def train(run: Run, job: Job, folder: RunFolder, send: Send) -> None:
-    """Train to the end, with a checkpoint after each epoch, then score the best weights on the test examples."""
-    training = load_training(run, job, folder)
     send("history", training.history)
     send("step", (training.epoch * training.steps, training.total, ""))
     step = throttled(lambda done, figures: send("step", (done, training.total, figures)), training.total)

@@ -12,6 +12,9 @@ from experiments.harness.options import SEEDS, Options, check_known, option
 from experiments.harness.registry import find_method, find_task
 from experiments.harness.task import DataSet, Task
 
+PRESETS = "demo", "full"
+"""the first one is the default"""
+
 
 @dataclass
 class Settings(Options):
@@ -144,3 +147,12 @@ class Run:
 
     def _temperatures(self, method: Method) -> Sequence[float | None]:
         return (method.temperature_option() and self.settings.temperatures) or [None]
+
+
+def preset_settings(task: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset: those of methods that are not trained, and of options that are given, are left out."""
+    kind = find_task(task)
+    settings = kind.preset(name, given)
+    methods = {"", *given.get("methods", settings.get("methods", kind.methods))}
+    parts = {key: key.rpartition(".") for key in settings}
+    return {key: settings[key] for key, (method, _, own) in parts.items() if method in methods and own not in given}

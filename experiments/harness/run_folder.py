@@ -10,6 +10,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,15 @@ UNREADABLE = RuntimeError, pickle.PickleError, EOFError, LookupError, TypeError,
 """what torch raises for a file that holds something else"""
 
 
+@dataclass(frozen=True)
 class RunFolder:
     """A folder with `config.json`, `metrics.csv` and `checkpoints/*.pt`.
 
     Laws: a file is either the old or the new one, never half of one; one run has a folder, however many begin at once;
     a checkpoint is only given to a run of the configuration that wrote it.
-
-    Args:
-        path: the folder.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any]) -> RunFolder:

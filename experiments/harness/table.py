@@ -1,28 +1,22 @@
-"""The summary of a run: a table on the terminal and on one HTML page, and the same rows as JSON and CSV."""
+"""The summary of a run: a table on the terminal, and the same rows as JSON and CSV."""
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-import jinja2
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from experiments.harness.run_folder import RunFolder
 
 Row = dict[str, Any]
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+Groups = Sequence[Sequence[Row]]
+Columns = Sequence["Column"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,15 @@ class Column:
         return not all(_is_missing(row.get(self.key)) or row[self.key] == self.plain for row in rows)
 
 
+TEMPERATURE = Column("temperature", "temperature", "{:g}")
+EFFORT = (
+    Column("seconds", "train s", "{:.0f}"),
+    Column("solver_share", "in solver", "{:.1%}"),
+    Column("solve_ms", "ms a solve", "{:.3f}"),
+)
+"""what a training took"""
+
+
 def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
@@ -67,17 +70,15 @@ def mean_rows(rows: Sequence[Row], labels: Sequence[str], over: str) -> list[Row
         mean: Row = {**dict(zip(labels, names, strict=True)), over: "mean"}
         for key in group[0]:
             values = [row[key] for row in group]
-            if key in mean or not all(isinstance(value, int | float) for value in values):
-                continue
-            centre = math.fsum(values) / len(values)
-            mean[key] = centre
-            if len(values) > 1:
-                mean[f"{key}_std"] = math.sqrt(math.fsum((v - centre) ** 2 for v in values) / (len(values) - 1))
+            if key not in mean and all(isinstance(value, int | float) for value in values):
+                mean[key] = fmean(values)
+                if len(values) > 1:
+                    mean[f"{key}_std"] = float(np.std(values, ddof=1))
         means.append(mean)
     return means
 
 
-def print_table(console: Console, title: str, columns: Sequence[Column], groups: Sequence[Sequence[Row]]) -> None:
+def print_table(console: Console, title: str, columns: Columns, groups: Groups) -> None:
     """Print the rows, with a line between the groups."""
     table = Table(title=title, title_justify="left")
     for column in columns:
@@ -94,19 +95,3 @@ def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
     plain = [{key: None if _is_missing(value) else value for key, value in row.items()} for row in rows]
     folder.write_json("summary.json", plain)
     folder.write_csv("summary.csv", plain)
-
-
-def write_report(
-    folder: RunFolder,
-    title: str,
-    columns: Sequence[Column],
-    groups: Sequence[Sequence[Row]],
-    pictures: Sequence[str],
-    config: Mapping[str, Any],
-) -> None:
-    """Write `report.html`; the pictures are PNG files of the folder, and go into the page itself."""
-    images = {name: base64.b64encode((folder.path / name).read_bytes()).decode("ascii") for name in pictures}
-    page = TEMPLATES.get_template("report.html").render(
-        title=title, columns=columns, groups=groups, images=images, config=config
-    )
-    folder.write_text("report.html", page + "\n")

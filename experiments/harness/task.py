@@ -105,6 +105,11 @@ class Task(Options, ABC, Generic[E]):
     def describe(self) -> str:
         """The title of the table."""
 
+    def target_column(self) -> Column:
+        """The column of the target; one is made in the form of the first where the table has none."""
+        made = Column(self.target, self.target.replace("_", " "), self.columns[0].form)
+        return next((column for column in self.columns if column.key == self.target), made)
+
     @abstractmethod
     def load(self, split: int) -> DataSet[E]:
         """The examples of one split.

@@ -110,14 +110,9 @@ class Training:
     def effort(self) -> dict[str, Any]:
         """What the training took."""
         seconds, solver, solves = self.clocks.values()
+        best = {"best_epoch": self.best["epoch"], "validation": self.best["score"]}
         solve_ms = 1000 * solver / solves if solves else None
-        return {
-            "best_epoch": self.best["epoch"],
-            "validation": self.best["score"],
-            "seconds": seconds,
-            "solver_share": solver / seconds,
-            "solve_ms": solve_ms,
-        }
+        return {**best, "seconds": seconds, "solver_share": solver / seconds, "solve_ms": solve_ms}
 
     def use_best(self) -> None:
         """Take the weights of the epoch that was best on the validation examples."""
@@ -125,16 +120,9 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that the following epochs depend on."""
-        return {
-            "epoch": self.epoch,
-            "clocks": self.clocks,
-            "best": self.best,
-            "history": self.history,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "generator": torch.get_rng_state(),
-        }
+        figures = {name: getattr(self, name) for name in ("epoch", "clocks", "best", "history")}
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scheduler")}
+        return {**figures, **parts, "generator": torch.get_rng_state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""

@@ -28,4 +28,8 @@ class Pairwise(Method):
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
         both = examples.counted[:, :, None] & examples.counted[:, None, :]
         above = both & (examples.solutions[:, :, None] > examples.solutions[:, None, :])
-        return softplus((scores[:, None, :] - scores[:, :, None])[above] / self.epsilon).sum()
+        return self.penalty((scores[:, None, :] - scores[:, :, None])[above] / self.epsilon).sum()
+
+    def penalty(self, behind: Tensor) -> Tensor:
+        """The loss of each pair by how far, in units of ε, the item that should be ahead is behind."""
+        return softplus(behind)

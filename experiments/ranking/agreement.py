@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float64, Shaped
 from scipy import stats
 from torch import Tensor
+
+from experiments.harness.report.intervals import Interval
 
 
 def correlations(
@@ -51,7 +52,6 @@ def paired_test(a: Float64[Tensor, " lists"], b: Float64[Tensor, " lists"]) -> P
     +4.500 (95 % interval +2.452 to +6.548; Wilcoxon p = 0.0078)
     """
     difference = (a - b)[~(a - b).isnan()]
-    mean, count = float(difference.mean()), len(difference)
-    half = float(stats.t.ppf(0.975, count - 1)) * float(difference.std()) / math.sqrt(count)
+    mean = Interval.of(difference.tolist())
     p = float(stats.wilcoxon(difference.numpy()).pvalue) if bool(difference.any()) else 1.0
-    return PairedTest(mean, mean - half, mean + half, p, count)
+    return PairedTest(mean.mean, mean.low, mean.high, p, len(difference))

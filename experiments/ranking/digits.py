@@ -28,7 +28,12 @@ from experiments.shortest_path.network import TileEncoder
 
 PIXEL_NOISE = 0.1
 SHOWN = 3  # lists in the picture
-BUDGET = {"epochs": 8, "batch": 32, "perturbed.sigma": 1.0, "interpolation.lam": 3.0, "interpolation.loss": "hamming"}
+TEMPERATURES = {
+    **dict.fromkeys(("soft-rank.epsilon", "lapsum.epsilon", "pairwise.epsilon", "perturbed.sigma"), 30.0),
+    **dict.fromkeys(("soft-rank-kl.epsilon", "neuralsort.epsilon", "pairwise-cauchy.epsilon"), 10.0),
+    "interpolation.lam": 3.0,
+    "interpolation.loss": "hamming",
+}
 
 
 class NumberNetwork(nn.Module):
@@ -89,7 +94,10 @@ NETWORKS: dict[str, type[nn.Module]] = {"tiles": NumberNetwork, "paper": PaperNe
 class Digits(Source):
     """Lists of numbers."""
 
-    methods: ClassVar[tuple[str, ...]] = ("soft-rank", "neuralsort", "perturbed", "interpolation", "pairwise", "digits")
+    methods: ClassVar[tuple[str, ...]] = (
+        *("lapsum", "soft-rank", "neuralsort", "perturbed", "interpolation"),
+        *("pairwise", "pairwise-cauchy", "digits"),
+    )
     target: ClassVar[str] = "exact"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("exact", "all in order", "{:.1%}"),
@@ -97,8 +105,8 @@ class Digits(Source):
         Column("spearman", "Spearman", "{:.3f}"),
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "demo": {**BUDGET, "lists": 3000},
-        "full": {**BUDGET, "lists": 4000},
+        "demo": {"epochs": 8, "batch": 32, "lists": 3000, **TEMPERATURES},
+        "full": {"epochs": 8, "batch": 32, "lists": 4000, **TEMPERATURES},
     }
 
     def describe(self) -> str:

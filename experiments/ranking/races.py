@@ -8,6 +8,7 @@ The seasons are split in time: training up to four before `test_from`, then thre
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,9 +51,12 @@ class Races(Source):
         seasons = sorted({race.season for race in self._races(self.options.test_from)})
         return f"Order of finish of the races of {seasons[0]} to {seasons[-1]}"
 
+    @cached_property
+    def _all(self) -> list[Race]:
+        return read_races(self.path)
+
     def load(self, split: int) -> DataSet[Lists]:
         """The races by season; a split is another seed of network and training."""
-        self._all = read_races(self.path)
         test_from = self.options.test_from
         starts = (self.options.train_from, test_from - VALIDATION_SEASONS, test_from)
         inputs, places = features(self._all), [classified(race) for race in self._all]

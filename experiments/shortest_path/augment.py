@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+Images = Real[Tensor, "n channels height width"]
+Tiles = Real[Tensor, "tiles channels tile tile"]
 
-def split_tiles(
-    images: Float[Tensor, "n channels height width"], tile: int
-) -> Float[Tensor, "tiles channels tile tile"]:
+
+def split_tiles(images: Images, tile: int) -> Tiles:
     """Cut images into square tiles, row by row.
 
     >>> split_tiles(torch.arange(8.0).reshape(1, 1, 2, 4), 2)[1]
@@ -22,9 +23,7 @@ def split_tiles(
     return cut.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, tile, tile)
 
 
-def join_tiles(
-    tiles: Float[Tensor, "tiles channels tile tile"], height: int, width: int
-) -> Float[Tensor, "n channels height width"]:
+def join_tiles(tiles: Tiles, height: int, width: int) -> Images:
     """Put the tiles of images of `height` × `width` pixels together again."""
     _, channels, tile, _ = tiles.shape
     cut = tiles.reshape(-1, height // tile, width // tile, channels, tile, tile)
@@ -32,13 +31,8 @@ def join_tiles(
 
 
 def warp_tiles(
-    images: Float[Tensor, "n channels height width"],
-    tile: int,
-    rotate: float = 0.1,
-    stretch: float = 0.07,
-    shear: float = 0.07,
-    shift: float = 0.07,
-) -> Float[Tensor, "n channels height width"]:
+    images: Images, tile: int, rotate: float = 0.1, stretch: float = 0.07, shear: float = 0.07, shift: float = 0.07
+) -> Images:
     """Another handwriting: each tile gets an affine warp of its own, with Gaussian parameters.
 
     Args:

@@ -12,14 +12,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Int64
 from numpy import ndarray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from experiments.digits import Pool, pools, scans
 from experiments.harness.task import DataSet
-from experiments.shortest_path.augment import noise, warp_tiles
+from experiments.shortest_path.augment import join_tiles, noise, warp_tiles
 from experiments.shortest_path.maps import Maps, grid_solver
 
 Terrain = Literal["smooth", "independent"]
@@ -51,11 +51,11 @@ def draw_maps(pool: Pool, count: int, size: int, terrain: Terrain, seed: tuple[i
         here = classes == digit
         tiles[here] = rng.choice(np.flatnonzero(pool.labels == digit), here.sum())
     costs = (SMOOTH_COSTS if terrain == "smooth" else INDEPENDENT_COSTS)[classes]
-    return Maps(
-        torch.from_numpy(_mosaic(pool.images[tiles])),
-        torch.from_numpy(costs),
-        torch.from_numpy(_random_shortest_paths(rng, costs)).float(),
-    )
+    jittered = costs + 1e-6 * rng.random(costs.shape)  # far less than path costs differ by
+    paths = grid_solver((size, size)).solve(jittered.reshape(count, -1)).y.reshape(costs.shape)
+    scans_of_tiles = torch.from_numpy(pool.images[tiles]).reshape(-1, 1, TILE, TILE)
+    images = join_tiles(scans_of_tiles, size * TILE, size * TILE)
+    return Maps(images, torch.from_numpy(costs), torch.from_numpy(paths).float())
 
 
 def load(
@@ -80,16 +80,3 @@ AUGMENT: dict[Augment, Callable[[Tensor], Tensor]] = {
     "noise": lambda images: noise(images, PIXEL_NOISE),
     "none": lambda images: images,
 }
-
-
-def _mosaic(tiles: UInt8[ndarray, "n rows cols 8 8"]) -> UInt8[ndarray, "n 1 height width"]:
-    count, rows, cols, high, wide = tiles.shape
-    return np.ascontiguousarray(tiles.transpose(0, 1, 3, 2, 4)).reshape(count, 1, rows * high, cols * wide)
-
-
-def _random_shortest_paths(
-    rng: np.random.Generator, costs: Float64[ndarray, "n rows cols"]
-) -> Float64[ndarray, "n rows cols"]:
-    """Shortest paths; a jitter far below any difference between path costs breaks ties."""
-    jittered = costs + 1e-6 * rng.random(costs.shape)
-    return grid_solver(costs.shape[1:]).solve(jittered.reshape(len(costs), -1)).y.reshape(costs.shape)

@@ -1,24 +1,31 @@
-"""Scores of predicted paths and costs against the truth."""
+"""Scores of predicted paths and costs against the truth, and a path that is found without looking at the image."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from combdiff.metrics import cost_ratio, is_optimal, spearman
-from experiments.shortest_path.maps import Maps, grid_solver
+from experiments.shortest_path.maps import Maps
+
+Paths = Float64[Tensor, "n rows cols"]
 
 
-def solve(costs: Float[Tensor, "n rows cols"], maps: Maps) -> Float64[Tensor, "n rows cols"]:
-    """The shortest paths for some costs, between the ends of the maps."""
-    rows = costs.detach().double().reshape(len(costs), -1).numpy()
-    return torch.from_numpy(grid_solver(maps.shape).solve(rows, maps.instances()).y).reshape(costs.shape)
+def straight_line(maps: Maps) -> Paths:
+    """The cells under a straight line from start to goal: the diagonal, where they are opposite corners."""
+    paths = np.zeros((len(maps), *maps.shape))
+    for path, start, goal in zip(paths, *maps.ends(), strict=True):
+        steps = int(np.abs(goal - start).max())
+        cells = np.rint(np.linspace(start, goal, steps + 1)).astype(int)
+        path[*cells.T] = 1.0
+    return torch.from_numpy(paths)
 
 
-def solved(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
+def solved(paths: Paths, maps: Maps) -> Bool[Tensor, " n"]:
     """Which paths are optimal: they cross no blocked cell and have the least true cost.
 
     Where no true costs are known: which are the labelled ones.
@@ -28,16 +35,14 @@ def solved(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " 
     return is_optimal(paths, maps.paths, maps.costs, maps.shape) & free(paths, maps)
 
 
-def free(paths: Float64[Tensor, "n rows cols"], maps: Maps) -> Bool[Tensor, " n"]:
+def free(paths: Paths, maps: Maps) -> Bool[Tensor, " n"]:
     """Which paths cross no blocked cell."""
     if maps.blocked is None:
         return torch.ones(len(paths), dtype=torch.bool)
     return (paths * maps.blocked).sum((-2, -1)) == 0
 
 
-def score(
-    paths: Float64[Tensor, "n rows cols"], maps: Maps, costs: Float[Tensor, "n rows cols"] | None = None
-) -> dict[str, float]:
+def score(paths: Paths, maps: Maps, costs: Float[Tensor, "n rows cols"] | None = None) -> dict[str, float]:
     """Score paths, and the costs they were found by, if any.
 
     Returns:

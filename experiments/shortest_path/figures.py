@@ -34,7 +34,8 @@ def draw_maps(file: Path, maps: Maps, learned: Sequence[Learned]) -> None:
     """
     chosen = _choose(maps, learned[0])
     fig = Figure(figsize=(2.3 * (2 + len(learned)), 2.45 * len(chosen) + 0.5), layout="constrained", dpi=130)
-    grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False)
+    plain: dict[str, Any] = {"xticks": [], "yticks": []}
+    grid = fig.subplots(len(chosen), 2 + len(learned), squeeze=False, subplot_kw=plain)
     truth = "labelled path" if maps.true_costs is None else "true costs"
     headings = ["image", truth, *(f"{found.label()}: learned" for found in learned)]
     for axis, heading in zip(grid[0], headings, strict=True):
@@ -42,19 +43,18 @@ def draw_maps(file: Path, maps: Maps, learned: Sequence[Learned]) -> None:
     for axes, row in zip(grid, chosen, strict=True):
         one = maps.pick(slice(row, row + 1))
         _show_image(axes[0], one)
+        colours: dict[str, float] = {}  # by default from the least to the largest cost shown
         if one.true_costs is None:
             _show_image(axes[1], one)
         else:
-            low, high = float(one.costs.min()), float(one.costs.max())
-            _show_costs(axes[1], one.costs[0], low, high)
+            colours = {"vmin": float(one.costs.min()), "vmax": float(one.costs.max())}
+            axes[1].imshow(one.costs[0].numpy(), **colours)
         _line(axes[1], one.paths[0], one, TRUE_COLOUR)
         for axis, found in zip(axes[2:], learned, strict=True):
             costs, path = found.costs[row], found.solutions[row]
-            if one.true_costs is None:
-                low, high = float(costs.min()), float(costs.max())
-            else:
+            if one.true_costs is not None:
                 costs = costs * float((one.paths[0] * one.costs[0]).sum() / (one.paths[0] * costs).sum())
-            _show_costs(axis, costs, low, high)
+            axis.imshow(costs.numpy(), **colours)
             _line(axis, one.paths[0], one, TRUE_COLOUR)
             _line(axis, path, one, PREDICTED_COLOUR, dashed=True)
             text, colour = _verdict(path[None], one)
@@ -112,12 +112,6 @@ def _show_image(axis: Axes, one: Maps) -> None:
     start, goal = one.ends()
     axis.plot(*start[0, ::-1], "o", color="#2ca02c", markersize=5, markeredgecolor="white", clip_on=False)
     axis.plot(*goal[0, ::-1], "*", color="#e31a1c", markersize=9, markeredgecolor="white", clip_on=False)
-    axis.set(xticks=[], yticks=[])
-
-
-def _show_costs(axis: Axes, costs: Tensor, low: float, high: float) -> None:
-    axis.imshow(costs.numpy(), cmap="viridis", vmin=low, vmax=high)
-    axis.set(xticks=[], yticks=[])
 
 
 def _line(axis: Axes, path: Tensor, one: Maps, colour: str, dashed: bool = False) -> None:

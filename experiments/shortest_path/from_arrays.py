@@ -17,7 +17,8 @@ from experiments.harness.task import DataSet
 from experiments.shortest_path.maps import Maps, grid_solver
 
 PARTS = ("train", "val", "test")
-ARRAYS = ("images", "paths", "costs", "starts", "goals", "obstacles")
+TYPES = {"paths": np.float32, "costs": np.float64, "starts": np.int64, "goals": np.int64, "obstacles": np.bool_}
+ARRAYS = ("images", *TYPES)
 ROUNDING = 0.01
 """by how much a labelled path may cost more than the shortest one: published costs are rounded"""
 
@@ -63,9 +64,8 @@ def maps_of_parts(
     """
     parts = []
     for part, count in zip(PARTS, counts, strict=True):
-        found = {name: find(part, name) for name in ARRAYS}
-        cut = {name: None if array is None else array[:count] for name, array in found.items()}
-        parts.append(maps_from_arrays(cut, {name: call(part, name) for name in ARRAYS}))
+        given = {name: array[:count] for name in ARRAYS if (array := find(part, name)) is not None}
+        parts.append(maps_from_arrays(given, {name: call(part, name) for name in ARRAYS}))
         images = call(part, "images")
         if not len(parts[-1]):
             raise InputError(f"{images} holds no map")
@@ -74,11 +74,11 @@ def maps_of_parts(
     return DataSet(*parts, augment=augment)
 
 
-def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str]) -> Maps:
+def maps_from_arrays(given: Mapping[str, Array], named: Mapping[str, str]) -> Maps:
     """Check the arrays of one set of maps, and make `Maps` of them.
 
     Args:
-        arrays: some of the following; (rows, cols) are the cells of a map, 8 neighbours each.
+        given: some of the following; (rows, cols) are the cells of a map, 8 neighbours each.
             `images`: (n, rows·k, cols·k, channels) or (n, rows·k, cols·k), k × k pixels for each cell: integers from 0
             to 255, or floats in [0, 1].
             `paths`: (n, rows, cols), 0/1, the labelled shortest paths; found from the costs if they are left out.
@@ -91,7 +91,6 @@ def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str
     Raises:
         InputError: naming the array, what it has, and what is expected.
     """
-    given = {key: array for key, array in arrays.items() if array is not None}
     if "images" not in given or not given.keys() & {"paths", "costs"}:
         raise InputError(f"{named['images']}, and {named['paths']} or {named['costs']}, are needed: they do not exist")
     cells = next(key for key in ("costs", "paths") if key in given)
@@ -106,15 +105,14 @@ def maps_from_arrays(arrays: Mapping[str, Array | None], named: Mapping[str, str
             raise InputError(f"{named[key]} must be 0/1")
     if ("starts" in given) != ("goals" in given):
         raise InputError(f"{named['starts']} and {named['goals']} go together: one of them is missing")
-    ends = {key: _ends(named[key], given[key], count, (rows, cols)) for key in given.keys() & {"starts", "goals"}}
-    maps = Maps(
-        torch.from_numpy(_pixels(named["images"], given["images"], (count, rows, cols))),
-        torch.from_numpy(given["costs"].astype(np.float64)) if "costs" in given else None,
-        torch.from_numpy(given.get("paths", np.zeros((count, rows, cols))).astype(np.float32)),
-        ends.get("starts"),
-        ends.get("goals"),
-        torch.from_numpy(given["obstacles"] == 1) if "obstacles" in given else None,
-    )
+    for key in given.keys() & {"starts", "goals"}:
+        expect_shape(named[key], given[key], (count, 2))
+        if given[key].dtype.kind not in "ui" or (given[key] < 0).any() or (given[key] >= (rows, cols)).any():
+            raise InputError(f"{named[key]} must hold rows from 0 to {rows - 1}, columns from 0 to {cols - 1}")
+    images = torch.from_numpy(_pixels(named["images"], given["images"], (count, rows, cols)))
+    found = {key: torch.from_numpy(given[key].astype(kind)) for key, kind in TYPES.items() if key in given}
+    paths = found.get("paths", torch.zeros(count, rows, cols))
+    maps = Maps(images, found.get("costs"), paths, *(found.get(key) for key in ("starts", "goals", "obstacles")))
     instances = GridInstances(*maps.ends(), None if maps.blocked is None else maps.blocked.numpy())
     if "paths" in given:
         _check_paths(named, maps, instances)
@@ -148,14 +146,6 @@ def _pixels(name: str, images: Array, cells: tuple[int, int, int]) -> Array:
     elif images.size and images.max() <= 1:
         raise InputError(f"{name} of type {images.dtype} holds only 0 and 1, which is black: 255 is white")
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8)
-
-
-def _ends(name: str, cells: Array, count: int, shape: tuple[int, int]) -> Tensor:
-    """The starts or the goals."""
-    expect_shape(name, cells, (count, 2))
-    if cells.dtype.kind not in "ui" or (cells < 0).any() or (cells >= shape).any():
-        raise InputError(f"{name} must hold rows from 0 to {shape[0] - 1}, columns from 0 to {shape[1] - 1}")
-    return torch.from_numpy(cells.astype(np.int64))
 
 
 def _check_paths(named: Mapping[str, str], maps: Maps, instances: GridInstances) -> None:

@@ -78,8 +78,5 @@ class Maps(Examples):
 
 
 def grid_solver(shape: tuple[int, int]) -> ShortestPath:
-    """Paths with 8 neighbours; negative costs, which smoothing makes, count as 0.
-
-    One thread, since every training has a process.
-    """
+    """Paths with 8 neighbours, on the one thread of a training; negative costs, which smoothing makes, count as 0."""
     return ShortestPath.grid(*shape, negative="clamp", threads=1)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from experiments.shortest_path.augment import split_tiles
+from experiments.shortest_path.augment import Images, split_tiles
 
 
 class TileEncoder(nn.Module):
@@ -28,21 +28,10 @@ class TileEncoder(nn.Module):
             nn.BatchNorm1d(features),
         )
 
-    def forward(self, images: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n features rows cols"]:
+    def forward(self, images: Images) -> Float[Tensor, "n features rows cols"]:
         rows, cols = (side // self.tile for side in images.shape[-2:])
         codes = self.layers(split_tiles(images, self.tile))
         return codes.reshape(len(images), rows, cols, -1).permute(0, 3, 1, 2)
-
-
-class PixelEncoder(nn.Module):
-    """Features of maps that have one pixel a cell."""
-
-    def __init__(self, channels: int, features: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(channels, features, 1), nn.ReLU(), nn.Conv2d(features, features, 1))
-
-    def forward(self, images: Float[Tensor, "n channels rows cols"]) -> Float[Tensor, "n features rows cols"]:
-        return self.layers(images)
 
 
 class CostNetwork(nn.Module):
@@ -64,14 +53,18 @@ class CostNetwork(nn.Module):
 
     def __init__(self, channels: int, tile: int, kinds: int = 32) -> None:
         super().__init__()
-        self.encoder = PixelEncoder(channels, kinds) if tile == 1 else TileEncoder(channels, tile, kinds)
+        self.encoder = (
+            nn.Sequential(nn.Conv2d(channels, kinds, 1), nn.ReLU(), nn.Conv2d(kinds, kinds, 1))
+            if tile == 1
+            else TileEncoder(channels, tile, kinds)
+        )
         self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.own = nn.Conv2d(kinds, 1, 1)
         self.context = nn.Sequential(
             nn.Conv2d(kinds, kinds, 3, padding=1), nn.ReLU(), nn.Conv2d(kinds, 1, 3, padding=1)
         )
 
-    def forward(self, images: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n rows cols"]:
+    def forward(self, images: Images) -> Float[Tensor, "n rows cols"]:
         codes = self.encoder(images)
         kind = torch.softmax(self.sharpness * codes, dim=1) * math.sqrt(codes.shape[1])
         return (self.own(kind) + self.context(kind)).squeeze(1)

@@ -11,11 +11,12 @@ network has to learn that they cost.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from experiments.harness.arrays import Array, expect_shape, read_arrays
@@ -28,7 +29,7 @@ MOVES = np.array([(-1, 0), (0, 1), (0, -1), (1, 0), (-1, 1), (-1, -1), (1, 1), (
 UNREACHABLE = -1024
 FAR = 0.45
 """starts are drawn among this share of the free cells, those farthest from the goal"""
-ARRAYS = 12
+Cells = Int64[ndarray, "n 2"]
 
 
 def load(path: Path, environment: str | None, split: int, counts: tuple[int, int, int]) -> DataSet[Maps]:
@@ -45,21 +46,14 @@ def load(path: Path, environment: str | None, split: int, counts: tuple[int, int
     """
     file = _find(path, environment)
     arrays = read_arrays(file)
-    names = [f"arr_{i}" for i in range(ARRAYS)]
+    names = [f"arr_{i}" for i in range(12)]
     missing = [name for name in names if name not in arrays]
     if missing:
         raise InputError(f"{file} has no array {missing[0]!r}: {', '.join(names)} are expected")
-    return DataSet(
-        *(
-            _draw(file, first, [arrays[name] for name in names[first : first + 4]], count, split)
-            for first, count in zip((0, 4, 8), counts, strict=True)
-        )
-    )
+    return DataSet(*(_draw(file, arrays, 4 * part, count, split) for part, count in enumerate(counts)))
 
 
-def trace(
-    policy: Int64[ndarray, "n rows cols"], start: Int64[ndarray, "n 2"], goal: Int64[ndarray, "n 2"]
-) -> Float32[ndarray, "n rows cols"]:
+def trace(policy: Int64[ndarray, "n rows cols"], start: Cells, goal: Cells) -> Float32[ndarray, "n rows cols"]:
     """Follow a policy, the number of a move in each cell, from every start until the goal or the rim.
 
     >>> policy = np.zeros((1, 2, 2), dtype=np.int64)  # north everywhere
@@ -71,8 +65,8 @@ def trace(
     path = np.zeros((count, rows, cols), dtype=np.float32)
     here, row = start.copy(), np.arange(count)
     for _ in range(rows * cols):
-        path[row, here[:, 0], here[:, 1]] = 1.0
-        there = here + MOVES[policy[row, here[:, 0], here[:, 1]]]
+        path[row, *here.T] = 1.0
+        there = here + MOVES[policy[row, *here.T]]
         going = (here != goal).any(1) & ((there >= 0) & (there < (rows, cols))).all(1)
         if not going.any():
             break
@@ -94,8 +88,9 @@ def _find(path: Path, environment: str | None) -> Path:
     return files[environment]
 
 
-def _draw(file: Path, first: int, four: list[Array], count: int, split: int) -> Maps:
-    """Starts and labels on the maps of one part of the file."""
+def _draw(file: Path, arrays: Mapping[str, Array], first: int, count: int, split: int) -> Maps:
+    """Starts and labels on the maps of one part of the file, whose four arrays begin with the `first`."""
+    four = [arrays[f"arr_{first + i}"] for i in range(4)]
     names = [f"arr_{first + i} of {file}" for i in range(4)]
     expect_shape(names[0], four[0], (None, None, None))
     number, rows, cols = four[0].shape
@@ -105,32 +100,27 @@ def _draw(file: Path, first: int, four: list[Array], count: int, split: int) -> 
     policy, distance = four[2][:, :, 0].argmax(1), four[3][:, 0]
     if (goals.sum((1, 2)) != 1).any():
         raise InputError(f"{names[1]}: each map needs exactly one goal")
-    goal_cells = np.argwhere(goals)[:, 1:]
-    maps = np.arange(count) % number
+    row = np.arange(count)
+    maps = row % number
     start = _far_starts(names[3], distance, maps, np.random.default_rng((split, first)))
-    goal = goal_cells[maps]
+    goal, blocked = np.argwhere(goals)[maps, 1:], ~free[maps]
     paths = trace(policy[maps], start, goal)
-    moves = -distance[maps, start[:, 0], start[:, 1]]
-    wrong = (paths.sum((1, 2)) - 1 != moves) | (paths * ~free[maps]).any((1, 2)) | (paths[_at(goal)] == 0)
+    moves = -distance[maps, *start.T]
+    wrong = (paths.sum((1, 2)) - 1 != moves) | (paths * blocked).any((1, 2)) | (paths[row, *goal.T] == 0)
     if wrong.any():
-        row = int(wrong.argmax())
+        bad = int(wrong.argmax())
         raise InputError(
-            f"{names[2]}: from {tuple(start[row].tolist())} on map {maps[row]} the policy does not reach the goal in "
-            f"{moves[row]:g} free moves, as {names[3]} says"
+            f"{names[2]}: from {tuple(start[bad].tolist())} on map {maps[bad]} the policy does not reach the goal in "
+            f"{moves[bad]:g} free moves, as {names[3]} says"
         )
-    return Maps(
-        torch.from_numpy(_images(free[maps], start, goal)),
-        torch.from_numpy(np.where(free, 1.0, float(rows))[maps]),
-        torch.from_numpy(paths),
-        torch.from_numpy(start),
-        torch.from_numpy(goal),
-        torch.from_numpy(~free[maps]),
-    )
+    images = np.zeros((count, 3, rows, cols), dtype=np.uint8)  # what is free, the start, the goal
+    images[:, 0] = 255 * ~blocked
+    images[row, 1, *start.T] = images[row, 2, *goal.T] = 255
+    costs = np.where(blocked, float(rows), 1.0)
+    return Maps(*map(torch.from_numpy, (images, costs, paths, start, goal, blocked)))
 
 
-def _far_starts(
-    name: str, distance: Array, maps: Int64[ndarray, " k"], rng: np.random.Generator
-) -> Int64[ndarray, "k 2"]:
+def _far_starts(name: str, distance: Array, maps: Int64[ndarray, " n"], rng: np.random.Generator) -> Cells:
     """A random start for each of the chosen maps, reachable and far from the goal."""
     starts = np.empty((len(maps), 2), dtype=np.int64)
     for row, number in enumerate(maps):
@@ -142,16 +132,3 @@ def _far_starts(
         far = reachable[length >= np.quantile(length, 1 - FAR)]
         starts[row] = far[rng.integers(len(far))]
     return starts
-
-
-def _at(cells: Int64[ndarray, "k 2"]) -> tuple[Int64[ndarray, " k"], ...]:
-    return np.arange(len(cells)), cells[:, 0], cells[:, 1]
-
-
-def _images(free: Bool[ndarray, "n rows cols"], start: Int64[ndarray, "n 2"], goal: Int64[ndarray, "n 2"]) -> ndarray:
-    """Three channels: what is free, the start, the goal."""
-    images = np.zeros((len(free), 3, *free.shape[1:]), dtype=np.uint8)
-    images[:, 0] = 255 * free
-    for channel, cells in ((1, start), (2, goal)):
-        images[:, channel][_at(cells)] = 255
-    return images

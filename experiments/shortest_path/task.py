@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from combdiff.solvers import Solver
@@ -33,7 +34,6 @@ from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
 from experiments.shortest_path import digit_terrain, evaluate, planning, warcraft
-from experiments.shortest_path.baselines import BASELINES
 from experiments.shortest_path.figures import draw_curves, draw_maps
 from experiments.shortest_path.from_arrays import read_npz
 from experiments.shortest_path.maps import Maps, grid_solver
@@ -91,14 +91,10 @@ class ShortestPaths(Task[Maps]):
 
     def describe(self) -> str:
         source, _, path = self.data.partition(":")
-        if source == "digits":
-            size = self.size or DIGIT_SIZE
-            what = f"{self.terrain} digit terrain, {size}×{size}"
-        elif source == "warcraft":
-            what = "Warcraft maps"
-        else:
-            what = f"{source} maps, {self.environment or Path(path).stem}"
-        return f"Shortest paths on {what}: test maps"
+        size = self.size or DIGIT_SIZE
+        what = {"digits": f"{self.terrain} digit terrain, {size}×{size}", "warcraft": "Warcraft maps"}
+        own = f"{source} maps, {self.environment or Path(path).stem}"
+        return f"Shortest paths on {what.get(source, own)}: test maps"
 
     def load(self, split: int) -> DataSet[Maps]:
         source, _, path = self.data.partition(":")
@@ -129,7 +125,8 @@ class ShortestPaths(Task[Maps]):
         return [] if known else ["no true costs: the scores that need them are left out"]
 
     def baselines(self, examples: Maps) -> dict[str, Tensor]:
-        return {name: find(examples) for name, find in BASELINES.items()}
+        fewest_cells = self.solve(torch.ones_like(examples.paths), examples)
+        return {"constant costs": fewest_cells, "straight line": evaluate.straight_line(examples)}
 
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Maps, learned: Sequence[Learned]

@@ -33,7 +33,7 @@ def check_folder(folder: Path, methods: list[str]) -> None:
         assert [row["method"] for row in csv.DictReader(stream)] == methods
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
-    assert all(f">{row['method']}</td>" in page for row in rows)
+    assert all(f">{row['method']}</th>" in page for row in rows)
     for name in ("maps.png", "curves.png"):
         picture = matplotlib.image.imread(folder / name)
         assert min(picture.shape[:2]) > 200
@@ -120,7 +120,7 @@ def test_losses_noises_and_means_over_splits(tmp_path: Path, capsys: pytest.Capt
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
         (["--workers", "0"], "workers=0 must be at least 1"),
-        (["--method", "imitation"], "unknown method 'imitation': choose from bitonic, cross-entropy"),
+        (["--method", "imitation"], "unknown method 'imitation': choose from bitonic, bitonic-cauchy"),
         (["--method", "nowhere.at.all:Method"], "method 'nowhere.at.all:Method': No module named 'nowhere'"),
         (["--method", "pathlib:Path"], "pathlib has no class Path that derives from Method"),
         (["--method", "two-stage", "--lam", "2"], "unknown setting 'lam'"),

@@ -9,10 +9,10 @@ import torch
 from combdiff.metrics import cost_ratio, optimal_rate
 from experiments.digits import pools, scans
 from experiments.shortest_path.augment import warp_tiles
-from experiments.shortest_path.baselines import straight_line
 from experiments.shortest_path.digit_terrain import Terrain, draw_maps, load
-from experiments.shortest_path.evaluate import solve
+from experiments.shortest_path.evaluate import straight_line
 from experiments.shortest_path.maps import Maps
+from experiments.shortest_path.task import ShortestPaths
 
 COUNTS = (30, 20, 20)
 
@@ -45,7 +45,7 @@ def test_labels_are_shortest_paths(terrain: Terrain, size: int) -> None:
     maps = load(size, terrain, 0, COUNTS).train
     assert maps.shape == (size, size)
     assert maps.images.shape == (30, 1, 8 * size, 8 * size)
-    best = solve(maps.costs, maps)
+    best = ShortestPaths().solve(maps.costs, maps)
     assert optimal_rate(maps.paths, best, maps.costs, maps.shape) == 1.0
     ratio = cost_ratio(straight_line(maps), maps.paths, maps.costs, maps.shape)
     assert float(ratio.min()) >= 1.0

@@ -12,8 +12,8 @@ import torch
 
 from experiments.__main__ import main
 from experiments.harness.errors import InputError
-from experiments.shortest_path.evaluate import solve
 from experiments.shortest_path.from_arrays import read_npz
+from experiments.shortest_path.task import ShortestPaths
 
 COUNTS = (100, 100, 100)
 Arrays = dict[str, np.ndarray]
@@ -46,7 +46,7 @@ def test_labels_are_found_from_costs(arrays: Arrays, tmp_path: Path) -> None:
     assert train.blocked is not None
     assert not bool((train.paths * train.blocked).any())
     walled = train.costs + 1e6 * train.blocked
-    assert torch.equal(train.paths.double(), solve(walled, train))
+    assert torch.equal(train.paths.double(), ShortestPaths().solve(walled, train))
     assert torch.equal(train.images[0, 0, ::2, ::2], (255 * train.costs[0].float() / 10).round().to(torch.uint8))
 
 

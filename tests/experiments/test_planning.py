@@ -14,9 +14,9 @@ from combdiff.metrics import optimal_rate
 from experiments.harness.errors import InputError
 from experiments.harness.task import DataSet
 from experiments.shortest_path import planning as source
-from experiments.shortest_path.baselines import constant_costs, straight_line
-from experiments.shortest_path.evaluate import score, solve
+from experiments.shortest_path.evaluate import score, straight_line
 from experiments.shortest_path.maps import Maps
+from experiments.shortest_path.task import ShortestPaths
 
 COUNTS = (24, 9, 9)
 ENVIRONMENTS = ("alternating_gaps", "bugtrap_forest", "forest", "gaps_and_forest", "mazes")
@@ -30,14 +30,14 @@ def check_laws(data: DataSet[Maps]) -> None:
         assert not bool((maps.paths * maps.blocked).any())
         # the labels are as short as the paths of a solver that knows the obstacles
         walled = maps.costs + 1e6 * maps.blocked
-        assert optimal_rate(maps.paths, solve(walled, maps), walled, maps.shape) == 1.0
+        assert optimal_rate(maps.paths, ShortestPaths().solve(walled, maps), walled, maps.shape) == 1.0
         rows = torch.arange(len(maps))
         assert bool((maps.paths[rows, *maps.start.T] == 1).all())
         assert bool((maps.paths[rows, *maps.goal.T] == 1).all())
         assert bool((maps.images[rows, 1, *maps.start.T] == 255).all())
         assert bool((maps.images[rows, 2, *maps.goal.T] == 255).all())
         assert torch.equal(maps.images[:, 0] == 0, maps.blocked)
-        for baseline in (straight_line(maps), constant_costs(maps)):
+        for baseline in ShortestPaths().baselines(maps).values():
             found = score(baseline, maps)
             assert found["optimal"] <= found["free"]
             if found["free"]:
@@ -71,7 +71,7 @@ def test_starts_follow_the_split(planning: Path) -> None:
 def test_a_path_through_a_wall_is_not_optimal(planning: Path) -> None:
     maps = source.load(planning, None, 0, COUNTS).test
     assert maps.blocked is not None
-    through = constant_costs(maps)
+    through = ShortestPaths().baselines(maps)["constant costs"]
     crosses = (through * maps.blocked).sum((1, 2)) > 0
     assert bool(crosses.any())
     assert score(through, maps)["free"] == 1 - float(crosses.double().mean())

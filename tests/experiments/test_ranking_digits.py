@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -15,8 +16,11 @@ from scipy.stats import spearmanr
 from experiments.__main__ import main
 from experiments.digits import pools, scans
 from experiments.harness.registry import method_names
+from experiments.harness.task import Task
+from experiments.methods.interpolation import Interpolation
 from experiments.ranking.digits import NumberNetwork, draw_lists
 from experiments.ranking.task import Rankings
+from experiments.shortest_path.task import ShortestPaths
 
 TINY = ["--lists", "32", "--test-lists", "16", "--epochs", "1", "--batch", "16", "--workers", "1"]
 
@@ -71,7 +75,7 @@ def test_a_run_of_every_method_that_learns_from_orders(tmp_path: Path) -> None:
     names = [name for name in method_names() if not name.startswith(("top-k", "cross-entropy", "two-stage"))]
     assert main(["ranking", *TINY, "--length", "3", "--method", *names, "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "summary.json").read_text())
-    left_out = {"list-net", "lambda-rank", "soft-ndcg"}  # they need relevances
+    left_out = {"list-net", "lambda-rank", "soft-ndcg", "neural-ndcg"}  # they need relevances
     assert {row["method"] for row in rows} >= set(names) - left_out
     assert all(0 <= row["exact"] <= row["places"] <= 1 for row in rows)
     picture = matplotlib.image.imread(tmp_path / "sorted.png")
@@ -97,6 +101,14 @@ def test_it_learns(method: str, tmp_path: Path) -> None:
     assert main(["ranking", *easy, "--method", method, "--out", str(tmp_path)]) == 0
     (row,) = json.loads((tmp_path / "summary.json").read_text())
     assert row["exact"] > 0.4  # chance is 1/6
+
+
+@pytest.mark.parametrize(("task", "shifted"), [(Rankings(), True), (ShortestPaths(), False)])
+def test_interpolation_does_not_see_a_shift_where_it_changes_no_solution(task: Task[Any], shifted: bool) -> None:
+    method, scores = Interpolation(), torch.rand(3, 6, generator=torch.Generator().manual_seed(0))
+    method.task = task
+    assert torch.allclose(method.costs(scores), method.costs(scores + 2.0), atol=1e-5) == shifted
+    assert torch.allclose(method.costs(scores).abs().mean(1), torch.ones(3))
 
 
 def test_mnist_files(tmp_path: Path) -> None:

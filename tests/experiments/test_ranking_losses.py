@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 import pytest
 import torch
+from scipy.stats import cauchy
 from torch import Tensor
 
 from combdiff.metrics import ndcg, spearman
@@ -17,6 +18,7 @@ from experiments.methods.lambda_rank import LambdaRank
 from experiments.methods.list_net import ListNet
 from experiments.methods.neural_ndcg import NeuralNdcg
 from experiments.methods.pairwise import Pairwise
+from experiments.methods.pairwise_cauchy import PairwiseCauchy
 from experiments.methods.plackett_luce import PlackettLuce
 from experiments.methods.soft_ndcg import SoftNdcg
 from experiments.ranking.letor import to_lists
@@ -128,6 +130,26 @@ def test_pairwise_is_the_sum_over_pairs(epsilon: float) -> None:
         for i, j in zip(*np.nonzero(r[:, None] > r[None, :]), strict=True):
             expected += np.log1p(np.exp((s[j] - s[i]) / epsilon))
     assert objective(Pairwise(epsilon=epsilon), scores, lists) == pytest.approx(expected)
+
+
+def test_pairs_under_cauchy_noise() -> None:
+    behind = torch.tensor([-1e6, -3.0, 0.0, 0.5, 1e6], dtype=torch.float64, requires_grad=True)
+    found = PairwiseCauchy().penalty(behind)
+    torch.testing.assert_close(
+        found, torch.from_numpy(-np.log(cauchy.cdf(-behind.detach().numpy()))), rtol=1e-9, atol=0
+    )
+    (gradient,) = torch.autograd.grad(found.sum(), behind)
+    assert float(gradient[-1]) == pytest.approx(1e-6, rel=1e-3)  # 1/t
+    lists = example_lists()
+    scores = random_scores(lists)
+    total = sum(
+        -np.log(cauchy.cdf((b - a) / 2.0))
+        for row, ranks, here in zip(scores.tolist(), lists.solutions.tolist(), lists.counted.tolist(), strict=True)
+        for a, i, ours in zip(row, ranks, here, strict=True)
+        for b, j, theirs in zip(row, ranks, here, strict=True)
+        if ours and theirs and j > i
+    )
+    assert objective(PairwiseCauchy(epsilon=2.0), scores, lists) == pytest.approx(total, rel=1e-5)
 
 
 def test_list_net_is_the_cross_entropy_of_top_one_chances() -> None:

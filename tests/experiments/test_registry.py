@@ -161,7 +161,7 @@ def numbers(folder: Path, method: str) -> list[dict[str, Any]]:
 
 def test_own_ranking_task_and_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     methods = ["interpolation", "perturbed", "own_pairwise:Pairwise"]
-    rows = run(tmp_path / "run", *SORTING, "--method", *methods, "--temperature", "0.2")
+    rows = run(tmp_path / "run", *SORTING, "--method", *methods, "--epsilon", "0.2")
     assert [row["method"] for row in rows] == methods
     assert min(row["places"] for row in rows) > 0.6, rows  # a quarter are right by chance
     out = capsys.readouterr().out
@@ -169,7 +169,7 @@ def test_own_ranking_task_and_method(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "right places" in out
     assert "sorted.png" in (tmp_path / "run" / "report.html").read_text()
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["own_pairwise:Pairwise.temperature"] == 0.2
+    assert config["own_pairwise:Pairwise.epsilon"] == 0.2
     assert main(["own_sorting:Sorting", "--resume", str(tmp_path / "run"), "--workers", "1"]) == 0
     assert main(["shortest-path", "--resume", str(tmp_path / "run")]) == 2
     assert "task is" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def test_bad_options() -> None:
 def test_a_run_of_every_method(tmp_path: Path) -> None:
     """Of ten classes; 200 steps. The ten of one epoch in batches of 100 are too few for any."""
     folder = tmp_path / "run"
-    short = ["--epochs", "4", "--batch", "20", "--noise", "0.2"]
+    short = ["--epochs", "4", "--batch", "20"]
     assert main(["top-k", *short, "--workers", "1", "--out", str(folder)]) == 0
     rows = json.loads((folder / "summary.json").read_text())
     assert [row["method"] for row in rows] == list(TopKClassification.methods)

@@ -11,7 +11,8 @@ import torch
 
 from experiments.harness.errors import InputError
 from experiments.shortest_path import warcraft as source
-from experiments.shortest_path.evaluate import score, solve
+from experiments.shortest_path.evaluate import score
+from experiments.shortest_path.task import ShortestPaths
 
 COUNTS = (100, 100, 100)
 
@@ -22,7 +23,7 @@ def test_reads_what_is_there(warcraft: Path) -> None:
     assert data.train.shape == (4, 4)
     assert data.train.images.shape == (12, 3, 32, 32)
     assert data.train.tile == 8
-    assert score(solve(data.test.costs, data.test), data.test)["optimal"] == 1.0
+    assert score(ShortestPaths().solve(data.test.costs, data.test), data.test)["optimal"] == 1.0
 
 
 def test_the_folder_above_needs_a_size(warcraft: Path) -> None:

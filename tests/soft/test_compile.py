@@ -61,8 +61,8 @@ EXPORT = """
 import torch
 from combdiff import soft_argmax, soft_median, soft_permutation, soft_rank, soft_sort, soft_topk, soft_topk_mask
 
-METHODS = ("pav", "lapsum", "neuralsort", "softsort", "network")
-OF_RANKS = ("sinkhorn", "network_cauchy", "network_optimal", "sigmoid")  # the programs of all operators take too long
+METHODS = ("pav", "lapsum", "neuralsort", "softsort", "sinkhorn", "network")
+OF_RANKS = ("network_cauchy", "network_optimal", "sigmoid")  # the programs of all operators take too long
 OPERATORS = {
     "rank": soft_rank,
     "sort": soft_sort,

@@ -95,12 +95,18 @@ class RayWorker(RemoteWorker):
             return bytes(ray.get(self._running))
         except ray.exceptions.RayError as crash:
             raise WorkerDiedError(str(crash).splitlines()[0]) from None
+        finally:
+            self._running = None
 
     def stop(self) -> None:
-        """Kill the process that is at work."""
-        ray = _ray()
-        if self._running is not None and ray.is_initialized():
-            ray.cancel(self._running, force=True)
+        """Kill the process that is at work, if one is.
+
+        Ray 2.60 aborts our own process where a task is cancelled that has just ended ("Tried to complete task that was
+        not pending"): so what has ended is never cancelled.
+        """
+        ray, running = _ray(), self._running
+        if running is not None and ray.is_initialized():
+            ray.cancel(running, force=True)
 
 
 def _ray() -> Any:

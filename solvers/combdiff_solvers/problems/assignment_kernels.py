@@ -1,4 +1,8 @@
-"""Assignments by successive shortest augmenting paths. See `assignment` for what it means."""
+"""Assignments by successive shortest augmenting paths. See `assignment` for what it means.
+
+Kept beside SciPy's `linear_sum_assignment`, which takes 0.45 to 1.17 times the time from 10×10 to 200×200, and breaks
+ties in another way, so that a size at which one takes over from the other would change solutions.
+"""
 
 import numpy as np
 

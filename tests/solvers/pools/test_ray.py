@@ -15,6 +15,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers import OnRay, Status, TopK
+from combdiff_solvers.pools.ray import RayWorker
 from combdiff_solvers.protocol import value
 from tests.solvers.probes import Dies, DropsRows, Exits, Probe, Raises, Reports, Unsendable, WithTerm
 from tests.solvers.scripts import finish, start
@@ -88,6 +89,22 @@ def test_how_a_row_ended_its_actor_is_said(theta: ndarray) -> None:
     assert np.flatnonzero(found.status).tolist() == [5, 30]
     assert found.messages[5] == "SystemExit: 3"
     assert "workers died on this row" in found.messages[30]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_task_that_has_ended_is_not_cancelled(theta: ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled: list[Any] = []
+    monkeypatch.setattr(ray, "cancel", lambda task, force: cancelled.append((task, force)))
+    with OnRay(Probe(), workers=1, adaptive=False) as pool:
+        worker = pool._worker_maker()()
+        assert isinstance(worker, RayWorker)
+        worker.start()
+        worker.solve(theta, None)
+        worker.stop()
+        assert not cancelled
+        worker._running = "a task"
+        worker.stop()
+    assert cancelled == [("a task", True)]
 
 
 @pytest.mark.usefixtures("cluster")
