@@ -14,6 +14,7 @@ from rich.console import Console
 from combdiff_solvers.compute.threads import available_cores
 from experiments.harness.errors import InputError
 from experiments.harness.experiment import run_experiment
+from experiments.harness.options import parse_heat
 from experiments.harness.registry import find_method, find_task, method_names, task_names
 from experiments.harness.report import command as report_command
 from experiments.harness.run import PRESETS, Run, Settings, preset_settings
@@ -113,7 +114,7 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
     method.add_argument("--solver", nargs="+", dest="solvers", choices=kind.backends, help=default)
 
     about = "train each method at each of these; the table has those that are best on the validation examples"
-    method.add_argument("--temperatures", type=float, nargs="+", dest="temperatures", metavar="T", help=about)
+    method.add_argument("--temperatures", type=parse_heat, nargs="+", dest="temperatures", metavar="T", help=about)
 
     train = parser.add_argument_group("training")
     train.add_argument("--preset", choices=PRESETS, help="demo (default: minutes) or full")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from combdiff.solvers import Solver
+from experiments.harness.errors import InputError
 from experiments.harness.options import Options
 from experiments.harness.task import Task, distance
 
@@ -47,6 +48,14 @@ class Method(Options, ABC):
     def temperature_option(cls) -> str | None:
         """The name of the option that is the temperature, if the method has one."""
         return next((name for name, declared in cls.options().items() if "temperature" in declared.metadata), None)
+
+    def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
+        """What `combdiff.diagnostics.advise` has to know of a batch: its arguments.
+
+        Raises:
+            InputError: for a method whose temperature is not that of a layer, an operator or a loss.
+        """
+        raise InputError(f"{type(self).__name__} has no layer that a temperature could be measured on: give a number")
 
     def network(self, train: Any) -> nn.Module:
         """A new network: the task's, unless the method needs other outputs or has weights of its own."""

@@ -37,6 +37,8 @@ class Column:
         value = row.get(self.key)
         if _is_missing(value):
             return "–"
+        if isinstance(value, str):
+            return value
         spread = row.get(f"{self.key}_std")
         return self.form.format(value) + ("" if spread is None else f" ± {self.form.format(spread)}")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_origin, get_type_hints
 
 from experiments.harness.errors import InputError
-from experiments.harness.options import Options
+from experiments.harness.options import Heat, Options
 from experiments.harness.registry import find_method, find_task
 from experiments.harness.run import PRESETS, Run, Settings, preset_settings
 
@@ -16,11 +16,11 @@ FLAGS = {"methods": "--method", "solvers": "--solver", "temperatures": "--temper
 
 
 def training_settings(
-    config: Mapping[str, Any], method: str, solver: str, temperature: float | None, splits: Sequence[int]
+    config: Mapping[str, Any], method: str, solver: str, temperature: Heat | None, splits: Sequence[int]
 ) -> dict[str, Any]:
     """The settings of a run that trains one method of another run, at one temperature, on some splits."""
     settings = {key: value for key, value in config.items() if key.rpartition(".")[0] in ("", method)}
-    for name in ("task", "solvers", "temperatures", "tune_splits"):
+    for name in ("task", "solvers", "temperatures", "temperatures_as", "tune_splits"):
         settings.pop(name, None)
     settings |= {"methods": [method], "splits": list(splits)}
     if solver:
