@@ -13,7 +13,7 @@ from torch import Tensor
 
 MOVES = 0.4  # the target where nothing else is known, that of `combdiff.temperature.Adaptive`
 MOST_SAMPLES = 128
-NEAR = 0.9  # of the best progress
+NEAR = 0.75  # of the best progress
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Rung:
         zeros: share of the rows whose gradient is exactly zero.
         snr: ‖mean‖ over the standard deviation of one gradient of the method as it is, with its samples.
         bias: 1 − cosine of the mean gradient and the reference (see `advise`).
+        cosine: of one gradient and the reference, over all rows, in the mean.
         progress: share of the hard loss by which a step along minus the mean gradient lowers it.
     """
 
@@ -34,6 +35,7 @@ class Rung:
     zeros: float
     snr: float
     bias: float
+    cosine: float
     progress: float
 
 
@@ -45,12 +47,15 @@ class Advice:
         temperature: proposed, in the method's unit.
         samples: proposed; None for a method without samples.
         reason: one sentence.
+        unit: the scale of the temperature: the spread of θ (σ, ε), or that over the size of ∂L/∂y (λ). Temperatures
+            over their units compare methods on one axis without a dimension. 1 for multiplicative noise.
         table: a `Rung` for each temperature, the lowest first.
     """
 
     temperature: float
     samples: int | None
     reason: str
+    unit: float = field(repr=False)
     table: tuple[Rung, ...] = field(repr=False)
 
     def __repr__(self) -> str:
@@ -73,7 +78,7 @@ class Advice:
 
             axes = plt.subplots(figsize=(6, 3.5))[1]
         temperatures = [rung.temperature for rung in self.table]
-        for name in ("moves", "zeros", "snr", "bias", "progress"):
+        for name in [one.name for one in fields(Rung)][1:]:
             values = [getattr(rung, name) for rung in self.table]
             if not all(map(math.isnan, values)):
                 axes.plot(temperatures, [min(value, 2.0) for value in values], marker="o", label=name)
@@ -83,29 +88,25 @@ class Advice:
         return axes
 
 
-def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None) -> tuple[float, str]:
+def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None, most: float) -> tuple[float, str]:
     """The temperature that the measurements speak for, and why.
 
-    With a hard loss: the middle (geometric mean) of the temperatures whose progress is at least 90 % of the best, or
-    within one paired standard error of it: the spread of θ changes in training, so that neither edge is safe. Without:
-    where y moves in 40 % of the cases, interpolated; the middle of the ladder if it never moves.
+    With a hard loss: the highest temperature up to `most` whose progress is at least 75 % of the best. θ grows in
+    training, so that what is a high temperature now is a low one later; a temperature that is too high costs speed, one
+    that is too low the signal. Without: where y moves in 40 % of the cases, interpolated; the middle of the ladder if
+    it never moves.
     """
     logs = [math.log(rung.temperature) for rung in table]
     if progress is not None and float(progress.mean(1).max()) > 0.0:
-        best = int(progress.mean(1).argmax())
-        behind = progress[best] - progress
-        error = behind.std(1) / math.sqrt(progress.shape[1]) if progress.shape[1] > 1 else 0.05 * progress[best]
-        good = (
-            ((behind.mean(1) <= error) | (progress.mean(1) >= NEAR * progress[best].mean()))
-            .nonzero()
-            .flatten()
-            .tolist()
-        )
-        chosen = math.exp(sum(logs[at] for at in good) / len(good))
-        share = float(progress.mean(1)[best])
-        ends = f"{table[good[0]].temperature:.3g} to {table[good[-1]].temperature:.3g}"
-        one = f"it is the middle of those temperatures ({ends}) along whose" if len(good) > 1 else "along its"
-        return chosen, f"{one} gradient a step lowers the hard loss most, by {100 * share:.0f} %"
+        mean = progress.mean(1)
+        good = (mean >= NEAR * mean.max()).nonzero().flatten().tolist()
+        chosen = max((at for at in good if table[at].temperature <= most * 1.001), default=good[0])
+        share = 100 * float(mean[chosen] / mean.max())
+        low, high = (f"{table[good[end]].temperature:.3g}" for end in (0, -1))
+        what = f"a step along its gradient lowers the hard loss by {100 * float(mean[chosen]):.0f} %"
+        if len(good) > 1:
+            what += f", {share:.0f} % of what the best would; at least {100 * NEAR:.0f} % do those from {low} to {high}"
+        return table[chosen].temperature, what
     moves = torch.tensor([rung.moves for rung in table], dtype=torch.float64)
     above = (moves >= MOVES).nonzero().flatten().tolist()
     if not above:

@@ -18,6 +18,7 @@ from combdiff_solvers.protocol import Instances, as_instances
 RUNGS, DECADES, SHIFTS = 9, 4.0, 3
 STEPS = (0.1, 0.3, 1.0)  # sizes of the steps that are tried, in units of the spread of θ
 GROUPS = 8  # of rows, between which the progress varies
+STEEP = 10.0  # times the unit of multiplicative noise, above which it overflows
 
 
 @torch.enable_grad()  # also in a backward pass
@@ -32,6 +33,8 @@ def advise(
     mask: Tensor | None = None,
     temperatures: Sequence[float] | None = None,
     rows: int = 64,
+    solves: int = 32,
+    growth: float = 100.0,
 ) -> Advice:
     """Measure a method on a batch over a ladder of temperatures, and propose one.
 
@@ -47,10 +50,9 @@ def advise(
     makes a step along minus its mean gradient, in the mean over steps of 0.1, 0.3 and 1 times its spread. It takes
     noise and bias into account in one number, and needs a target, a loss or a gradient.
 
-    The proposal: the middle of the temperatures whose progress is at least 90 % of the best, or within a standard error
-    of it (θ spreads in training, so that neither edge of them is safe); or, where nothing is said of the task, where y
-    moves in 40 % of the cases. Samples: the least power of two at which the gradient of a row has a signal above its
-    noise.
+    The proposal: the highest temperature, up to `growth` times the scale of θ, whose progress is at least 75 % of the
+    best (θ grows in training); or, where nothing is said of the task, where y moves in 40 % of the cases. Samples: the
+    least power of two at which the gradient of a row has a signal above its noise.
 
     Args:
         method: a layer, a `FenchelYoungLoss`, a soft operator as a module (`SoftRank` ...) or a soft loss.
@@ -63,8 +65,11 @@ def advise(
         mask: for soft operators, as in their call.
         temperatures: the ladder, increasing; by default nine over four decades around the scale of θ, moved where y
             always or never moves.
-        rows: at most so many rows are used, evenly spread over the batch. A layer with noise solves about 320 times for
-            each, at least 40 times its samples; lower it for a solver that takes seconds.
+        rows: at most so many rows are used, evenly spread over the batch.
+        solves: noisy solves of a row at each temperature, at least four times the samples of the layer. Lower it, and
+            the rows, for a solver that takes seconds.
+        growth: how many times its present scale θ may have at the end of the training. The outputs of an untrained
+            network are small; 1 is for one that is trained. Large is safe where the learning rate lets θ follow.
 
     Raises:
         TypeError: for a method without a temperature.
@@ -76,7 +81,7 @@ def advise(
     >>> theta = torch.randn(32, 6)
     >>> y_true = torch.eye(6)[:2].sum(0).expand(32, 6)
     >>> advice = advise(combdiff.FenchelYoungLoss(layer), theta, y_true)
-    >>> 0.01 < advice.temperature < 10.0
+    >>> 0.1 < advice.temperature < 1000.0
     True
     """
     theta = computing(theta.detach())
@@ -105,15 +110,16 @@ def advise(
             one[chosen] if isinstance(one, Tensor) and len(one) == whole else one for one in (target, gradient, mask)
         )
         chosen = torch.arange(count, device=theta.device)
-    probe = probe_of(method, theta, chosen, target, loss, gradient, given, mask)
+    probe = probe_of(method, theta, chosen, target, loss, gradient, given, mask, solves)
     ladder = list(temperatures) if temperatures is not None else _ladder(probe)
     found = {temperature: probe.gradients(temperature) for temperature in ladder}
     progress = _progress(probe, {one: gradients.mean(0) for one, (gradients, _) in found.items()})
     table = _table(probe, found, progress)
-    temperature, reason = propose(table, progress)
+    unit = probe.unit()
+    temperature, reason = propose(table, progress, (growth if probe.grows else STEEP) * unit)
     nearest = min(table, key=lambda rung: abs(math.log(rung.temperature / temperature)))
     samples = None if probe.samples is None else max(probe.least, propose_samples(nearest.snr, probe.samples))
-    return Advice(temperature, samples, reason, tuple(table))
+    return Advice(temperature, samples, reason, unit, tuple(table))
 
 
 def _in_shape(loss: Callable[..., Tensor], shape: torch.Size) -> Callable[..., Tensor]:
@@ -167,10 +173,12 @@ def _table(probe: Probe, found: dict[float, tuple[Tensor, float]], progress: Ten
         zeros = float((gradients.flatten(2) == 0).all(-1).double().mean())
         if reference is None and zeros <= 0.5 and signal > 0.0 and signal >= noise / count:
             reference = mean
-        bias = math.nan
+        bias = cosine = math.nan
         if reference is not None and signal > 0.0 and bool(reference.any()):
+            one, other = gradients.double().flatten(1), reference.double().flatten()
+            cosine = float((one @ other / (one.norm(dim=1) * other.norm()).clamp(min=1e-300)).mean())
             length = math.sqrt(signal * float(reference.double().square().sum()))
             bias = min(1.0, max(0.0, 1.0 - float((mean * reference).sum()) / length))
         gain = math.nan if progress is None else float(progress[at].mean())
-        rungs.append(Rung(temperature, moves, zeros, snr, bias, gain))
+        rungs.append(Rung(temperature, moves, zeros, snr, bias, cosine, gain))
     return rungs

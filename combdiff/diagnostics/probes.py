@@ -18,7 +18,6 @@ from combdiff.temperature import Adaptive
 from combdiff_solvers.pools.cached import Cached
 from combdiff_solvers.protocol import Sets
 
-SOLVES = 32  # noisy solves of a row at each temperature, where that is at least four estimates
 TaskLoss = Callable[..., Tensor]
 
 
@@ -39,12 +38,13 @@ class Probe(ABC):
         estimates: how many independent gradients a call of `gradients` gives.
         samples: those of the method; None where it has none. `least`: how many it needs.
         judged: whether the task gives a hard loss.
+        grows: whether the temperature is in units of θ, which grows in training.
     """
 
     estimates = 1
     samples: int | None = None
     least = 1
-    judged = True
+    judged = grows = True
 
     def __init__(self, theta: Tensor, rows: Tensor) -> None:
         self.rows, self.theta = rows, theta.detach()[rows]
@@ -110,7 +110,7 @@ class SolverProbe(Probe):
 
     def __init__(
         self, method: Any, theta: Tensor, rows: Tensor, target: Any, loss: TaskLoss | None, gradient: Tensor | None,
-        instances: Sets,
+        instances: Sets, solves: int,
     ) -> None:  # fmt: skip
         super().__init__(theta, rows)
         self.method = twin(method)
@@ -121,10 +121,11 @@ class SolverProbe(Probe):
                 raise ValueError(f"a {type(method).__name__} learns from target solutions: give target=")
             self.layer = self.method.layer = twin(method.layer)
             self.method.reduction = "sum"
+        self.grows = not (self.layer.degree == 0 and isinstance(self.layer, SmoothedLayer))  # multiplicative noise
         self.layer.oracle = Oracle(Cached(self.layer.solver), on_failure="mask")
         self.instances = _bridge.take(instances, rows)
         self.samples = getattr(self.layer, "samples", None)
-        self.estimates = 1 if self.samples is None else max(4, SOLVES // self.samples)
+        self.estimates = 1 if self.samples is None else max(4, solves // self.samples)
         self.generator = torch.Generator(device=theta.device)
         if self.samples is not None:
             self.least = 2 if self.layer.antithetic else 1
@@ -137,8 +138,8 @@ class SolverProbe(Probe):
         self.judged = self.task.known
 
     def unit(self) -> float:
-        if self.layer.degree == 0 and isinstance(self.layer, SmoothedLayer):
-            return 0.1  # multiplicative noise: of log θ
+        if not self.grows:
+            return 0.1  # of log θ
         unit = float(self.spread().mean()) or 1.0
         if not isinstance(self.layer, SmoothedLayer):  # λ · ∂L/∂y is to be of the size of θ
             gradient = self._incoming(self.task.outputs[self.rows])
@@ -228,7 +229,7 @@ class SoftProbe(Probe):
 
 def probe_of(
     method: Any, theta: Tensor, rows: Tensor, target: Any, loss: TaskLoss | None, gradient: Tensor | None,
-    instances: Sets, mask: Tensor | None,
+    instances: Sets, mask: Tensor | None, solves: int,
 ) -> Probe:  # fmt: skip
     """The probe of a method.
 
@@ -243,4 +244,4 @@ def probe_of(
             f"a {type(method).__name__} has no temperature to advise on: give a layer, a Fenchel–Young loss, or a soft "
             "operator or loss as a module"
         )
-    return SolverProbe(method, theta, rows, target, loss, gradient, instances)
+    return SolverProbe(method, theta, rows, target, loss, gradient, instances, solves)

@@ -111,6 +111,7 @@ class Perturbed(SmoothedLayer):
 
     def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         sigma = self._strength(costs, instances)
+        auto = self.sigma if isinstance(self.sigma, Auto) and self.sigma.open else None
         noise, point = self.sample_noise(costs), costs.detach()
         answer, _ = self._solve(point, noise, sigma, instances)
         schedule = self.adaptive(self.sigma)
@@ -118,6 +119,8 @@ class Perturbed(SmoothedLayer):
             self._measure_moves(schedule, point, answer, sigma, instances)
 
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+            if auto is not None:
+                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
             gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
             if self.variance_reduction:
                 gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
@@ -161,7 +164,7 @@ class Perturbed(SmoothedLayer):
     def _strength(self, costs: Costs, instances: Sets) -> float:
         """σ now."""
         if isinstance(self.sigma, Auto):
-            self.sigma.choose(self, self.as_theta(costs), instances=instances)
+            self.sigma.choose(self, self.as_theta(costs), instances=instances, again=True)
         return float(self.sigma)
 
     def _measure_moves(self, schedule: Adaptive, costs: Costs, answer: Answer, sigma: float, instances: Sets) -> None:
