@@ -12,8 +12,8 @@ from experiments.harness.options import SEEDS, Heat, Options, check_known, optio
 from experiments.harness.registry import find_method, find_task
 from experiments.harness.task import DataSet, Task
 
-PRESETS = "demo", "full"
-"""the first one is the default"""
+PRESETS = "demo", "full", "sweep"
+"""the first one is the default; a sweep trains often, and little"""
 
 
 @dataclass
@@ -151,7 +151,19 @@ class Run:
         if name is None or not heats:
             return [None]
         own = getattr(method, name) if self.settings.temperatures_as == "multiples" else 1.0
-        return [heat if isinstance(heat, str) else own * heat for heat in heats]
+        return [multiple(heat, own) for heat in heats]
+
+
+def multiple(heat: Heat, own: float) -> Heat:
+    """A temperature in units of another one.
+
+    >>> multiple(0.1, 20.0), multiple("adaptive:0.1", 20.0), multiple("auto", 20.0)
+    (2.0, 'adaptive:2', 'auto')
+    """
+    if not isinstance(heat, str):
+        return float(f"{own * heat:.6g}")
+    word, colon, start = heat.partition(":")
+    return f"{word}:{own * float(start):g}" if colon else word
 
 
 def preset_settings(task: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,11 +29,13 @@ from experiments.shortest_path.network import TileEncoder
 PIXEL_NOISE = 0.1
 SHOWN = 3  # lists in the picture
 TEMPERATURES = {
-    **dict.fromkeys(("soft-rank.epsilon", "lapsum.epsilon", "pairwise.epsilon", "perturbed.sigma"), 30.0),
+    **dict.fromkeys(("soft-rank.epsilon", "lapsum.epsilon", "pairwise.epsilon"), 30.0),
+    **dict.fromkeys(("perturbed.sigma", "perturbed-layer.sigma"), 30.0),
     **dict.fromkeys(("soft-rank-kl.epsilon", "neuralsort.epsilon", "pairwise-cauchy.epsilon"), 10.0),
     "interpolation.lam": 3.0,
     "interpolation.loss": "hamming",
 }
+SWEPT = "soft-rank", "perturbed", "perturbed-layer", "interpolation"
 
 
 class NumberNetwork(nn.Module):
@@ -106,6 +108,7 @@ class Digits(Source):
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "demo": {"epochs": 8, "batch": 32, "lists": 3000, **TEMPERATURES},
+        "sweep": {"methods": SWEPT, "epochs": 5, "batch": 32, "lists": 1000, **TEMPERATURES},
         "full": {"epochs": 8, "batch": 32, "lists": 4000, **TEMPERATURES},
     }
 
