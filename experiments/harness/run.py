@@ -29,7 +29,7 @@ class Settings(Options):
     learning_rate: float = option(5e-3, "peak of the one-cycle schedule", positive=True)
     weight_decay: float = option(1e-4, "of AdamW")
     temperatures: tuple[float, ...] = temperature((), "of each method that has one")
-    temperatures_as: Literal["values", "multiples"] = option("values", "multiples of each method's own temperature")
+    scaled_by: Literal["one", "own"] = option("one", "temperatures are multiples of each method's own")
     tune_splits: int | None = option(None, "splits that choose the temperature, for all (default: all splits)", least=1)
 
     def __post_init__(self) -> None:
@@ -150,7 +150,7 @@ class Run:
         name, heats = method.temperature_option(), self.settings.temperatures
         if name is None or not heats:
             return [None]
-        own = getattr(method, name) if self.settings.temperatures_as == "multiples" else 1.0
+        own = getattr(method, name) if self.settings.scaled_by == "own" else 1.0
         return [multiple(heat, own) for heat in heats]
 
 

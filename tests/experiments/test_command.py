@@ -197,7 +197,7 @@ def test_bad_settings_of_a_resumed_run_are_refused(tmp_path: Path, capsys: pytes
     file = tmp_path / "config.json"
     for text, message in [
         ("[]", "holds a list, but an object is expected"),
-        ('{"perturbed.sigma": "big"}', "sigma='big' must be of type float"),
+        ('{"perturbed.sigma": "big"}', "sigma='big' must be a positive number, auto, adaptive or adaptive:START"),
         ('{"splits": [0.5]}', "splits=(0.5,) must be a list of int"),
         ('{"splits": 3}', "splits=3 must be a list of int"),
         ('{"size": "12"}', "size='12' must be of type int or null"),

@@ -138,7 +138,7 @@ def _comparison(records: Sequence[RunRecord]) -> Comparison:
     return Comparison(records, target, columns, candidates, list(baselines.values()), ranked, remarks)
 
 
-_CHOICES = "methods", "solvers", "splits", "temperatures", "temperatures_as", "tune_splits"
+_CHOICES = "methods", "solvers", "splits", "temperatures", "scaled_by", "tune_splits"
 _PLAIN = (
     "split", "method", "solver", "temperature", "best_epoch", "validation", "seconds", "solver_share", "solve_ms",
     "settled", "advice_seconds",

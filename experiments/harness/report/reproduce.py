@@ -20,7 +20,7 @@ def training_settings(
 ) -> dict[str, Any]:
     """The settings of a run that trains one method of another run, at one temperature, on some splits."""
     settings = {key: value for key, value in config.items() if key.rpartition(".")[0] in ("", method)}
-    for name in ("task", "solvers", "temperatures", "temperatures_as", "tune_splits"):
+    for name in ("task", "solvers", "temperatures", "scaled_by", "tune_splits"):
         settings.pop(name, None)
     settings |= {"methods": [method], "splits": list(splits)}
     if solver:

@@ -142,7 +142,7 @@ def _heats(values: str, preset: str) -> dict[str, Any]:
     if values == "auto":
         count = MULTIPLES[preset]
         ladder = [float(f"{10 ** (4 * step / (count - 1) - 2):.3g}") for step in range(count)]
-        return {"temperatures": [*ladder, *WORDS[preset]], "temperatures_as": "multiples"}
+        return {"temperatures": [*ladder, *WORDS[preset]], "scaled_by": "own"}
     found = [parse_heat(word) for word in values.split(",")]
     if not all(isinstance(heat, float) for heat in found):
         raise InputError(f"values={values!r} must be auto, or numbers with commas between")
