@@ -161,9 +161,10 @@ class Perturbed(SmoothedLayer):
 
     def _strength(self, costs: Costs, instances: Sets) -> float:
         """σ now."""
-        if isinstance(self.sigma, Auto):
-            self.sigma.choose(self, self.as_theta(costs), instances=instances)
-        return float(self.sigma)
+        sigma = self.sigma
+        if isinstance(sigma, Auto):
+            sigma.choose(self, self.as_theta(costs), instances=instances)
+        return float(sigma)
 
     def _measure_moves(self, schedule: Adaptive, costs: Costs, answer: Answer, sigma: float, instances: Sets) -> None:
         """Give a schedule the share of y in which two independent samples of a row differ."""
