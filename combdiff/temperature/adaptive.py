@@ -19,21 +19,24 @@ class Aim(NamedTuple):
 
 MOVES, GAIN, SNR = Aim(0.4, falls=False), Aim(0.1, falls=True), Aim(0.4, falls=True)
 NEAR = 0.125  # of the target: what counts as being there
-MEMORY = 0.8  # of the running mean that says so: one small batch says little
+ROWS = 32  # that are measured before it is said
+SEEK = 5.0  # rates in a step until then: θ must have no time to follow T
+MEMORY = 0.8  # of the running mean from then on
 
 
 class Adaptive(Schedule):
     """Brings what a layer measures to a target, by bounded steps of the logarithm of the temperature.
 
-    With e = clip((target − measured) / width, −1, 1), width = min(target, 1 − target), and the running mean of the
-    signal, which is *at the target* as soon as it is within an eighth of it, or has passed it:
+    With e = clip((target − measured) / width, −1, 1), width = min(target, 1 − target),
 
-                                        until the mean is at the target     from there on
-        Perturbed, soft layers, losses  log T ← log T + rate · sign(e)      log T ← log T + rate · max(0, e of the mean)
-        Fenchel–Young losses            the same                            T stays
-        Interpolation; signal "snr"     log T ← log T + rate · e            the same
+                                        until the signal is at the target      from there on
+        Perturbed, soft layers, losses  log T ← log T + 5 rate · e             log T ← log T + rate · max(0, e)
+        Fenchel–Young losses            the same                               T stays
+        Interpolation; signal "snr"     log T ← log T + rate · e               the same
 
-    A start that is wrong by a factor of 100 takes log(100)/rate steps, 46 by default.
+    The signal is *at the target* once at least 32 rows give a mean within an eighth of it, or on its other side. Until
+    then |e| counts as at least 0.2, and fewer rows wait for more; from there on the running mean is taken. A start that
+    is wrong by a factor of 100 takes some log(100)/rate steps, 46 by default, or a fifth as many.
 
     The signal "moves" speaks of the smoothing alone: a gradient that is zero since the answer is right does not heat.
 
@@ -53,7 +56,7 @@ class Adaptive(Schedule):
     fit it, and the signal ends where the data says, whatever T is. In Fenchel–Young training on labels with noise of
     half the spread of the scores it was 0.39 and 0.48 (paths on 6 × 6 and 12 × 12), 0.53 (top-3 of 10), 0.79 (rankings
     of 20); with more noise it is next to its limit, as it is where T is far too large. To hold it below drives T and θ
-    to 0: σ went from 3 to 0.002 in 400 steps. T rises where θ outgrows it, and the gradient would vanish; that of a
+    to 0: σ went from 0.3 to 0.0015 in 300 steps. T rises where θ outgrows it, and the gradient would vanish; that of a
     Fenchel–Young loss does not. `Interpolation` has no such balance: at a large λ it shrinks θ, at a small one θ grows.
 
     The signal "snr", which grows up to a limit, is the signal-to-noise ratio of the gradient over the samples of
@@ -68,11 +71,11 @@ class Adaptive(Schedule):
         start: value before the first step.
         target: of the signal; 0 < target < 1 for "moves". None: 0.4; for the "moves" of `Interpolation` 0.1.
         signal: "moves" or "snr".
-        rate: the largest change of log T in a step.
+        rate: the largest change of log T in a step (a fifth of it where T seeks the target, see above).
         least, most: bounds of the value; 10⁻⁶ and 10⁶ times the start if None.
 
     Attributes:
-        reached: whether the running mean was at the target.
+        reached: whether the signal was at the target.
 
     Raises:
         ValueError: for an argument out of range.
@@ -83,9 +86,9 @@ class Adaptive(Schedule):
 
     >>> sigma = Adaptive(100.0, target=0.5)
     >>> for _ in range(200):
-    ...     sigma.feed(float(sigma) / (1.0 + float(sigma)))  # a layer does this; 0.5 is at σ = 1
+    ...     sigma.feed(float(sigma) / (1.0 + float(sigma)), 32)  # a layer does this; 0.5 is at σ = 1
     ...     sigma.step()
-    >>> 0.8 < float(sigma) < 1.25, sigma.reached
+    >>> 0.7 < float(sigma) < 1.4, sigma.reached
     (True, True)
     """
 
@@ -134,26 +137,26 @@ class Adaptive(Schedule):
         return self.total / self.weight if self.weight else math.nan
 
     def step(self) -> None:
-        """Move towards the target, and forget what was measured; stay where nothing was."""
-        if self.weight:
-            now, before, target = self.measured, self.mean, self._target
-            self.mean = now if math.isnan(before) else MEMORY * before + (1.0 - MEMORY) * now
-            self.reached = self.reached or self._near(self.mean) or (before - target) * (self.mean - target) < 0.0
-            width = min(target, 1.0 - target) if self.signal == "moves" else target
-            missing = max(-1.0, min(1.0, (target - now) / width))
-            if not self._aim.falls and self.reached:
-                missing = max(0.0, min(1.0, (target - self.mean) / width))
-            elif not self._aim.falls:  # in full steps, which θ cannot follow
-                missing = 0.0 if self._near(now) else math.copysign(1.0, missing)
-            self.value = max(self.least, min(self.most, self.value * math.exp(self.rate * missing)))
+        """Move towards the target, and forget what was measured; stay where nothing, or too little, was."""
+        falls, target = self._aim.falls, self._target
+        if not self.weight or (self.weight < ROWS and not (falls or self.reached)):
+            return
+        now, before = self.measured, self.mean
+        self.mean = MEMORY * before + (1.0 - MEMORY) * now if self.reached else now
+        width = min(target, 1.0 - target) if self.signal == "moves" else target
+        missing = max(-1.0, min(1.0, (target - now) / width))
+        if not falls and self.reached:
+            missing = max(0.0, min(1.0, (target - self.mean) / width))
+        elif not falls:
+            missing = math.copysign(SEEK * max(0.2, abs(missing)), missing)
+        if abs(now - target) <= NEAR * target or (before - target) * (now - target) < 0.0:
+            missing, self.reached = (missing if falls or self.reached else 0.0), True
+        self.value = max(self.least, min(self.most, self.value * math.exp(self.rate * missing)))
         self.total = self.weight = 0.0
 
     @property
     def _target(self) -> float:
         return self._aim.target if self.target is None else self.target
-
-    def _near(self, measured: float) -> bool:
-        return abs(measured - self._target) <= NEAR * self._target
 
     def __float__(self) -> float:
         return self.value
