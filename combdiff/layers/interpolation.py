@@ -13,6 +13,7 @@ from combdiff.errors import SolverError
 from combdiff.layer import SolverLayer
 from combdiff.oracle import Answer, Costs, OnFailure, Report
 from combdiff.temperature import Adaptive, Auto, Schedule, Temperature
+from combdiff.temperature.adaptive import GAIN
 from combdiff_solvers.protocol import Sets, Solver
 
 MEASURED = 64  # rows of which an adaptive schedule is told
@@ -87,10 +88,10 @@ class Interpolation(SolverLayer):
         return with_vjp(answer.y.clone(), vjp, costs, answer.y, linear=False), answer.report
 
     def _measure_moves(self, schedule: Adaptive, gradient: Tensor, y: Tensor, moved: Answer, instances: Sets) -> None:
-        """Give a schedule the share of the rows which some λ would move that moved now.
+        """Give a schedule the share of what any λ can gain of the linearised loss that is gained now.
 
-        A solve of the gradient itself, λ = ∞, tells them. (A row whose answer is right may have a gradient that moves
-        it nowhere, as of the Hamming loss: it must not raise λ.)
+        A solve of the gradient itself, λ = ∞, tells the most. (A row whose answer is right may have a gradient that
+        moves it nowhere, as of the Hamming loss: it must not raise λ.) Without it: the share of rows that moved.
         """
         rows = gradient.isfinite().all(-1).nonzero().flatten()[:MEASURED]
         gradient, y, now = gradient[rows], y[rows], moved.y[rows]
@@ -98,12 +99,15 @@ class Interpolation(SolverLayer):
             best = self.oracle.solve(gradient, _bridge.take(instances, rows)).y
         except SolverError:  # a solver that refuses some costs (negative ones) has to do without
             best = None
-        gain = (gradient * (y - now)).sum(-1)  # of the linearised loss, at least 0
-        most = gain if best is None else (gradient * (y - best)).sum(-1)
+        gain = (gradient * (y - now)).sum(-1)  # at least 0
         small = 1e-6 * gradient.abs().sum(-1)
-        free = gradient.abs().amax(-1) > 0 if best is None else torch.maximum(most, gain) > small
+        if best is None:
+            share, free = (gain > small).double(), small > 0
+        else:
+            most = torch.maximum((gradient * (y - best)).sum(-1), gain)
+            share, free = gain.double() / most, most > small
         if bool(free.any()):
-            schedule.feed(float((gain > small)[free].double().mean()), int(free.sum()))
+            schedule.feed(float(share[free].mean()), int(free.sum()), GAIN)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, lam={self.lam}"

@@ -144,7 +144,8 @@ class Perturbed(SmoothedLayer):
                     f"signal={schedule.signal!r} is no guide where the gradient is zero because the answer is right, "
                     "as of a Fenchel–Young loss: use Adaptive(..., signal='moves')"
                 )
-            self._measure_moves(schedule, costs, answer, sigma, instances)
+            if not schedule.reached:  # σ is the unit of θ from there on
+                self._measure_moves(schedule, costs, answer, sigma, instances)
         gradient = answer.y if weight is None else weight * answer.y
         return _mean(answer.value), _mean(gradient), answer.report
 
@@ -163,12 +164,13 @@ class Perturbed(SmoothedLayer):
 
     def _strength(self, costs: Costs, instances: Sets) -> float:
         """σ now."""
-        if isinstance(self.sigma, Auto):
-            self.sigma.choose(self, self.as_theta(costs), instances=instances, again=True)
-        return float(self.sigma)
+        sigma = self.sigma
+        if isinstance(sigma, Auto):
+            sigma.choose(self, self.as_theta(costs), instances=instances, again=True)
+        return float(sigma)
 
     def _measure_moves(self, schedule: Adaptive, costs: Costs, answer: Answer, sigma: float, instances: Sets) -> None:
-        """Give a schedule the chance that two independent samples of a row differ."""
+        """Give a schedule the share of y in which two independent samples of a row differ."""
         one = answer.y
         if len(one) > 1 + self.antithetic:  # neighbours are independent, also the last of Z and the first of −Z
             other = one.roll(1, 0)
@@ -177,15 +179,27 @@ class Perturbed(SmoothedLayer):
                 0
             ].y
             one = one[:1]
-        differ = (one - other).abs().amax(-1) > EQUAL
+        differ = _difference(one, other)
         if answer.report.failed is not None:
             differ = differ[:, ~answer.report.failed.to(differ.device)]
         if differ.numel():
-            schedule.feed(float(differ.double().mean()), differ.shape[1])
+            schedule.feed(float(differ.mean()), differ.shape[1])
 
     def extra_repr(self) -> str:
         kinds = f"noise={self.noise}, mode={self.mode}"
         return f"{super().extra_repr()}, sigma={self.sigma}, samples={self.samples}, {kinds}"
+
+
+def _difference(one: Float[Tensor, "m b n"], other: Float[Tensor, "m b n"]) -> Float[Tensor, "m b"]:
+    """The share of the entries in which two solutions differ; 1 − |A ∩ B| / |A ∪ B| of sets, or of their complements.
+
+    Whether they differ at all would be no measure: of long paths and rankings all samples do.
+    """
+    low = torch.minimum(one.amin(-1, keepdim=True), other.amin(-1, keepdim=True))
+    high = torch.maximum(one.amax(-1, keepdim=True), other.amax(-1, keepdim=True))
+    used = (torch.maximum(one, other) > low + EQUAL).sum(-1)
+    unused = (torch.minimum(one, other) < high - EQUAL).sum(-1)
+    return ((one - other).abs() > EQUAL).sum(-1).double() / torch.minimum(used, unused).clamp(min=1)
 
 
 def _signal_to_noise(samples: Float[Tensor, "m b n"]) -> float:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from combdiff.autograd import not_compiled
 from combdiff.soft.transforms import concrete
 from combdiff.temperature import Adaptive, Auto
 
@@ -65,6 +66,7 @@ class HasStrength(nn.Module):
         return float((far & counts).sum() / counts.sum().clamp(min=1))
 
 
+@not_compiled
 def _tell(module: HasStrength, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Tell the schedule of a module what it wants to know of a call."""
     given = inspect.signature(module.forward).bind(*args, **kwargs).arguments

@@ -5,7 +5,7 @@ Every smoothing method has one temperature (σ, λ, ε, ...) as an attribute: a 
 
     Constant, Linear, Geometric, Cosine     from a start to an end in a number of steps
     OnPlateau                               lower where a metric stops getting better
-    Adaptive                                holds a quantity that the layer measures at a target
+    Adaptive                                brings a quantity that the layer measures to a target
     Auto                                    what `combdiff.diagnostics.advise` says of the first batch
 
 >>> import combdiff, combdiff.solvers
