@@ -89,8 +89,8 @@ def run(given: Mapping[str, Any], parse: Parse) -> None:
     folders = [_folder_of(folder.path / name, one) for name, one in runs.items()]
     for one, place in zip(runs.values(), folders, strict=True):
         run_experiment(one, place, console, workers)
-        verdicts = judge(one, place)
-        print_verdict(console, one, verdicts)
+        print_verdict(console, one, judge(one, place))
+    for one, place in zip(runs.values(), folders, strict=True):
         gradients = measure(one, place, SOLVES[config.get("preset", "demo")])
         for name in (*draw_temperatures(one, place, gradients), *draw_learning(one, place)):
             console.print(str(place.path / name), soft_wrap=True, highlight=False)

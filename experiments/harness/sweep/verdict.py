@@ -111,17 +111,20 @@ def print_verdict(console: Console, run: Run, rows: Sequence[Row]) -> None:
         Column("method", "method"),
         Column("solver", "solver"),
         Column("best", "best", "{:.3g}"),
-        Column("best_score", "test there", form),
+        Column("best_score", "test", form),
         Column("choice", "choice"),
         Column("settled", "is", "{:.3g}"),
-        Column("score", "test there", form),
+        Column("score", "test", form),
         Column("behind", "behind", form),
-        Column("bar", "may be", form),
-        Column("within", "within"),
-        Column("near", "ladder within", "{:.0%}"),
-        Column("cost", "cost of advice", "{:.1%}"),
+        Column("bar", "bar", form),
+        Column("within", "in"),
+        Column("near", "ladder", "{:.0%}"),
+        Column("cost", "cost", "{:.1%}"),
     ]
-    title = f"Temperatures: best on validation, adviser's and adaptive ones ({run.task.target_column().heading})"
+    title = (
+        f"{run.task.target_column().heading}: how far measured temperatures are behind the best on validation, how far "
+        "they may be (a point, or 2 standard errors), the share of the ladder that is as near, and the cost of advice"
+    )
     names = dict.fromkeys((row["method"], row["solver"]) for row in rows)
     groups = [[row for row in rows if (row["method"], row["solver"]) == name] for name in names]
     print_table(console, title, [column for column in columns if column.tells(rows)], groups)
