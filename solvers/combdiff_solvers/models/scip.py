@@ -74,7 +74,8 @@ class ScipModel(NativeModel):
         self._problem, self._priced = problem, priced
         build = partial(ScipEngine, problem, priced, self.sense, self.limits)  # without self: that is a cycle
         self._engines: PerThread[ScipEngine] = PerThread(build)
-        self._engines.get()  # or an error would be that of a row
+        if problem.model.crossed is None:
+            self._engines.get()  # or an error would be that of a row
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         clock, crossed = self.limits.start(), self._problem.model.crossed
@@ -87,6 +88,8 @@ class ScipModel(NativeModel):
         model = self._problem.model
         if not model.open_coefficients(self._priced).any():
             return float(y @ model.c[self._priced]) + model.offset
+        if model.crossed is not None:
+            return float("nan")
         return h_of(self._engines.get().complete(y, self.limits.time_limit), self.sense)
 
 
