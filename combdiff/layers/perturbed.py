@@ -116,7 +116,7 @@ class Perturbed(SmoothedLayer):
             if self.variance_reduction:
                 gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
             scale = 1.0 / sigma / (self.samples - 1 if self.variance_reduction else self.samples)
-            result, without = self.mode.divide((gain * scale * self.noise.score(noise)).sum(0), costs.detach())
+            result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs.detach())
             self.stats.no_gradient += without
             return result
 
