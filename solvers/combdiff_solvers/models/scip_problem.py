@@ -120,10 +120,9 @@ def _linear_rows(model: Model, variables: list[Variable]) -> tuple[Any, list[flo
 
     They hold linear constraints of binary, integer and continuous variables that are not negations of others.
     """
-    kinds = {one.vtype() for one in variables}
-    implied = any(getattr(one, "isImpliedIntegral", bool)() for one in variables)
+    implied = any(one.isImpliedIntegral() for one in variables)
     rows = model.getConss(transformed=False)
-    if implied or kinds - {"BINARY", "INTEGER", "CONTINUOUS"} or not all(row.isLinear() for row in rows):
+    if implied or not all(row.isLinear() for row in rows):
         return None
     places = {one.ptr(): place for place, one in enumerate(variables)}
     columns = [[places.get(one.ptr(), -1) for one in model.getConsVars(row) or ()] for row in rows]
