@@ -68,7 +68,7 @@ def assert_equal(found: Solutions, expected: Solutions) -> None:
 
 def test_random_models_as_arrays_and_as_text() -> None:
     rng, ends = np.random.default_rng(0), []
-    for trial in range(60):
+    for trial in range(40):
         model, x = random_model(rng)
         solver, old = solver_of(model, x), by_text(model, x)
         assert solver._problem.text is None
