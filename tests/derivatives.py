@@ -1,5 +1,6 @@
 """Derivatives of functions of rows against differences, all differences in one batch."""
 
+# mypy: disable-error-code="no-untyped-call"
 from collections.abc import Callable, Sequence
 
 import torch

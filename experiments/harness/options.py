@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from types import NoneType, UnionType
@@ -14,7 +14,7 @@ from experiments.harness.errors import InputError
 
 SEEDS = 2**32 - 1
 """seeds and splits are below it: NumPy's and scikit-learn's generators take no larger ones"""
-hints_of = cache(get_type_hints)  # they are read again for each setting that a command line may need
+hints_of: Callable[[type], dict[str, Any]] = cache(get_type_hints)  # they are read again for each setting that a command line may need
 
 
 def option(default: Any, help: str, least: int | None = None, positive: bool = False) -> Any:
