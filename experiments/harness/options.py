@@ -14,7 +14,8 @@ from experiments.harness.errors import InputError
 
 SEEDS = 2**32 - 1
 """seeds and splits are below it: NumPy's and scikit-learn's generators take no larger ones"""
-hints_of: Callable[[type], dict[str, Any]] = cache(get_type_hints)  # they are read again for each setting that a command line may need
+hints_of: Callable[[type], dict[str, Any]] = cache(get_type_hints)
+"""the annotations of a class; a report asks for them hundreds of times"""
 
 
 def option(default: Any, help: str, least: int | None = None, positive: bool = False) -> Any:
