@@ -17,14 +17,14 @@ from combdiff import soft_topk_log_mask, soft_topk_mask
 from combdiff.soft import straight_through
 from combdiff.soft.relaxations import sinkhorn
 
-sinkhorn.STEPS = 12  # of 40: a program goes through all, where a call stops at about the tenth
+sinkhorn.STEPS = 5  # of 40: a program goes through all, where a call of these values stops after three
 METHODS = ("lapsum", "neuralsort", "sinkhorn") if sys.argv[1] == "aot_eager" else ("lapsum",)
 KINDS = [*itertools.product((soft_rank, soft_sort), ("l2", "kl"))]
 if sys.argv[1] == "inductor":  # the kinds are a number that one node of the program is told
     KINDS = ((soft_rank, "l2"), (soft_sort, "kl"))
 
 generator = torch.Generator().manual_seed(5)
-x = torch.randn(2, 5, dtype=torch.float64, generator=generator).requires_grad_()
+x = torch.randn(2, 3, dtype=torch.float64, generator=generator).requires_grad_()  # a network has a layer a value
 eps = torch.tensor([[0.5], [0.9]], dtype=torch.float64, requires_grad=True)
 
 
@@ -34,7 +34,7 @@ def more(v, e):  # all in one program: it is the tracing that takes the time
     found += [soft_argquantile(v, 0.3, e), soft_topk_log_mask(v, 2, e)]
     found += [soft_topk_mask(v, k, "l2", e, method="lapsum") for k in (1.5, 2 + 0.5 * e.detach())]
     found += [straight_through(soft_rank)(v, "l2", e), straight_through(soft_argsort)(v, e)]
-    relevance = torch.arange(5.0, dtype=v.dtype).expand(v.shape)
+    relevance = torch.arange(3.0, dtype=v.dtype).expand(v.shape)
     losses = [SoftMAPLoss(regularization_strength=e, method="sigmoid"), SoftRecallLoss(2, regularization_strength=e)]
     losses += [SoftRankFenchelYoungLoss(reg, e) for reg in ("l2", "kl")]
     losses += [SoftNDCGLoss(regularization_strength=e, method="sigmoid")]
@@ -94,9 +94,9 @@ class Program(torch.nn.Module):
 
 
 def inputs(rows):
-    x = torch.randn(rows, 5)
+    x = torch.randn(rows, 3)
     x[0, 1] = torch.inf
-    mask = torch.rand(rows, 5) < 0.8
+    mask = torch.rand(rows, 3) < 0.8
     mask[:, :2] = True
     return x, mask, torch.rand(rows, 1) + 0.3
 
