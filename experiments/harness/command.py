@@ -47,7 +47,7 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
     """The options that were given, with the task (or command); splits and methods by their names."""
     given = vars(_parser(words).parse_args(words))
     if "all" in given.get("methods", ()):
-        given["methods"] = method_names()
+        given["methods"] = list(method_names())
     if isinstance(given.get("splits"), int):
         given["splits"] = list(range(given["splits"]))
     return given

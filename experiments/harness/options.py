@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,8 @@ SEEDS = 2**32 - 1
 """seeds and splits are below it: NumPy's and scikit-learn's generators take no larger ones"""
 Heat = float | str
 """a temperature; "auto": what the adviser says of the first examples; "adaptive" or "adaptive:START": it adapts"""
+hints_of: Callable[[type], dict[str, Any]] = cache(get_type_hints)
+"""the annotations of a class; a report asks for them hundreds of times"""
 
 
 def option(default: Any, help: str, least: int | None = None, positive: bool = False) -> Any:
@@ -56,7 +59,7 @@ class Options:
     """
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
+        hints = hints_of(type(self))
         for name, declared in self.options().items():
             _check(name, getattr(self, name), hints[name], declared.metadata)
 
@@ -68,7 +71,7 @@ class Options:
     @classmethod
     def add_arguments(cls, group: argparse._ArgumentGroup, known: set[str]) -> None:
         """Declare the options that are not known yet; those that are not given are left out of the namespace."""
-        hints = get_type_hints(cls)
+        hints = hints_of(cls)
         for name, declared in cls.options().items():
             kind, choices, _ = _parse(hints[name])
             if name not in known and get_origin(hints[name]) is not tuple:

@@ -34,7 +34,6 @@ from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
 from experiments.shortest_path import digit_terrain, evaluate, planning, warcraft
-from experiments.shortest_path.figures import draw_curves, draw_maps
 from experiments.shortest_path.from_arrays import read_npz
 from experiments.shortest_path.maps import Maps, grid_solver
 from experiments.shortest_path.models import MODELS, model_solver
@@ -134,6 +133,8 @@ class ShortestPaths(Task[Maps]):
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Maps, learned: Sequence[Learned]
     ) -> list[str]:
+        from experiments.shortest_path.figures import draw_curves, draw_maps  # slow: trainings have no pictures
+
         draw_maps(folder / "maps.png", examples, learned)
         draw_curves(folder / "curves.png", metrics, rows, examples, learned)
         return ["maps.png", "curves.png"]
