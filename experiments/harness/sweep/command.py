@@ -80,7 +80,7 @@ def run(given: Mapping[str, Any], parse: Parse) -> None:
         refuse_difference(str(folder.path), saved, {**saved, **config})
         config = saved
     runs = _runs(config, parse)
-    workers = given["workers"] or available_cores()
+    workers = available_cores() if given["workers"] is None else given["workers"]
     if workers < 1:
         raise InputError(f"workers={workers} must be at least 1")
     torch.set_num_threads(1)
