@@ -77,11 +77,13 @@ class PaperNetwork(nn.Module):
         super().__init__()
         self.outputs = outputs
         self.layers = nn.Sequential(
-            *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(nn.Conv2d(1, 32, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(32, 64, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
             *(nn.Flatten(), nn.Linear(64 * places * (side // 4) ** 2, 64), nn.ReLU(inplace=True)),
             nn.Linear(64, outputs),
         )
+        # this, and the pooling before the ReLU, give the same numbers in two thirds of the time
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Float[Tensor, "lists n 1 height width"]) -> Float[Tensor, "lists n *outputs"]:
         scores = self.layers(images.flatten(0, 1)).reshape(*images.shape[:2], self.outputs)
