@@ -30,6 +30,7 @@ PIXEL_NOISE = 0.1
 SHOWN = 3  # lists in the picture
 TEMPERATURES = {
     **dict.fromkeys(("soft-rank.epsilon", "lapsum.epsilon", "pairwise.epsilon", "perturbed.sigma"), 30.0),
+    "adjacent-cauchy.epsilon": 30.0,
     **dict.fromkeys(("soft-rank-kl.epsilon", "neuralsort.epsilon", "pairwise-cauchy.epsilon"), 10.0),
     "interpolation.lam": 3.0,
     "interpolation.loss": "hamming",
@@ -98,7 +99,7 @@ class Digits(Source):
 
     methods: ClassVar[tuple[str, ...]] = (
         *("lapsum", "soft-rank", "neuralsort", "perturbed", "interpolation"),
-        *("pairwise", "pairwise-cauchy", "digits"),
+        *("pairwise", "adjacent-cauchy", "digits"),
     )
     target: ClassVar[str] = "exact"
     columns: ClassVar[tuple[Column, ...]] = (

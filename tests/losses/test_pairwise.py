@@ -72,6 +72,9 @@ def test_laws(method: str, pairs: Any) -> None:
         assert (hard(targets, targets) < 1e-6).all()
         assert (hard(-targets, targets) > 10).all()
         assert hard(x, targets).isfinite().all()
+    leaves = x.requires_grad_(), torch.tensor(0.0, requires_grad=True)
+    gradients = torch.autograd.grad(PairwiseLoss(leaves[1], method=method, pairs=pairs)(x, targets), leaves)
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 @pytest.mark.parametrize("method", METHODS)
