@@ -8,6 +8,7 @@ from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import (
     FenchelYoungLoss,
+    PairwiseLoss,
     SoftMAPLoss,
     SoftNDCGLoss,
     SoftRankFenchelYoungLoss,
@@ -35,6 +36,7 @@ from combdiff_solvers.wrap import wrap
 __all__ = [
     "FenchelYoungLoss",
     "Interpolation",
+    "PairwiseLoss",
     "Perturbed",
     "Sense",
     "SmoothedLayer",

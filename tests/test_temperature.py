@@ -8,6 +8,7 @@ import torch
 from combdiff import (
     FenchelYoungLoss,
     Interpolation,
+    PairwiseLoss,
     Perturbed,
     SoftNDCGLoss,
     SoftTopKLoss,
@@ -74,6 +75,7 @@ METHODS = [
     (lambda: Interpolation(TopK(3), lam=0.5), "lam"),
     (lambda: FenchelYoungLoss(Perturbed(TopK(3), sigma=0.5)), "layer.sigma"),
     (lambda: SpearmanLoss(regularization_strength=0.5), "regularization_strength"),
+    (lambda: PairwiseLoss(0.5), "regularization_strength"),
     (lambda: SoftNDCGLoss(regularization_strength=0.5), "regularization_strength"),
     (lambda: SoftTopKLoss(1, regularization_strength=0.5), "regularization_strength"),
     (lambda: TrimmedLoss(0.25, regularization_strength=0.5), "regularization_strength"),

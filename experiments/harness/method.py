@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from combdiff.soft.arguments import HasStrength
 from combdiff.solvers import Solver
 from experiments.harness.errors import InputError
 from experiments.harness.options import Options
@@ -52,9 +53,15 @@ class Method(Options, ABC):
     def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
         """What `combdiff.diagnostics.advise` has to know of a batch: its arguments.
 
+        It is known where `_loss` is a soft loss of the scores and of what the method `needs` first; others say it.
+
         Raises:
             InputError: for a method whose temperature is not that of a layer, an operator or a loss.
         """
+        loss = getattr(self, "_loss", None)
+        if isinstance(loss, HasStrength):
+            mask = {} if getattr(examples, "counted", None) is None else {"mask": examples.counted}
+            return {"method": loss, "theta": scores, "target": getattr(examples, self.needs[0]), **mask}
         raise InputError(f"{type(self).__name__} has no layer that a temperature could be measured on: give a number")
 
     def network(self, train: Any) -> nn.Module:

@@ -122,7 +122,7 @@ def test_losses_noises_and_means_over_splits(
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
         (["--workers", "0"], "workers=0 must be at least 1"),
-        (["--method", "imitation"], "unknown method 'imitation': choose from bitonic, bitonic-cauchy"),
+        (["--method", "imitation"], "unknown method 'imitation': choose from adjacent-cauchy, bitonic"),
         (["--method", "nowhere.at.all:Method"], "method 'nowhere.at.all:Method': No module named 'nowhere'"),
         (["--method", "pathlib:Path"], "pathlib has no class Path that derives from Method"),
         (["--method", "two-stage", "--lam", "2"], "unknown setting 'lam'"),

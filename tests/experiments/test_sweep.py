@@ -143,8 +143,8 @@ def test_how_far_behind_and_how_far_it_may_be() -> None:
         (["temperatures", "--task", "ranking --out x"], "--out is an option of the whole sweep"),
         (["ranking", "--method", "perturbed", "--sigma", "hot"], "sigma='hot' must be a positive number, auto, adap"),
         (["ranking", "--method", "perturbed", "--sigma", "adaptive:-1"], "sigma='adaptive:-1' must be a positive num"),
-        (["ranking", *TINY.split(), "--workers", "1", "--method", "pairwise", "--epsilon", "auto"],
-         "Pairwise has no layer that a temperature could be measured on: give a number"),
+        (["ranking", *TINY.split(), "--workers", "1", "--method", "regression", "--epsilon", "auto"],
+         "Regression has no layer that a temperature could be measured on: give a number"),
     ],
 )  # fmt: skip
 def test_bad_options(words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from combdiff import SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
+from combdiff import PairwiseLoss, SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
 from combdiff.losses.soft_ndcg import Gain
 from tests.derivatives import check_derivatives
 
@@ -97,6 +97,7 @@ def test_neural_ndcg_is_the_published_one(k: int | None, gain: Gain, temperature
 
 LOSSES = {
     "Spearman": lambda x: SpearmanLoss(regularization_strength=0.3)(x, target_of(x)),
+    "pairs": lambda x: PairwiseLoss(0.3, method="optimal", pairs="adjacent")(x, target_of(x)),
     "NDCG": lambda x: SoftNDCGLoss(regularization_strength=0.3, k=4)(x, target_of(x).abs()),
     "NeuralNDCG": lambda x: SoftNDCGLoss(regularization_strength=0.3, method="neuralsort")(x, target_of(x).abs()),
     "Sinkhorn NDCG": lambda x: SoftNDCGLoss(regularization_strength=0.3, method="sinkhorn")(x, target_of(x).abs()),

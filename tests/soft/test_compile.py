@@ -11,7 +11,7 @@ import itertools
 import sys
 
 import torch
-from combdiff import SoftMAPLoss, SoftNDCGLoss, SoftRankFenchelYoungLoss, SoftRecallLoss
+from combdiff import PairwiseLoss, SoftMAPLoss, SoftNDCGLoss, SoftRankFenchelYoungLoss, SoftRecallLoss
 from combdiff import soft_argquantile, soft_argsort, soft_permutation, soft_rank, soft_sort
 from combdiff import soft_topk_log_mask, soft_topk_mask
 from combdiff.soft import SoftRank, straight_through
@@ -39,6 +39,7 @@ def more(v, e):  # all in one program: it is the tracing that takes the time
     losses = [SoftMAPLoss(regularization_strength=e, method="sigmoid"), SoftRecallLoss(2, regularization_strength=e)]
     losses += [SoftRankFenchelYoungLoss(reg, e) for reg in ("l2", "kl")]
     losses += [SoftNDCGLoss(regularization_strength=e, method="sigmoid")]
+    losses += [PairwiseLoss(e), PairwiseLoss(e, method="cauchy", pairs="adjacent")]
     return found + [loss(v, relevance) for loss in losses]
 
 

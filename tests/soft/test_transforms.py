@@ -11,6 +11,7 @@ from torch.autograd import forward_ad, gradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 from combdiff import (
+    PairwiseLoss,
     SoftMAPLoss,
     SoftNDCGLoss,
     SoftRankFenchelYoungLoss,
@@ -52,6 +53,9 @@ MORE = {
     "topk of a fraction": lambda x, e=EPS: soft_topk_mask(x, 1.5, "l2", e, method="lapsum"),
     "topk log mask": lambda x, e=EPS: soft_topk_log_mask(x, 2, e),
     "MAP": of_list(SoftMAPLoss, method="sigmoid"),
+    "pairs": of_list(PairwiseLoss),
+    "neighbours": of_list(PairwiseLoss, method="cauchy", pairs="adjacent"),
+    "pairs, optimal": of_list(PairwiseLoss, method="optimal"),
     "recall": of_list(SoftRecallLoss, k=2),
     "Fenchel-Young of ranks": of_list(SoftRankFenchelYoungLoss),
     "Fenchel-Young of ranks, kl": of_list(SoftRankFenchelYoungLoss, regularization="kl"),
