@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.harness.options import parse_heat, show_heat
 from experiments.harness.run import Run, Variant
@@ -97,6 +98,7 @@ def draw_learning(run: Run, folder: RunFolder) -> list[str]:
     for axis, (variant, heats) in zip(axes, curves.items(), strict=True):
         _draw_curves(axis, heats)
         axis.set(title=" ".join(filter(None, variant)), xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel(f"validation {run.task.target_column().heading}")
     figure.savefig(folder.path / "learning.png", dpi=120)
     return ["learning.png"]
