@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-MOVES = 0.4  # the target where nothing else is known, that of `combdiff.temperature.Adaptive`
+MOVES = 0.4  # the share of y that is to move where nothing else is known
 MOST_SAMPLES = 128
 NEAR = 0.75  # of the best progress
 
@@ -22,7 +22,7 @@ class Rung:
 
     Attributes:
         temperature: in the method's unit.
-        moves: how often y moves, the signal "moves" of `combdiff.temperature.Adaptive`.
+        moves: how much of y moves, the signal "moves" of `combdiff.temperature.Adaptive`.
         zeros: share of the rows whose gradient is exactly zero.
         snr: ‖mean‖ over the standard deviation of one gradient of the method as it is, with its samples.
         bias: 1 − cosine of the mean gradient and the reference (see `advise`).
@@ -48,7 +48,7 @@ class Advice:
         samples: proposed; None for a method without samples.
         reason: one sentence.
         unit: the scale of the temperature: the spread of θ (σ, ε), or that over the size of ∂L/∂y (λ). Temperatures
-            over their units compare methods on one axis without a dimension. 1 for multiplicative noise.
+            over their units compare methods on one axis without a dimension. 0.1 for multiplicative noise.
         table: a `Rung` for each temperature, the lowest first.
     """
 
@@ -93,7 +93,7 @@ def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | Non
 
     With a hard loss: the highest temperature up to `most` whose progress is at least 75 % of the best. θ grows in
     training, so that what is a high temperature now is a low one later; a temperature that is too high costs speed, one
-    that is too low the signal. Without: where y moves in 40 % of the cases, interpolated; the middle of the ladder if
+    that is too low the signal. Without: where 40 % of y moves, interpolated; the middle of the ladder if
     it never moves.
     """
     logs = [math.log(rung.temperature) for rung in table]
@@ -118,7 +118,7 @@ def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | Non
     if high and moves[high] > moves[high - 1]:
         share = float((MOVES - moves[high - 1]) / (moves[high] - moves[high - 1]))
         log = logs[high - 1] + share * (logs[high] - logs[high - 1])
-    return math.exp(log), f"y moves in {100 * MOVES:.0f} % of the cases there, which is neither never nor always"
+    return math.exp(log), f"{100 * MOVES:.0f} % of y moves there, which is neither nothing nor all"
 
 
 def propose_samples(snr: float, samples: int) -> int:

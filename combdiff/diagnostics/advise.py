@@ -38,8 +38,8 @@ def advise(
 ) -> Advice:
     """Measure a method on a batch over a ladder of temperatures, and propose one.
 
-    At each temperature, for some rows of the batch and under the same noise: how often y moves; the share of rows whose
-    gradient is exactly zero; its signal to noise; its bias; and the progress. The method itself is not changed.
+    At each temperature, for some rows of the batch and under the same noise: how much of y moves; the share of rows
+    whose gradient is exactly zero; its signal to noise; its bias; and the progress. The method itself is not changed.
 
     *Bias*: 1 − cosine of the mean gradient and a reference, over all rows, less what noise adds to the norm. The
     reference of a Fenchel–Young loss is its limit at temperature 0, ȳ − y(c), which is exact. A layer's is zero there
@@ -51,7 +51,7 @@ def advise(
     noise and bias into account in one number, and needs a target, a loss or a gradient.
 
     The proposal: the highest temperature, up to `growth` times the scale of θ, whose progress is at least 75 % of the
-    best (θ grows in training); or, where nothing is said of the task, where y moves in 40 % of the cases. Samples: the
+    best (θ grows in training); or, where nothing is said of the task, where 40 % of y moves. Samples: the
     least power of two at which the gradient of a row has a signal above its noise.
 
     Args:

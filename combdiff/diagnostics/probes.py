@@ -55,7 +55,7 @@ class Probe(ABC):
 
     @abstractmethod
     def gradients(self, temperature: float) -> tuple[Tensor, float]:
-        """∂L/∂θ, (estimates, rows, ...), under the same noise at each temperature; and how often y moves."""
+        """∂L/∂θ, (estimates, rows, ...), under the same noise at each temperature; and how much of y moves."""
 
     @abstractmethod
     def hard_loss(self, theta: Tensor, groups: Tensor) -> Tensor:

@@ -45,9 +45,11 @@ class Training:
         self.method, self._backend = copy.copy(run.methods[job.method]), job.solver or run.task.backends[0]
         self.method.task = run.task
         self._option = self.method.temperature_option()
-        heat = getattr(self.method, self._option) if self._option and job.temperature is None else job.temperature
+        own: Any = getattr(self.method, self._option) if self._option else None
+        heat = own if job.temperature is None else job.temperature
         word, _, start = heat.partition(":") if isinstance(heat, str) else ("", "", "")
-        own: Any = self.method.options()[self._option].default if self._option else None
+        if self._option and isinstance(own, str):  # the method has no number of its own
+            own = self.method.options()[self._option].default
         self.schedule = Adaptive(float(start or own)) if word == "adaptive" else None
         self._set_temperature(own if word == "auto" else self.schedule or heat)
         self.network = self.method.network(data.train)

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from experiments.__main__ import main
+from experiments.harness.run import Job, Run
 from experiments.harness.run_folder import RunFolder
 from experiments.harness.sweep.verdict import behind, read_sweeps
 from experiments.harness.train import Training
 
 TINY = "--lists 64 --test-lists 40 --epochs 2 --length 3 --places 1"
-TASK = f"ranking {TINY} --method soft-rank perturbed pairwise"
+TASK = f"ranking {TINY} --method soft-rank perturbed"
 TIMES = ("seconds", "solver_share", "solve_ms", "advice_seconds")
 
 
@@ -25,14 +26,10 @@ def rows_of(file: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(stream)]
 
 
-def sweep(folder: Path, *words: str) -> int:
-    return main(["temperatures", "--workers", "1", "--task", TASK, "--seeds", "2", *words, "--out", str(folder)])
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep") / "run"
-    assert main(["temperatures", "--workers", "1", "--task", TASK.replace(" pairwise", ""), "--seeds", "2",
+    assert main(["temperatures", "--workers", "1", "--task", TASK, "--seeds", "2",
                  "--values", "0.1,1,10", "--out", str(folder)]) == 0  # fmt: skip
     return folder
 
@@ -90,9 +87,8 @@ def test_a_sweep_that_was_interrupted_goes_on_and_repeats_no_epoch(
         epochs += 1
 
     monkeypatch.setattr(Training, "run_epoch", until_killed)
-    task = TASK.replace(" pairwise", "")
     words = ["temperatures", "--workers", "1"]
-    given = ["--task", task, "--seeds", "2", "--values", "0.1,1,10"]
+    given = ["--task", TASK, "--seeds", "2", "--values", "0.1,1,10"]
     assert main([*words, *given, "--out", str(tmp_path / "run")]) == 130
     epochs = 8
     assert main([*words, "--resume", str(tmp_path / "run")]) == 0
@@ -123,6 +119,18 @@ def test_an_adaptive_temperature_goes_on_where_it_was(tmp_path: Path, monkeypatc
     for key in ("exact", "validation", "settled"):
         assert whole[key] == broken[key]
     assert whole["settled"] < 100
+
+
+def test_an_adaptive_temperature_begins_at_the_method_s_own() -> None:
+    for config, word, start in (
+        ({"epsilon": 30.0}, "adaptive", 30.0),
+        ({"epsilon": 30.0}, "adaptive:3", 3.0),
+        ({"epsilon": "adaptive"}, None, 1.0),
+    ):
+        run = Run("ranking", {"lists": 8, "test_lists": 4, "methods": ["soft-rank"], **config})
+        training = Training(run, Job(0, "soft-rank", "", word), run.load(0))
+        assert training.schedule is not None
+        assert float(training.schedule) == start
 
 
 def test_how_far_behind_and_how_far_it_may_be() -> None:
