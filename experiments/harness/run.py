@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
+
 from experiments.harness.errors import InputError
 from experiments.harness.method import Method
 from experiments.harness.options import SEEDS, Heat, Options, check_known, option, show_heat, temperature
@@ -28,6 +30,7 @@ class Settings(Options):
     batch: int = option(8, "examples a step", least=1)
     learning_rate: float = option(5e-3, "peak of the one-cycle schedule", positive=True)
     weight_decay: float = option(1e-4, "of AdamW")
+    device: str = option("cpu", "of the network and the batches: cpu, cuda, cuda:1, ...; solvers work on the CPU")
     temperatures: tuple[float, ...] = temperature((), "of each method that has one")
     scaled_by: Literal["one", "own"] = option("one", "temperatures are multiples of each method's own")
     tune_splits: int | None = option(None, "splits that choose the temperature, for all (default: all splits)", least=1)
@@ -39,6 +42,10 @@ class Settings(Options):
         for name, seed in [("seed", self.seed), *(("split", split) for split in self.splits)]:
             if not 0 <= seed < SEEDS:
                 raise InputError(f"{name}={seed} must be a whole number from 0 to {SEEDS - 1}")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # the latter where torch is built without CUDA
+            raise InputError(f"device={self.device!r} cannot be used: {str(error).splitlines()[0]}") from None
 
 
 Variant = tuple[str, str]

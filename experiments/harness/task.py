@@ -33,6 +33,11 @@ class Examples:
         columns = vars(self).items()
         return replace(self, **{name: None if column is None else column[index] for name, column in columns})
 
+    def to(self, device: str) -> Self:
+        """The same examples with their tensors on a device."""
+        columns = vars(self).items()
+        return replace(self, **{name: column.to(device) for name, column in columns if isinstance(column, Tensor)})
+
     def instances(self) -> Any:
         """The feasible set of each example for the solver, if they differ."""
         return None

@@ -52,10 +52,10 @@ class Training:
             own = self.method.options()[self._option].default
         self.schedule = Adaptive(float(start or own)) if word == "adaptive" else None
         self._set_temperature(own if word == "auto" else self.schedule or heat)
-        self.network = self.method.network(data.train)
+        self.network = self.method.network(data.train).to(self.settings.device)
         self.advised: float | None = None  # a temperature, measured once
         if word:
-            examples = data.train.pick(slice(ADVISED_ROWS))
+            examples = data.train.pick(slice(ADVISED_ROWS)).to(self.settings.device)
             began = time.perf_counter()
             with torch.random.fork_rng(), torch.no_grad():
                 scores = copy.deepcopy(self.network)(examples.inputs)  # a copy: a batch norm would move
@@ -97,7 +97,7 @@ class Training:
         train, total = self.data.train, 0.0
         before, began = self._solver_clocks(), time.perf_counter()
         for number, index in enumerate(torch.split(torch.randperm(len(train)), self.settings.batch), 1):
-            batch = train.pick(index)
+            batch = train.pick(index).to(self.settings.device)
             loss = self.method.objective(self.network(self.data.augment(batch.inputs)), batch)
             self.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss / len(batch))
@@ -123,9 +123,10 @@ class Training:
     def predict(self, examples: Any) -> Tensor:
         """The costs that the network, as it is, sees in the inputs."""
         self.network.eval()
-        parts = [slice(i, i + EVALUATE_AT_ONCE) for i in range(0, len(examples), EVALUATE_AT_ONCE)]
+        starts = range(0, len(examples), EVALUATE_AT_ONCE)
+        parts = (examples.pick(slice(start, start + EVALUATE_AT_ONCE)).to(self.settings.device) for start in starts)
         with torch.no_grad():
-            return torch.cat([self.method.costs(self.network(examples.pick(part).inputs)) for part in parts])
+            return torch.cat([self.method.costs(self.network(part.inputs)) for part in parts]).cpu()
 
     def evaluate(self, examples: Any) -> tuple[dict[str, float], Tensor, Tensor]:
         """How good the network is, as it is: the scores, the costs that it predicts, and the solutions for these."""
@@ -153,6 +154,8 @@ class Training:
         if self.schedule is not None:
             figures["schedule"] = self.schedule.state_dict()
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scheduler")}
+        if (device := torch.device(self.settings.device)).type == "cuda":
+            parts["cuda_generator"] = torch.cuda.get_rng_state(device)
         return {**figures, **parts, "generator": torch.get_rng_state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -172,6 +175,8 @@ class Training:
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["generator"])
+        if "cuda_generator" in state:
+            torch.cuda.set_rng_state(state["cuda_generator"], self.settings.device)
 
     def _solver_clocks(self) -> tuple[float, int]:
         stats = None if self.method.layer is None else self.method.layer.stats

@@ -29,7 +29,7 @@ class Digits(Method):
 
     def costs(self, scores: Tensor) -> Tensor:
         digits = scores.reshape(*scores.shape[:-1], self._places, 10).argmax(-1)
-        return (digits * 10 ** torch.arange(self._places - 1, -1, -1)).sum(-1).to(scores.dtype)
+        return (digits * 10 ** torch.arange(self._places - 1, -1, -1, device=scores.device)).sum(-1).to(scores.dtype)
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
         logits = scores.reshape(*scores.shape[:-1], self._places, 10)

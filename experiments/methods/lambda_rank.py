@@ -40,7 +40,7 @@ class LambdaRank(Method):
             )
         else:
             gains = torch.where(counted, torch.exp2(examples.relevance) - 1, 0.0)
-            places = torch.arange(1.0, 1.0 + scores.shape[1])
+            places = torch.arange(1.0, 1.0 + scores.shape[1], device=scores.device)
             discounts = self._discount(places)
             ideal = (gains.sort(1, descending=True).values * discounts).sum(1)
             descending = counted.sum(1, keepdim=True) + 1 - ranks

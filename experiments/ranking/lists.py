@@ -37,7 +37,7 @@ class Lists(Examples):
 
     def instances(self) -> RankingInstances | None:
         """Which items count, for `Ranking`."""
-        return None if self.mask is None else RankingInstances(mask=self.mask.numpy())
+        return None if self.mask is None else RankingInstances(mask=self.mask.cpu().numpy())
 
     @property
     def counted(self) -> Bool[Tensor, "lists n"]:
@@ -48,7 +48,8 @@ class Lists(Examples):
     def strict_orders(self) -> Float[Tensor, "lists n"] | None:
         """The ranks, unless any list has ties: what a method needs that cannot learn from those."""
         n = self.solutions.shape[1]
-        wanted = torch.arange(1 - n, 1).add(self.counted.sum(1, keepdim=True)).clamp(min=0)  # 0, ..., 0, 1, 2, ...
+        ends = self.counted.sum(1, keepdim=True)
+        wanted = torch.arange(1 - n, 1, device=ends.device).add(ends).clamp(min=0)  # 0, ..., 0, 1, 2, ...
         return self.solutions if torch.equal(self.solutions.sort(1).values.double(), wanted.double()) else None
 
 

@@ -44,15 +44,17 @@ def warp_tiles(
         shift: of the shift each way, in half tiles.
     """
     tiles = split_tiles(images, tile)
-    count = len(tiles)
-    angle, lean = rotate * torch.randn(count), shear * torch.randn(count)
-    wide, high = torch.exp(stretch * torch.randn(2, count))
-    warp = torch.empty(count, 2, 3)
+    count, device = len(tiles), tiles.device
+    angle, lean = rotate * torch.randn(count, device=device), shear * torch.randn(count, device=device)
+    wide, high = torch.exp(stretch * torch.randn(2, count, device=device))
+    warp = torch.empty(count, 2, 3, device=device)
     warp[:, 0, 0], warp[:, 0, 1] = wide * angle.cos(), lean - wide * angle.sin()
     warp[:, 1, 0], warp[:, 1, 1] = high * angle.sin(), high * angle.cos()
-    warp[:, :, 2] = shift * torch.randn(count, 2)
-    centre = (2 * torch.arange(tile) + 1) / tile - 1  # of each pixel; `affine_grid` takes 20 times as long
-    at = torch.stack([centre.repeat(tile), centre.repeat_interleave(tile), torch.ones(tile * tile)])
+    warp[:, :, 2] = shift * torch.randn(count, 2, device=device)
+    centre = (
+        2 * torch.arange(tile, device=device) + 1
+    ) / tile - 1  # of each pixel; `affine_grid` takes 20 times as long
+    at = torch.stack([centre.repeat(tile), centre.repeat_interleave(tile), torch.ones(tile * tile, device=device)])
     where = (warp @ at).reshape(count, 2, tile, tile).permute(0, 2, 3, 1)
     return join_tiles(grid_sample(tiles, where, align_corners=False), *images.shape[-2:])
 

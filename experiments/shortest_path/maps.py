@@ -67,7 +67,7 @@ class Maps(Examples):
         """The ends of each path. The solver is never told what is blocked: that is to be learned."""
         if self.start is None or self.goal is None:
             return None
-        return GridInstances(start=self.start.numpy(), goal=self.goal.numpy())
+        return GridInstances(start=self.start.cpu().numpy(), goal=self.goal.cpu().numpy())
 
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Start and goal of every map, (n, 2) each."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib.image
 import pytest
+import torch
 
 from experiments.__main__ import main
 from experiments.harness.train import Training
@@ -219,3 +220,20 @@ def test_resume_with_another_option(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "epochs is 1 there and 9 here" in capsys.readouterr().err
     assert start("--method", "two-stage", *TINY, "--out", str(folder)) == 2
     assert "holds a run already" in capsys.readouterr().err
+
+
+def test_a_bad_device_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for device in ("gpu", "cuda:99"):
+        assert start("--device", device) == 2
+        assert f"device='{device}' cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("task", ["shortest-path", "ranking --data digits --length 3 --lists 32 --test-lists 32"])
+def test_trainings_on_a_gpu_go_on(task: str, tmp_path: Path, no_pictures: None) -> None:
+    maps = TINY if task == "shortest-path" else ["--epochs", "2", "--batch", "16", "--workers", "1"]
+    folder = tmp_path / "run"
+    assert main([*task.split(), *maps, "--device", "cuda", "--out", str(folder)]) == 0
+    summary = (folder / "summary.json").read_bytes()
+    assert main([*task.split()[:1], "--resume", str(folder)]) == 0
+    assert (folder / "summary.json").read_bytes() == summary
