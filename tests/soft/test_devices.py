@@ -94,3 +94,23 @@ def test_tensors_without_data(name: str) -> None:
     assert y.shape == CALLS[name](torch.randn(3, 5), torch.ones(3, 5, dtype=torch.bool)).shape
     (gradient,) = torch.autograd.grad(y.sum(), x)
     assert (y.device.type, gradient.device.type, gradient.shape) == ("meta", "meta", (3, 5))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", [name for name in CALLS if name != "gumbel"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_gpu_gives_the_numbers_of_the_processor(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 40, dtype=torch.float64, generator=generator)
+    mask = torch.rand(3, 40, generator=generator) < 0.8
+    got = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        here = x.to(device).requires_grad_()
+        y = CALLS[name](here, mask.to(device))
+        (gradient,) = torch.autograd.grad(
+            y, here, torch.linspace(1, 2, y.numel(), device=device).reshape(y.shape).to(y)
+        )
+        got.append((y.detach().cpu(), gradient.cpu()))
+    for on_cpu, on_gpu in zip(*got, strict=True):
+        torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-9, atol=1e-9, equal_nan=True)
