@@ -75,9 +75,8 @@ def main() -> None:
         peers = {}
     torch.set_num_threads(os.cpu_count() or 1)
     print(f"{torch.cuda.get_device_name()}; {platform.machine()}, {os.cpu_count()} cores; torch {torch.__version__}\n")
-    print(
-        "| forward and backward, ms | shape | GPU | processor, copied | torchsort | torch.sort |\n|---|---|---|---|---|---|"
-    )
+    print("| forward and backward, ms | shape | GPU | processor, copied | torchsort | torch.sort |")
+    print("|---" * 6 + "|")
     for name, operator in OPERATORS.items():
         for shape in SHAPES:
             x = torch.randn(shape, device="cuda")
