@@ -30,6 +30,10 @@ from combdiff import (
 )
 from combdiff.soft import gumbel_perturbed, straight_through
 from combdiff.soft.operators.permutation import MATRICES
+from combdiff.soft.permutahedron import compiled
+from tests.derivatives import check_derivatives
+
+OPERATORS = [(soft_rank, "l2"), (soft_sort, "l2"), (soft_rank, "kl"), (soft_sort, "kl")]
 
 CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     **{
@@ -115,3 +119,31 @@ def test_a_gpu_gives_the_numbers_of_the_processor(name: str) -> None:
         got.append((y.detach().cpu(), gradient.cpu()))
     for on_cpu, on_gpu in zip(*got, strict=True):
         torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.parametrize(("operator", "reg"), OPERATORS, ids=lambda v: getattr(v, "__name__", v))
+@pytest.mark.parametrize("n", [2, 5, 40])
+def test_derivatives_of_another_device(operator, reg, n, monkeypatch):  # type: ignore[no-untyped-def]
+    """The route of a tensor that the kernels cannot read: copies, first and second gradient by the formula."""
+    x = torch.randn(3, n, dtype=torch.float64, generator=torch.Generator().manual_seed(n)).requires_grad_()
+    eps = torch.tensor([[0.3], [0.9], [2.0]], dtype=torch.float64, requires_grad=True)
+    mask = torch.rand(3, n, generator=torch.Generator().manual_seed(1)) < 0.8
+    weights = torch.linspace(-1, 1, n, dtype=torch.float64).sin()
+
+    def derivatives(valid: Tensor | None, descending: bool) -> list[Tensor]:
+        y = operator(x, reg, eps.detach(), mask=valid, descending=descending)
+        (first,) = torch.autograd.grad((y * weights).sum(), x)
+        z = operator(x, reg, eps, mask=valid, descending=descending).sin()
+        both = torch.autograd.grad((z * weights).sum(), (x, eps), create_graph=True)
+        second = torch.autograd.grad(both[0].square().sum() + both[1].square().sum(), (x, eps))
+        return [y.detach(), first, *(g.detach() for g in both), *second]
+
+    for valid in (None, mask):
+        for descending in (False, True):
+            monkeypatch.undo()
+            expected = derivatives(valid, descending)
+            monkeypatch.setattr(compiled, "serves", lambda x: False)
+            found = derivatives(valid, descending)
+            torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+    if n == 5:
+        check_derivatives(lambda v, e: operator(v, reg, e), (x, eps), lambda v, e: operator(v, reg, e).sin())

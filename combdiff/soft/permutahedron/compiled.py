@@ -27,7 +27,7 @@ NO_MASK, NO_ORDER = np.empty((1, 0), np.bool_), np.empty((1, 0), np.int32)
 
 
 def serves(x: Tensor) -> bool:
-    """Whether the kernels can read x; other devices have the plain torch path of `hull` and `formula`."""
+    """Whether the kernels can read x; values of other devices are copied, their gradients are made by `formula`."""
     return x.device.type == "cpu"
 
 

@@ -2,7 +2,7 @@
 
 The blocks are piecewise constant in x and ε. Given them, the result is a composition of plain torch operations, so
 autograd, forward mode, `torch.func` and second derivatives are right by construction. This is what every derivative but
-the first one in reverse mode is made of, and, with blocks from `hull`, the path of devices other than the CPU.
+the first one in reverse mode is made of, and all derivatives on devices other than the CPU.
 """
 
 from __future__ import annotations

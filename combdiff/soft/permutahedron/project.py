@@ -4,7 +4,7 @@ Three routes with one meaning:
 
 - CPU tensors, not compiled: an `autograd.Function` around the compiled kernels (the leanest there is);
 - inside `torch.compile`, `make_fx` and on other devices: the operator `torch.ops.combdiff.soft_project`, with fake,
-  autograd and vmap rules;
+  autograd and vmap rules; it copies values of other devices to the CPU and its results back;
 - inside `torch.func` transforms, forward mode, and for derivatives of order two or with respect to ε: the formula of
   `formula`, with the operator's blocks as constants.
 """
@@ -20,7 +20,6 @@ from torch import Tensor
 from combdiff.soft.arguments import Eps, Mask, Values
 from combdiff.soft.permutahedron import compiled
 from combdiff.soft.permutahedron.formula import evaluate, working
-from combdiff.soft.permutahedron.hull import project_anywhere
 from combdiff.soft.transforms import transformed
 
 Gradients = tuple[Tensor | None, Tensor | None]
@@ -103,9 +102,9 @@ def by_kernel(
 )
 def soft_project(x: Tensor, strength: Tensor, mask: Tensor | None, kind: int, sign: int) -> tuple[Tensor, Tensor]:
     """The projection of each row of x (rows, n), and the block of each entry (int32)."""
-    if compiled.serves(x):
-        return compiled.project(x.contiguous(), strength, None if mask is None else mask.contiguous(), kind, sign)
-    return project_anywhere(x, strength.to(x.device), mask, kind, sign)
+    valid = None if mask is None else mask.cpu().contiguous()
+    out, block = compiled.project(x.cpu().contiguous(), strength.cpu(), valid, kind, sign)
+    return out.to(x.device), block.to(x.device)
 
 
 @soft_project.register_fake
