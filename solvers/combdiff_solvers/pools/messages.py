@@ -11,6 +11,7 @@ from combdiff_solvers.chunks import ContractError, solve_safely
 from combdiff_solvers.protocol import Solver
 from combdiff_solvers.rows import PerThread
 
+MAIN = b"__main__"  # what the pickle of something that the main module defines has in it
 KEPT_SOLVERS = 4  # by each thread of a worker process
 
 _loaded: PerThread[dict[bytes, Solver]] = PerThread(dict)
@@ -37,6 +38,15 @@ def raising(kind: type[Exception], text: str, caught: type[BaseException] = Exce
         raise kind(f"{text}: {type(error).__name__}: {error}") from error
 
 
+def dumps(content: object, main: bool = False) -> bytes:
+    """A pickle; by value for what the main module defines, if `main`: workers do not import it."""
+    if main:
+        import cloudpickle
+
+        return bytes(cloudpickle.dumps(content))
+    return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+
+
 def pickle_solver(solver: Solver) -> bytes:
     """The description of a solver that is to be sent.
 
@@ -44,7 +54,8 @@ def pickle_solver(solver: Solver) -> bytes:
         TypeError: when it cannot be pickled.
     """
     try:
-        return pickle.dumps(solver, protocol=pickle.HIGHEST_PROTOCOL)
+        pickled = dumps(solver)
+        return dumps(solver, main=True) if MAIN in pickled else pickled
     except Exception as error:
         raise TypeError(
             f"the {type(solver).__name__} cannot be sent to another process ({error}): define its function at the top "
@@ -52,10 +63,10 @@ def pickle_solver(solver: Solver) -> bytes:
         ) from error
 
 
-def pack(content: object, kind: str = "rows") -> bytes:
+def pack(content: object, kind: str = "rows", main: bool = False) -> bytes:
     """A message; a TravelError when the content cannot be pickled."""
     with raising(TravelError, f"the {kind} cannot be sent to another process"):
-        return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+        return dumps(content, main)
 
 
 def unpack(answer: bytes) -> Any:

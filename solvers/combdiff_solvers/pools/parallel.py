@@ -13,7 +13,7 @@ from combdiff_solvers.chunks import Timed, concatenate, shrinking, slice_instanc
 from combdiff_solvers.compute.forks import ForkSafeLock
 from combdiff_solvers.compute.threads import available_cores
 from combdiff_solvers.pools.batch import Batch
-from combdiff_solvers.pools.messages import PoolError, pickle_solver
+from combdiff_solvers.pools.messages import PoolError, dumps, pickle_solver
 from combdiff_solvers.pools.offload_policy import OffloadPolicy
 from combdiff_solvers.pools.process_pool import ProcessPool
 from combdiff_solvers.pools.worker_pool import WorkerPool
@@ -35,8 +35,8 @@ class Parallel(Wrapper):
     - `"processes"` for solvers written in Python (PySAT's RC2, a function), and for those that crash: a process that
       dies is replaced and its chunk solved again; a row on which workers die again and again becomes an ERROR, alone.
       `sys.exit()` there is an ERROR of its row, while in a thread it ends the call, as without workers. The solver and
-      the instances travel by pickle. Processes start when the first batch is worth it (the caller works meanwhile),
-      import no torch, and keep their solvers warm.
+      the instances travel by pickle; what the main module defines travels by value, for processes do not import it,
+      and so no torch. They start when the first batch is worth it (the caller works meanwhile), and keep solvers warm.
     - an `Executor` of yours (Dask's `client.get_executor()`, `mpi4py.futures.MPIPoolExecutor`, loky's, the standard
       library's), for a cluster. Its workers need combdiff and whatever the solver is made of, and get both by pickle.
       It stays yours: it is not ended here, Ctrl-C leaves it the chunks that have begun, and when it breaks or is shut
@@ -101,8 +101,8 @@ class Parallel(Wrapper):
         if backend != "threads":
             self._sent = pickle_solver(solver)
         elif not getattr(solver, "thread_safe", False):
-            with suppress(TypeError):
-                self._sent = pickle_solver(solver)
+            with suppress(Exception):
+                self._sent = dumps(solver)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not isinstance(self.backend, str):
@@ -129,8 +129,7 @@ class Parallel(Wrapper):
         if self.backend == "threads":
             return Workers(WorkerPool(count), self._sent)
         if self.backend == "processes":
-            pool = ProcessPool(count, main=b"__main__" in self._sent)
-            return RemoteWorkers(pool, self._sent, count, owned=True)
+            return RemoteWorkers(ProcessPool(count), self._sent, count, owned=True)
         return RemoteWorkers(self.backend, self._sent, count, owned=False)
 
     @cached_property

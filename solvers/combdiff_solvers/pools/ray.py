@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
+from combdiff_solvers.compute.forks import renew_after_fork
 from combdiff_solvers.pools.parallel import Parallel
 from combdiff_solvers.pools.workers import RemoteWorkers, Workers
 from combdiff_solvers.protocol import Solver
@@ -82,6 +83,11 @@ class RayExecutor(Executor):
 
     def __init__(self, **options: Any) -> None:
         self._call = _ray().remote(_call).options(max_retries=0, **options)
+        renew_after_fork(self)
+        self.renew()
+
+    def renew(self) -> None:
+        """In a forked child: the tasks are the parent's."""
         self._running: dict[Future[Any], Any] = {}
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:

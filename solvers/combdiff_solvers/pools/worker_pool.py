@@ -23,12 +23,12 @@ class WorkerPool(Executor):
     """`size` threads. A `ThreadPoolExecutor` would have the interpreter wait at its end for a row of ten minutes.
 
     Attributes:
-        closed: whether it takes no more tasks; so it is in a forked child, where the threads are gone.
+        closed: whether it takes no more tasks. It takes none in a forked child, where the threads are gone.
     """
 
     def __init__(self, size: int) -> None:
         self.closed = False
-        self._workers: set[Any] = set()  # processes that end with the threads
+        self.processes: dict[int, Any] = {}  # those of the threads, in a `ProcessPool`
         self._tasks: SimpleQueue[tuple[Future[Any], Callable[..., Any], Any] | None] = SimpleQueue()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(size)]
         _executors.add(self)
@@ -51,8 +51,9 @@ class WorkerPool(Executor):
         with suppress(Empty):
             while task := self._tasks.get_nowait():
                 task[0].cancel()
-        for worker in list(self._workers):
-            worker.kill()
+        for process in list(self.processes.values()):
+            process.kill()
+            process.wait()
         for _ in self._threads:
             self._tasks.put(None)
         until = time.monotonic() + JOIN_SECONDS
@@ -62,9 +63,9 @@ class WorkerPool(Executor):
 
     def renew(self) -> None:
         """In a forked child: the threads are gone, and the processes are the parent's."""
-        for worker in self._workers:
-            worker.pipe.close()
-        self.closed, self._workers, self._threads = True, set(), []
+        for process in self.processes.values():
+            process.pipe.close()
+        self.closed, self.processes, self._threads = True, {}, []
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function returns, in one of the threads."""

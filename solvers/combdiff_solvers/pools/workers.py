@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from functools import partial
 from typing import Any
 
 from combdiff_solvers.chunks import Timed, solve_safely
-from combdiff_solvers.pools.messages import PoolError, WorkerDiedError, pack, reply_by_digest, unpack
+from combdiff_solvers.pools.messages import MAIN, PoolError, WorkerDiedError, pack, reply_by_digest, unpack
 from combdiff_solvers.protocol import Rows, Sets
 from combdiff_solvers.rows import PerThread
 
 
 class Workers:
-    """Threads of an executor, which is shut down with them.
+    """Threads of an executor, which ends with them.
 
     Args:
         executor: what runs the chunks.
         solver: a solver that threads may share, or the pickle of one.
     """
 
+    _owned = True
+    _starts: Sequence[Future[Any]] = ()
+
     def __init__(self, executor: Executor, solver: Any) -> None:
         self.executor = executor
-        self._owned, self._starts = True, list[Future[Any]]()
         self._solvers = PerThread(partial(_load, solver))
 
     @property
@@ -53,7 +56,7 @@ class Workers:
         return found
 
     def close(self) -> None:
-        """End all workers, or call off what has not begun where the executor is not ours to end."""
+        """End all workers; or call off what has not begun, where the executor is somebody else's."""
         for start in self._starts:
             start.cancel()
         if self._owned:
@@ -67,16 +70,17 @@ class RemoteWorkers(Workers):
         executor: what runs the chunks.
         solver: the pickle of a solver.
         count: how many workers there are.
-        owned: whether the executor is shut down with them.
+        owned: whether the executor ends with them.
     """
 
     def __init__(self, executor: Executor, solver: bytes, count: int, owned: bool) -> None:
         self.executor, self._owned, self._solver = executor, owned, solver
         self._digest = hashlib.sha256(solver).digest()
+        self._answered = False
         self._starts = [self._call(solver, None) for _ in range(count)]
 
     def submit(self, theta: Rows, instances: Sets, unknown: bool = False) -> Future[Any]:
-        return self._call(self._solver if unknown else None, pack((theta, instances)))
+        return self._call(self._solver if unknown else None, pack((theta, instances), main=MAIN in self._solver))
 
     def result(self, future: Future[Any]) -> Timed | None:
         try:
@@ -85,9 +89,10 @@ class RemoteWorkers(Workers):
             raise
         except Exception as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            if all(start.done() and (start.cancelled() or start.exception()) for start in self._starts):
+            if not self._answered and all(start.done() and start.exception() for start in self._starts):
                 raise PoolError(f"a worker could not start: {reason}") from error
             raise WorkerDiedError(reason) from error
+        self._answered = True
         return answer and unpack(answer)
 
     def _call(self, solver: bytes | None, message: bytes | None) -> Future[bytes | None]:

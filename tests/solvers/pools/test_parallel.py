@@ -38,7 +38,7 @@ def alive(pid: int) -> bool:
 def pids(pool: Parallel) -> list[int]:
     """The worker processes."""
     workers: Any = pool.executor.executor
-    return [worker.pid for worker in list(workers._workers) if worker.pid]
+    return [process.pid for process in list(workers.processes.values())]
 
 
 class TestThreads(SolverContract):
@@ -208,7 +208,7 @@ pool = Parallel(Probe(seconds=SECONDS), 2, "BACKEND", adaptive=False)
 def tell():
     while not pool.executor.warm:
         time.sleep(0.01)
-    print(*[worker.pid for worker in pool.executor.executor._workers if hasattr(worker, "pid")], flush=True)
+    print(*[process.pid for process in pool.executor.executor.processes.values()], flush=True)
 threading.Thread(target=tell, daemon=True).start()
 try:
     pool.solve(np.zeros((8, 4)))
