@@ -92,7 +92,7 @@ class RemoteWorkers(Workers):
             if not self._answered and all(start.done() and start.exception() for start in self._starts):
                 raise PoolError(f"a worker could not start: {reason}") from error
             raise WorkerDiedError(reason) from error
-        self._answered = True
+        self._answered |= answer is not None
         return answer and unpack(answer)
 
     def _call(self, solver: bytes | None, message: bytes | None) -> Future[bytes | None]:

@@ -185,6 +185,17 @@ def test_callers_may_share_a_pool(theta: ndarray) -> None:
         np.testing.assert_array_equal(answers[k], Probe().solve(theta + k).y)
 
 
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_the_other_callers_of_a_closed_pool_are_told(backend: Any, theta: ndarray) -> None:
+    pool = Parallel(Probe(seconds=0.02), 2, backend, adaptive=False)
+    pool.solve(theta[:2])
+    closing = threading.Timer(0.3, pool.close)
+    closing.start()
+    with pytest.raises(RuntimeError, match="closed while a batch was being solved"):
+        pool.solve(theta)
+    closing.join()
+
+
 def test_workers_end_with_the_pool_however_it_ends(theta: ndarray) -> None:
     pool = Parallel(Probe(), 2, "processes", adaptive=False)
     pool.solve(theta)

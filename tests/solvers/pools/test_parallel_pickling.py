@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers import FunctionSolver, Parallel
-from tests.solvers.probes import Probe
+from tests.solvers.probes import DiesWhenLoaded, Probe
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,6 +53,13 @@ def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray, monke
     pool._sent = pickle.dumps(Probe()).replace(b"probes", b"nowher")
     with pytest.raises(RuntimeError, match="No module named"):
         pool.solve(theta)
+
+
+def test_a_process_that_dies_at_its_start_is_one_clear_error(theta: ndarray) -> None:
+    with Parallel(DiesWhenLoaded(), 2, "processes", adaptive=False) as pool:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="a worker could not start: the process ended with exit code 7"):
+                pool.solve(theta)
 
 
 def test_the_main_module_is_not_imported_by_workers(tmp_path: Path) -> None:
