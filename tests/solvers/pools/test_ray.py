@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,9 @@ def test_a_task_that_has_ended_is_not_cancelled(monkeypatch: pytest.MonkeyPatch)
     executor = RayExecutor(num_cpus=1)
     assert executor.submit(abs, -3).result() == 3
     assert wait_until(lambda: not executor._running)
+    ended = executor._call.remote(abs, -3)
+    assert ray.get(ended) == 3
+    executor._running[Future()] = ended  # before its callback has run
     executor.shutdown()
     assert not cancelled
     running = executor.submit(time.sleep, 1.0)
