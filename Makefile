@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install -q --no-compile -c constraints.txt
+
+# Python keeps the bytecode of what it imports, which is a tenth of what pip would compile; without it, each of the
+# many processes of tests and trainings would compile the packages again. (Empty is unset.)
+export PYTHONDONTWRITEBYTECODE :=
 
 BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
 	$(if $(COMBDIFF_DATA),satlib sudoku)
@@ -28,24 +33,24 @@ kernels: $(READY)
 	$(BIN)/python -c "import combdiff.compute; combdiff.compute.warm_up()"
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 # Every ratio that experiments/benchmarks/README.md prints; COMBDIFF_DATA names the data of satlib and sudoku.
 benchmarks: $(READY) torchsort
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[benchmarks]"
+	$(PIP) -e ".[benchmarks]"
 	for name in $(BENCHMARKS); do $(BIN)/python -m experiments.benchmarks.$$name || exit 1; done
 
 # A peer of the soft operators, compiled here. Where nvcc is on the PATH but torch has no CUDA, its build would fail.
 torchsort: $(READY)
-	$(BIN)/python -m pip install -q -c constraints.txt setuptools wheel ninja
+	$(PIP) setuptools wheel ninja
 	PATH=/usr/bin:/bin $(abspath $(BIN))/python -m pip install -q --no-build-isolation torchsort==0.1.10
 
 # torch goes first and pinned: a range, or another package's wish, could bring gigabytes of GPU libraries.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "combdiff needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	$(PIP) torch
+	$(PIP) -e ".[dev]"
 	@touch $(READY)
 
 clean:

@@ -8,6 +8,7 @@ from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import (
     FenchelYoungLoss,
+    PairwiseLoss,
     SoftMAPLoss,
     SoftNDCGLoss,
     SoftRankFenchelYoungLoss,
@@ -35,6 +36,7 @@ from combdiff_solvers.wrap import wrap
 __all__ = [
     "FenchelYoungLoss",
     "Interpolation",
+    "PairwiseLoss",
     "Perturbed",
     "Sense",
     "SmoothedLayer",
@@ -77,4 +79,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("combdiff")
+    if name == "diagnostics":  # loaded where it is used
+        from importlib import import_module
+
+        return import_module("combdiff.diagnostics")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -54,16 +54,10 @@ def run_kernel(kernel: Callable[..., None], rows: int, *arguments: Any, grain: i
     for_rows(kernel, rows, *arrays, threads=torch.get_num_threads(), grain=grain)
 
 
-def all_finite(array: ndarray) -> bool:
-    """Whether no entry is NaN or infinite.
-
-    (No sum of squares by BLAS, which would be faster: its threads go on spinning, and take the cores of others.)
-    """
-    return bool(np.isfinite(array).all())
-
-
 def not_finite(theta: Tensor) -> Tensor | None:
     """Which entries are NaN or infinite; None where none is.
+
+    (No sum of squares by BLAS, which would be faster: its threads go on spinning, and take the cores of others.)
 
     Raises:
         TypeError: for a tensor without values.
@@ -71,8 +65,8 @@ def not_finite(theta: Tensor) -> Tensor | None:
     try:
         theta = theta.detach()
         if theta.dtype in (torch.float32, torch.float64) and theta.device.type == "cpu":
-            array = theta.numpy()
-            return None if all_finite(array) else torch.from_numpy(~np.isfinite(array))
+            found = np.isfinite(theta.numpy())
+            return None if found.all() else torch.from_numpy(~found)
         finite = torch.isfinite(theta)
         return None if bool(finite.all()) else ~finite
     except (RuntimeError, TypeError) as error:
@@ -98,6 +92,11 @@ def _without_values(tensor: Tensor, error: Exception) -> Exception:
         f"a solver needs the values of a tensor, and this one gives none: {kind}. Call the layer on a whole batch of "
         "ordinary tensors, and differentiate by torch.autograd (grad, functional.jacobian)"
     )
+
+
+def take(instances: Sets, rows: Tensor) -> Sets:
+    """The instances of the given rows (a tensor of their numbers), in their order."""
+    return None if instances is None else select(instances, rows.cpu().numpy())
 
 
 def repeat(instances: Sets, times: int) -> Sets:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled, with_gradient
 from combdiff.oracle import Costs, OnFailure, Oracle, Report, Stats
-from combdiff.temperature import Temperature
+from combdiff.temperature import Adaptive, Temperature
 from combdiff_solvers.protocol import Instances, Sense, Sets, Solver, as_instances
 
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
@@ -99,6 +99,17 @@ class SolverLayer(nn.Module, ABC):
         if self.degree is not None and not self._warned and theta.requires_grad and torch.is_grad_enabled():
             self._watch_scale(theta)
         return costs
+
+    def adaptive(self, temperature: Any) -> Adaptive | None:
+        """The schedule that wants a measurement of this call; None for any other temperature, and outside training."""
+        if type(temperature) is float or not isinstance(temperature, Adaptive):
+            return None
+        return temperature if self.training and torch.is_grad_enabled() else None
+
+    def as_theta(self, costs: Costs) -> Float[Tensor, rows * dims]:
+        """Costs to be minimised as the θ of as many rows that makes them."""
+        costs = costs.detach().reshape(-1, *self.solver.shape)
+        return costs if self.solver.sense is Sense.MIN else -costs
 
     def _watch_scale(self, theta: Float[Tensor, "*dims"]) -> None:
         """Warn, once, when the mean of |θ| is ten times larger or smaller than in the first call that trains."""

@@ -187,15 +187,16 @@ class Oracle:
         """
         batch = costs.shape[-2]
         sign = self.solver.sense.sign
+        bad = _bridge.not_finite(costs)
+        if bad is not None:
+            index = tuple(bad.nonzero()[0].tolist())
+            raise ValueError(
+                f"a cost of row {index[-2]} is {costs[index].item()}, though theta is finite: the temperature, "
+                "or theta itself, is too large"
+            )
         rows = _bridge.to_rows(costs)
         if sign < 0:
             rows = -rows
-        if not _bridge.all_finite(rows):
-            index = np.argwhere(~np.isfinite(rows))[0].tolist()
-            raise ValueError(
-                f"a cost of row {index[0] % batch} is {rows[tuple(index)]}, though theta is finite: the temperature, "
-                "or theta itself, is too large"
-            )
         given = _bridge.repeat(as_instances(instances, batch), prod(costs.shape[:-2]))
         began = time.perf_counter()
         found = solve_checked(self.solver, rows, given)

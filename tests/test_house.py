@@ -115,6 +115,7 @@ def test_public_names() -> None:
     assert combdiff.__all__ == [
         "FenchelYoungLoss",
         "Interpolation",
+        "PairwiseLoss",
         "Perturbed",
         "Sense",
         "SmoothedLayer",

@@ -8,6 +8,7 @@ import torch
 from combdiff import (
     FenchelYoungLoss,
     Interpolation,
+    PairwiseLoss,
     Perturbed,
     SoftNDCGLoss,
     SoftTopKLoss,
@@ -16,11 +17,11 @@ from combdiff import (
 )
 from combdiff.soft import SoftArgmax, SoftMedian, SoftPermutation, SoftQuantile, SoftRank, SoftSort, SoftTopK
 from combdiff.solvers import TopK
-from combdiff.temperature import Geometric, Linear, Schedule
+from combdiff.temperature import Cosine, Geometric, Linear, Ramp
 
 
-@pytest.mark.parametrize("kind", [Geometric, Linear])
-def test_from_start_to_end_and_no_further(kind: type[Schedule]) -> None:
+@pytest.mark.parametrize("kind", [Geometric, Linear, Cosine])
+def test_from_start_to_end_and_no_further(kind: type[Ramp]) -> None:
     schedule = kind(2.0, 0.5, steps=4)
     values = []
     for _ in range(7):
@@ -74,6 +75,7 @@ METHODS = [
     (lambda: Interpolation(TopK(3), lam=0.5), "lam"),
     (lambda: FenchelYoungLoss(Perturbed(TopK(3), sigma=0.5)), "layer.sigma"),
     (lambda: SpearmanLoss(regularization_strength=0.5), "regularization_strength"),
+    (lambda: PairwiseLoss(0.5), "regularization_strength"),
     (lambda: SoftNDCGLoss(regularization_strength=0.5), "regularization_strength"),
     (lambda: SoftTopKLoss(1, regularization_strength=0.5), "regularization_strength"),
     (lambda: TrimmedLoss(0.25, regularization_strength=0.5), "regularization_strength"),

@@ -13,8 +13,10 @@ from combdiff.autograd import with_vjp
 from combdiff.layer import SmoothedLayer
 from combdiff.noise import NOISES, PERTURBATIONS, Noise, Perturbation, named
 from combdiff.oracle import Answer, Costs, OnFailure, Report
-from combdiff.temperature import Schedule, Temperature
+from combdiff.temperature import Adaptive, Auto, Schedule, Temperature
 from combdiff_solvers.protocol import Sets, Solver
+
+EQUAL = 1e-6  # entries of two solutions that are nearer than this are the same
 
 
 class Perturbed(SmoothedLayer):
@@ -41,7 +43,7 @@ class Perturbed(SmoothedLayer):
 
     Args:
         solver: what solves a batch of rows.
-        sigma: the temperature σ, a positive float or a schedule, in units of θ (additive) or of log θ
+        sigma: the temperature σ, a positive float, a schedule or "auto", in units of θ (additive) or of log θ
             (multiplicative). Large is smooth and biased, small is sharp with a noisy gradient.
         samples: M, solves a row.
         noise: "gaussian", "gumbel" (additive only), or any `combdiff.noise.Noise`.
@@ -77,7 +79,7 @@ class Perturbed(SmoothedLayer):
     def __init__(
         self,
         solver: Solver,
-        sigma: float | Schedule = 1.0,
+        sigma: float | Literal["auto"] | Schedule = 1.0,
         samples: int = 1,
         noise: Literal["gaussian", "gumbel"] | Noise = "gaussian",
         mode: Literal["additive", "multiplicative"] | Perturbation = "additive",
@@ -108,13 +110,22 @@ class Perturbed(SmoothedLayer):
         self.variance_reduction = samples > 1 and not antithetic if variance_reduction is None else variance_reduction
 
     def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
-        noise, sigma = self.sample_noise(costs), float(self.sigma)
-        answer, _ = self._solve(costs.detach(), noise, sigma, instances)
+        sigma = self._strength(costs, instances)
+        auto = self.sigma if isinstance(self.sigma, Auto) and self.sigma.open else None
+        noise, point = self.sample_noise(costs), costs.detach()
+        answer, _ = self._solve(point, noise, sigma, instances)
+        schedule = self.adaptive(self.sigma)
+        if schedule is not None and schedule.signal == "moves":
+            self._measure_moves(schedule, point, answer, sigma, instances)
 
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+            if auto is not None:
+                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
             gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
             if self.variance_reduction:
                 gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
+            if schedule is not None and schedule.signal == "snr":
+                schedule.feed(_signal_to_noise(gain * self.noise.score(noise)))
             scale = 1.0 / sigma / (self.samples - 1 if self.variance_reduction else self.samples)
             result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs.detach())
             self.stats.no_gradient += without
@@ -124,7 +135,17 @@ class Perturbed(SmoothedLayer):
         return with_vjp(mean, vjp, costs, answer.y, noise), answer.report
 
     def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:
-        answer, weight = self._solve(costs, self.sample_noise(costs), float(self.sigma), instances)
+        sigma = self._strength(costs, instances)
+        answer, weight = self._solve(costs, self.sample_noise(costs), sigma, instances)
+        schedule = self.adaptive(self.sigma)
+        if schedule is not None:
+            if schedule.signal != "moves":
+                raise ValueError(
+                    f"signal={schedule.signal!r} is no guide where the gradient is zero because the answer is right, "
+                    "as of a Fenchel–Young loss: use Adaptive(..., signal='moves')"
+                )
+            if not schedule.reached:  # σ is the unit of θ from there on
+                self._measure_moves(schedule, costs, answer, sigma, instances)
         gradient = answer.y if weight is None else weight * answer.y
         return _mean(answer.value), _mean(gradient), answer.report
 
@@ -141,9 +162,54 @@ class Perturbed(SmoothedLayer):
         perturbed, weight = self.mode.perturb(costs, noise, sigma)
         return self.oracle.solve(perturbed, instances), weight
 
+    def _strength(self, costs: Costs, instances: Sets) -> float:
+        """σ now."""
+        sigma = self.sigma
+        if isinstance(sigma, Auto):
+            sigma.choose(self, self.as_theta(costs), instances=instances, again=True)
+        return float(sigma)
+
+    def _measure_moves(self, schedule: Adaptive, costs: Costs, answer: Answer, sigma: float, instances: Sets) -> None:
+        """Give a schedule the share of y in which two independent samples of a row differ."""
+        one = answer.y
+        if len(one) > 1 + self.antithetic:  # neighbours are independent, also the last of Z and the first of −Z
+            other = one.roll(1, 0)
+        else:
+            other = self._solve(costs, self.noise.sample((1, *costs.shape), costs, self.generator), sigma, instances)[
+                0
+            ].y
+            one = one[:1]
+        differ = _difference(one, other)
+        if answer.report.failed is not None:
+            differ = differ[:, ~answer.report.failed.to(differ.device)]
+        if differ.numel():
+            schedule.feed(float(differ.mean()), differ.shape[1])
+
     def extra_repr(self) -> str:
         kinds = f"noise={self.noise}, mode={self.mode}"
         return f"{super().extra_repr()}, sigma={self.sigma}, samples={self.samples}, {kinds}"
+
+
+def _difference(one: Float[Tensor, "m b n"], other: Float[Tensor, "m b n"]) -> Float[Tensor, "m b"]:
+    """The share of the entries in which two solutions differ; 1 − |A ∩ B| / |A ∪ B| of sets, or of their complements.
+
+    Whether they differ at all would be no measure: of long paths and rankings all samples do.
+    """
+    low = torch.minimum(one.amin(-1, keepdim=True), other.amin(-1, keepdim=True))
+    high = torch.maximum(one.amax(-1, keepdim=True), other.amax(-1, keepdim=True))
+    used = (torch.maximum(one, other) > low + EQUAL).sum(-1)
+    unused = (torch.minimum(one, other) < high - EQUAL).sum(-1)
+    return ((one - other).abs() > EQUAL).sum(-1).double() / torch.minimum(used, unused).clamp(min=1)
+
+
+def _signal_to_noise(samples: Float[Tensor, "m b n"]) -> float:
+    """‖mean‖ over the standard error of the mean, of a whole batch; NaN where no sample differs from another."""
+    count = len(samples)
+    if count < 2:
+        raise ValueError("signal='snr' needs samples > 1: one sample has no spread")
+    noise = float(samples.var(0).sum()) / count
+    signal = float(samples.mean(0).square().sum()) - noise  # less what noise adds to the square, in the mean
+    return max(signal, 0.0) ** 0.5 / noise**0.5 if noise > 0.0 else 0.0
 
 
 def _mean(samples: Tensor) -> Tensor:

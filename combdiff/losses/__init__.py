@@ -1,6 +1,7 @@
 """Losses: one a file."""
 
 from combdiff.losses.fenchel_young import FenchelYoungLoss
+from combdiff.losses.pairwise import PairwiseLoss
 from combdiff.losses.soft_map import SoftMAPLoss
 from combdiff.losses.soft_ndcg import SoftNDCGLoss
 from combdiff.losses.soft_rank_fenchel_young import SoftRankFenchelYoungLoss
@@ -11,6 +12,7 @@ from combdiff.losses.trimmed import TrimmedLoss
 
 __all__ = [
     "FenchelYoungLoss",
+    "PairwiseLoss",
     "SoftMAPLoss",
     "SoftNDCGLoss",
     "SoftRankFenchelYoungLoss",

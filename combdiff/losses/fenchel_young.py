@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from combdiff import _bridge
 from combdiff.autograd import not_compiled, with_gradient
 from combdiff.layer import SmoothedLayer
-from combdiff.temperature import Schedule
+from combdiff.temperature import Auto, Schedule
 from combdiff_solvers.protocol import Instances, as_instances
 
 Reduction = Literal["mean", "sum", "none"]
@@ -71,11 +71,11 @@ class FenchelYoungLoss(nn.Module):
 
     @property
     def temperature(self) -> float | Schedule:
-        """That of the layer, in its unit; it may be set."""
+        """That of the layer, in its unit; it may be set, also to "auto"."""
         return self.layer.temperature
 
     @temperature.setter
-    def temperature(self, value: float | Schedule) -> None:
+    def temperature(self, value: Any) -> None:
         self.layer.temperature = value
 
     @not_compiled
@@ -104,6 +104,8 @@ class FenchelYoungLoss(nn.Module):
         if y_true.shape != theta.shape:
             raise ValueError(f"y_true has shape {tuple(y_true.shape)}, but theta {tuple(theta.shape)}: they must agree")
         point = costs.detach()
+        if isinstance(layer.temperature, Auto):
+            layer.temperature.choose(self, theta.detach(), y_true.detach(), instances=instances)
         value, gradient, report = layer.cost_potential(point, as_instances(instances))
         layer.oracle.record(report, theta)
         failed = None if report.failed is None else report.failed.to(costs.device)

@@ -37,6 +37,8 @@ class SoftMAPLoss(ListLoss):
     tensor(0.4167)
     """
 
+    _smoothed = staticmethod(soft_rank)
+
     def __init__(
         self,
         regularization: str = "l2",

@@ -82,6 +82,13 @@ class SoftNDCGLoss(ListLoss):
         self.k, self.gain = k, gain
         self.samples, self.scale, self.generator = samples, scale, generator
 
+    def soften(self, values: Tensor, strength: Strength, mask: Tensor | None = None) -> Tensor:
+        """The ranks, or the matrix, at another strength."""
+        if self.method in MATRICES:
+            return soft_permutation(computing(values), strength, descending=True, mask=mask, method=self.method)
+        options = {**self.options, "regularization_strength": strength}
+        return soft_rank(computing(values), descending=True, mask=mask, **options)
+
     def forward(
         self,
         scores: Float[Tensor, "*batch n"],

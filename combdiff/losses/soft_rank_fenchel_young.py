@@ -41,6 +41,8 @@ class SoftRankFenchelYoungLoss(SoftLoss):
     tensor(4.7000)
     """
 
+    _smoothed = staticmethod(soft_rank)
+
     def __init__(
         self,
         regularization: str = "l2",

@@ -51,6 +51,11 @@ class SoftRecallLoss(ListLoss):
             raise ValueError(f"k={k} must be at least 1")
         self.k = k
 
+    def soften(self, values: Tensor, strength: Strength, mask: Tensor | None = None) -> Tensor:
+        """The mask of the top k at another strength."""
+        options = {**self.options, "regularization_strength": strength}
+        return soft_topk_mask(computing(values), min(self.k, values.shape[-1]), mask=mask, **options)
+
     def forward(
         self, scores: Float[Tensor, "*batch n"], relevance: Tensor, mask: Bool[Tensor, "*#batch n"] | None = None
     ) -> Float[Tensor, "*reduced"]:

@@ -59,6 +59,11 @@ class SoftTopKLoss(SoftLoss):
             raise ValueError(f"floor={floor} must be positive")
         self.floor = floor
 
+    def soften(self, values: Tensor, strength: Strength, mask: Tensor | None = None) -> Tensor:
+        """The mask of the k places with the largest weight at another strength."""
+        k = max(self.weights, key=lambda places: self.weights[places])
+        return soft_topk_mask(computing(values), k, mask=mask, **{**self.options, "regularization_strength": strength})
+
     def forward(self, scores: Float[Tensor, "batch classes"], target: Int[Tensor, batch]) -> Float[Tensor, ""]:
         """The mean loss of a batch.
 

@@ -37,6 +37,8 @@ class SpearmanLoss(SoftLoss):
     tensor(0.)
     """
 
+    _smoothed = staticmethod(soft_rank)
+
     def __init__(
         self,
         regularization: str = "l2",

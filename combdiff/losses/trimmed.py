@@ -38,6 +38,8 @@ class TrimmedLoss(SoftLoss):
     tensor(0.2000)
     """
 
+    _smoothed = staticmethod(soft_sort)
+
     def __init__(
         self,
         trim: float = 0.1,

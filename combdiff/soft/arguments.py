@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, SupportsFloat, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from combdiff.autograd import not_compiled
 from combdiff.soft.transforms import concrete
+from combdiff.temperature import Adaptive, Auto
 
 Reduction = Literal["mean", "sum", "none"]
 Strength = SupportsFloat | Tensor  # ε as a user gives it
@@ -17,15 +21,18 @@ Eps = float | Tensor  # ε as rows take it: a number, or a tensor (rows, 1) or (
 Values = Float[Tensor, "rows n"]
 Mask = Bool[Tensor, "rows n"] | None
 Matrices = Float[Tensor, "rows n n"]
+MOVED = 0.01  # of the spread of the hard values: what counts as another value
 
 
 class HasStrength(nn.Module):
     """A module with a regularization strength ε, which is its temperature: a number, a schedule or an `nn.Parameter`.
 
-    It may be changed between steps by either name. Its unit is that of the values (see the operator).
+    It may be changed between steps by either name. Its unit is that of the values (see the operator). "auto" is an
+    `Auto`; a schedule that wants to be told something (`Adaptive`, `Auto`) is told before each call.
     """
 
     regularization_strength: Strength
+    _told: Any = None  # the hook that tells the schedule
 
     @property
     def temperature(self) -> Strength:
@@ -35,8 +42,43 @@ class HasStrength(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("temperature", "regularization_strength"):
             name = "regularization_strength"
-            checked_strength(value)
+            value = Auto() if isinstance(value, str) and value == "auto" else value
+            if self._told is not None:
+                self._told.remove()
+                self._told = None
+            if isinstance(value, Adaptive | Auto):
+                self._told = self.register_forward_pre_hook(_tell, with_kwargs=True)
+            if not isinstance(value, Auto):
+                checked_strength(value)
         super().__setattr__(name, value)
+
+    def soften(self, values: Tensor, strength: Strength, mask: Tensor | None = None) -> Tensor:
+        """What this module smooths, at another strength (0: the hard values)."""
+        raise NotImplementedError(f"{type(self).__name__} must say in soften(values, strength, mask) what it smooths")
+
+    def share_moved(self, values: Tensor, mask: Tensor | None = None) -> float:
+        """The share of entries whose soft value differs from the hard one by more than 1 % of the hard ones' spread."""
+        values = values.detach()
+        with torch.no_grad():
+            soft, hard = (self.soften(values, strength, mask) for strength in (self.regularization_strength, 0.0))
+        far = (soft - hard).abs() > MOVED * hard.std()
+        counts = mask.expand(far.shape) if mask is not None and far.shape == values.shape else torch.ones_like(far)
+        return float((far & counts).sum() / counts.sum().clamp(min=1))
+
+
+@not_compiled
+def _tell(module: HasStrength, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Tell the schedule of a module what it wants to know of a call."""
+    given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    mask = given.pop("mask", None)
+    values, *targets = given.values()
+    schedule = module.regularization_strength
+    if isinstance(schedule, Auto):
+        schedule.choose(module, values.detach(), *targets, mask=mask)
+    elif isinstance(schedule, Adaptive) and module.training and torch.is_grad_enabled():
+        if schedule.signal != "moves":
+            raise ValueError(f"signal={schedule.signal!r} needs samples, which {type(module).__name__} has none of")
+        schedule.feed(module.share_moved(values, mask), values.numel())
 
 
 class SoftLoss(HasStrength):
@@ -63,6 +105,12 @@ class SoftLoss(HasStrength):
     def reduced(self, losses: Tensor) -> Tensor:
         """The "mean" or "sum" of losses, or "none": the losses."""
         return losses if self.reduction == "none" else losses.mean() if self.reduction == "mean" else losses.sum()
+
+    _smoothed: Callable[..., Tensor]  # the operator that the loss is made of
+
+    def soften(self, values: Tensor, strength: Strength, mask: Tensor | None = None) -> Tensor:
+        given = {"dim": getattr(self, "dim", -1), "mask": mask, **self.options, "regularization_strength": strength}
+        return type(self)._smoothed(computing(values), **given)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -67,6 +67,16 @@ class _Operator(HasStrength):
         operator = straight_through(type(self).operator) if self.straight_through else type(self).operator
         return operator(values, regularization_strength=strength, mask=mask, **self.kwargs)
 
+    @property
+    def dim(self) -> int | None:
+        """The dimension that is worked on; None for all."""
+        return self.kwargs.get("dim", -1)
+
+    def soften(self, values: Tensor, strength: Any, mask: Tensor | None = None) -> Tensor:
+        """The operator at another strength (0: hard); of `soft_topk` the mask."""
+        found = type(self).operator(values, regularization_strength=strength, mask=mask, **self.kwargs)
+        return found[-1] if isinstance(found, tuple) else found
+
     def extra_repr(self) -> str:
         words = {**self.kwargs, "regularization_strength": self.regularization_strength}
         words |= {"straight_through": True} if self.straight_through else {}

@@ -37,7 +37,9 @@ class Enumerated(BatchSolver):
 
     def solve_checked(self, theta: Float64[ndarray, "b n"], instances: Sequence[Any] | None) -> Solutions:
         """Solve every row; among equally good points the first is taken."""
-        cost = np.array([self.points @ row for row in self.sense.sign * theta]).reshape(len(theta), len(self.points))
+        cost = np.zeros((len(theta), len(self.points)))
+        for entry, column in zip(self.points.T, self.sense.sign * theta.T, strict=True):  # the same sums in any batch
+            cost += column[:, None] * entry
         if instances is not None:
             for row, allowed in enumerate(instances):
                 closed = np.setdiff1d(np.arange(len(self.points)), np.asarray(allowed, dtype=int))

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from combdiff_solvers.compute.threads import available_cores
 from experiments.harness.errors import InputError
 from experiments.harness.experiment import run_experiment
+from experiments.harness.options import parse_heat
 from experiments.harness.registry import find_method, find_task, method_names, task_names
 from experiments.harness.report import command as report_command
 from experiments.harness.run import PRESETS, Run, Settings, preset_settings
-from experiments.harness.run_folder import RunFolder, refuse_difference
+from experiments.harness.run_folder import RESULTS, RunFolder, refuse_difference
+from experiments.harness.sweep import command as sweep_command
+from experiments.harness.table import log_console
 
-COMMANDS = {"report": report_command}
+COMMANDS = {"report": report_command, "temperatures": sweep_command}
 """what stands beside the tasks: modules with `add_arguments` and `run`"""
-RESULTS = Path("results")
-LOG_WIDTH = 120
-"""columns of the output where it does not go to a terminal"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = parse(words)
         name = given.pop("task")
         if name in COMMANDS:
-            COMMANDS[name].run(given)
+            COMMANDS[name].run(given, parse)
         else:
             _run(name, given)
     except InputError as error:
@@ -48,16 +47,10 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
     """The options that were given, with the task (or command); splits and methods by their names."""
     given = vars(_parser(words).parse_args(words))
     if "all" in given.get("methods", ()):
-        given["methods"] = method_names()
+        given["methods"] = list(method_names())
     if isinstance(given.get("splits"), int):
         given["splits"] = list(range(given["splits"]))
     return given
-
-
-def log_console() -> Console:
-    """The terminal, or what stands in for it, with lines of `LOG_WIDTH` columns."""
-    console = Console()
-    return console if console.is_terminal else Console(width=LOG_WIDTH)
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -113,7 +106,7 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
     method.add_argument("--solver", nargs="+", dest="solvers", choices=kind.backends, help=default)
 
     about = "train each method at each of these; the table has those that are best on the validation examples"
-    method.add_argument("--temperatures", type=float, nargs="+", dest="temperatures", metavar="T", help=about)
+    method.add_argument("--temperatures", type=parse_heat, nargs="+", dest="temperatures", metavar="T", help=about)
 
     train = parser.add_argument_group("training")
     train.add_argument("--preset", choices=PRESETS, help="demo (default: minutes) or full")

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from experiments.harness.errors import InputError
 from experiments.harness.jobs import run_jobs
+from experiments.harness.options import Heat
 from experiments.harness.report.page import write_report
 from experiments.harness.run import Job, Run, Variant
 from experiments.harness.run_folder import RunFolder
@@ -19,7 +20,7 @@ from experiments.harness.task import Learned
 
 BEFORE = (Column("split", "split"), Column("method", "method"), Column("solver", "solver"))
 
-Best = Mapping[Variant, float | None]
+Best = Mapping[Variant, Heat | None]
 
 
 def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int = 1) -> list[Row]:
@@ -74,9 +75,9 @@ def _words(names: list[str]) -> str:
     return " and ".join(names).replace("_", " ")
 
 
-def best_temperatures(rows: Mapping[Job, Row]) -> dict[Variant, float | None]:
+def best_temperatures(rows: Mapping[Job, Row]) -> dict[Variant, Heat | None]:
     """For each method and solver, the temperature whose validation score is the best, in the mean over the splits."""
-    scores: dict[Variant, dict[float | None, list[float]]] = {}
+    scores: dict[Variant, dict[Heat | None, list[float]]] = {}
     for job, row in rows.items():
         scores.setdefault((job.method, job.solver), {}).setdefault(job.temperature, []).append(row["validation"])
     return {variant: max(heats, key=lambda heat: fmean(heats[heat])) for variant, heats in scores.items()}

@@ -88,48 +88,57 @@ def run_jobs(
     context, waiting = multiprocessing.get_context("spawn"), list(jobs)
     running: dict[Connection, tuple[Job, BaseProcess]] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                job, (ours, theirs) = waiting.pop(0), context.Pipe(duplex=False)
-                arguments = (theirs, run.task_name, run.as_json(), job, folder.path, torch.get_num_threads())
-                process: BaseProcess = context.Process(target=_work, args=arguments)
-                process.start()
-                theirs.close()
-                running[ours] = job, process
+        for _ in range(min(workers, len(jobs))):
+            ours, theirs = context.Pipe()
+            arguments = (theirs, run.task_name, run.as_json(), folder.path, torch.get_num_threads())
+            process: BaseProcess = context.Process(target=_work, args=arguments)
+            process.start()
+            theirs.close()
+            running[ours] = waiting.pop(0), process
+            ours.send(running[ours][0])
+        while running:
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection)
                 job, process = running[connection]
                 try:
                     kind, value = pickle.loads(connection.recv_bytes())
-                except EOFError:  # the process has ended
+                except (EOFError, ConnectionResetError):  # the process has ended, which it does when it is told
                     process.join()
-                    del running[connection]
-                    if process.exitcode:
-                        raise InputError(
-                            f"the process of {job.title()} ended with exit code {process.exitcode} (out of memory?): "
-                            f"go on by --resume {folder.path}, with fewer --workers"
-                        ) from None
-                    continue
+                    raise InputError(
+                        f"the process of {job.title()} ended with exit code {process.exitcode} (out of memory?): "
+                        f"go on by --resume {folder.path}, with fewer --workers"
+                    ) from None
                 if kind == "error":
                     raise value
                 hear(job, kind, value)
+                if kind == "end":
+                    if waiting:
+                        running[connection] = waiting.pop(0), process
+                        connection.send(running[connection][0])
+                    else:
+                        del running[connection]
+                        connection.send(None)
+                        process.join()
     finally:
         for _, process in running.values():
             process.terminate()
             process.join()
 
 
-def _work(connection: Connection, task: str, config: Mapping[str, Any], job: Job, folder: Path, threads: int) -> None:
-    """The process of one job. When the run is gone, its next message fails, and it ends, too."""
+def _work(connection: Connection, task: str, config: Mapping[str, Any], folder: Path, threads: int) -> None:
+    """A process that trains one job after the other. When the run is gone, its next message fails, and it ends, too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal: the run ends this one
     torch.set_num_threads(threads)
 
     def send(kind: str, value: Any) -> None:
         connection.send_bytes(pickle.dumps((kind, value)))  # `send` shares the memory of tensors, which ends with us
 
+    run: Run | None = None
     try:
-        train(Run(task, config), job, RunFolder(folder), send)
-    except BrokenPipeError:
+        while (job := connection.recv()) is not None:
+            run = run or Run(task, config)
+            train(run, job, RunFolder(folder), send)
+    except (BrokenPipeError, EOFError):
         raise SystemExit(1) from None
     except InputError as error:
         send("error", error)

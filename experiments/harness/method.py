@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from combdiff.soft.arguments import HasStrength
 from combdiff.solvers import Solver
+from experiments.harness.errors import InputError
 from experiments.harness.options import Options
 from experiments.harness.task import Task, distance
 
@@ -47,6 +49,20 @@ class Method(Options, ABC):
     def temperature_option(cls) -> str | None:
         """The name of the option that is the temperature, if the method has one."""
         return next((name for name, declared in cls.options().items() if "temperature" in declared.metadata), None)
+
+    def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
+        """What `combdiff.diagnostics.advise` has to know of a batch: its arguments.
+
+        It is known where `_loss` is a soft loss of the scores and of what the method `needs` first; others say it.
+
+        Raises:
+            InputError: for a method whose temperature is not that of a layer, an operator or a loss.
+        """
+        loss = getattr(self, "_loss", None)
+        if isinstance(loss, HasStrength):
+            mask = {} if getattr(examples, "counted", None) is None else {"mask": examples.counted}
+            return {"method": loss, "theta": scores, "target": getattr(examples, self.needs[0]), **mask}
+        raise InputError(f"{type(self).__name__} has no layer that a temperature could be measured on: give a number")
 
     def network(self, train: Any) -> nn.Module:
         """A new network: the task's, unless the method needs other outputs or has weights of its own."""

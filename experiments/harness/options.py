@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +14,10 @@ from experiments.harness.errors import InputError
 
 SEEDS = 2**32 - 1
 """seeds and splits are below it: NumPy's and scikit-learn's generators take no larger ones"""
+Heat = float | str
+"""a temperature; "auto": what the adviser says of the first examples; "adaptive" or "adaptive:START": it adapts"""
+hints_of: Callable[[type], dict[str, Any]] = cache(get_type_hints)
+"""the annotations of a class; a report asks for them hundreds of times"""
 
 
 def option(default: Any, help: str, least: int | None = None, positive: bool = False) -> Any:
@@ -20,10 +25,27 @@ def option(default: Any, help: str, least: int | None = None, positive: bool = F
     return field(default=default, metadata={"help": help, "least": least, "positive": positive})
 
 
-def temperature(default: float, help: str) -> Any:
-    """The option of a method that `--temperature` sets."""
+def temperature(default: Any, help: str) -> Any:
+    """The option of a method that `--temperatures` sets; the words of `Heat` are values, too."""
     about = {"help": f"temperature: {help}", "least": None, "positive": True, "temperature": True}
     return field(default=default, metadata=about)
+
+
+def parse_heat(text: str) -> Heat:
+    """A number where it is one, else the word.
+
+    >>> parse_heat("0.1"), parse_heat("auto")
+    (0.1, 'auto')
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def show_heat(heat: Heat) -> str:
+    """A temperature in few letters."""
+    return heat if isinstance(heat, str) else f"{heat:g}"
 
 
 @dataclass
@@ -37,7 +59,7 @@ class Options:
     """
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
+        hints = hints_of(type(self))
         for name, declared in self.options().items():
             _check(name, getattr(self, name), hints[name], declared.metadata)
 
@@ -49,14 +71,14 @@ class Options:
     @classmethod
     def add_arguments(cls, group: argparse._ArgumentGroup, known: set[str]) -> None:
         """Declare the options that are not known yet; those that are not given are left out of the namespace."""
-        hints = get_type_hints(cls)
+        hints = hints_of(cls)
         for name, declared in cls.options().items():
             kind, choices, _ = _parse(hints[name])
             if name not in known and get_origin(hints[name]) is not tuple:
                 default = "" if declared.default is None else f" (default {declared.default})"
                 group.add_argument(
                     f"--{name.replace('_', '-')}",
-                    type=kind,
+                    type=parse_heat if "temperature" in declared.metadata else kind,
                     choices=choices or None,
                     help=(declared.metadata["help"] + default).replace("%", "%%"),
                 )
@@ -95,10 +117,19 @@ def _check(name: str, value: Any, hint: Any, limits: Any) -> None:
         check_known(name, value, choices)
     many = get_origin(hint) is tuple
     for entry in value if many and isinstance(value, tuple) else [value]:
+        if "temperature" in limits and isinstance(entry, str):
+            word, colon, start = entry.partition(":")
+            if entry in ("auto", "adaptive") or (word == "adaptive" and colon and _is_positive(parse_heat(start))):
+                continue
+            raise InputError(f"{name}={entry!r} must be a positive number, auto, adaptive or adaptive:START")
         if many != isinstance(value, tuple) or type(entry) not in ((float, int) if kind is float else (kind,)):
             wanted = f"a list of {kind.__name__}" if many else f"of type {kind.__name__}" + " or null" * optional
             raise InputError(f"{name}={value!r} must be {wanted}")
         if limits["least"] is not None and entry < limits["least"]:
             raise InputError(f"{name}={entry} must be at least {limits['least']}")
-        if limits["positive"] and not 0 < entry < math.inf:
+        if limits["positive"] and not _is_positive(entry):
             raise InputError(f"{name}={entry} must be a positive, finite number")
+
+
+def _is_positive(value: Any) -> bool:
+    return not isinstance(value, str) and 0 < value < math.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from functools import cache
 from typing import Any
 
 import experiments
@@ -15,16 +16,18 @@ from experiments.harness.options import check_known
 from experiments.harness.task import Task
 
 
-def method_names() -> list[str]:
+@cache  # a run asks hundreds of times, and each look into the folders takes a millisecond
+def method_names() -> tuple[str, ...]:
     """The methods in `experiments/methods`."""
-    return [found.name.replace("_", "-") for found in pkgutil.iter_modules(experiments.methods.__path__)]
+    return tuple(found.name.replace("_", "-") for found in pkgutil.iter_modules(experiments.methods.__path__))
 
 
-def task_names() -> list[str]:
+@cache
+def task_names() -> tuple[str, ...]:
     """The packages of `experiments` that have a module `task`."""
     packages = [found.name for found in pkgutil.iter_modules(experiments.__path__) if found.ispkg]
     found = [name for name in packages if importlib.util.find_spec(f"experiments.{name}.task")]
-    return [name.replace("_", "-") for name in found if name != "harness"]
+    return tuple(name.replace("_", "-") for name in found if name != "harness")
 
 
 def find_method(name: str) -> type[Method]:
@@ -45,7 +48,7 @@ def find_task(name: str) -> type[Task[Any]]:
     return _find(name, Task, task_names(), "experiments.{}.task", "task")
 
 
-def _find(name: str, base: Any, known: list[str], module: str, what: str) -> Any:
+def _find(name: str, base: Any, known: tuple[str, ...], module: str, what: str) -> Any:
     path, _, wanted = name.partition(":")
     if not wanted:
         check_known(what, name, (*known, "package.module:Class"))

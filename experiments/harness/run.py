@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from experiments.harness.errors import InputError
 from experiments.harness.method import Method
-from experiments.harness.options import SEEDS, Options, check_known, option
+from experiments.harness.options import SEEDS, Heat, Options, check_known, option, show_heat, temperature
 from experiments.harness.registry import find_method, find_task
 from experiments.harness.task import DataSet, Task
 
-PRESETS = "demo", "full"
-"""the first one is the default"""
+PRESETS = "demo", "full", "sweep"
+"""the first one is the default; a sweep trains often, and little"""
 
 
 @dataclass
@@ -28,7 +28,8 @@ class Settings(Options):
     batch: int = option(8, "examples a step", least=1)
     learning_rate: float = option(5e-3, "peak of the one-cycle schedule", positive=True)
     weight_decay: float = option(1e-4, "of AdamW")
-    temperatures: tuple[float, ...] = option((), "of each method that has one", positive=True)
+    temperatures: tuple[float, ...] = temperature((), "of each method that has one")
+    scaled_by: Literal["one", "own"] = option("one", "temperatures are multiples of each method's own")
     tune_splits: int | None = option(None, "splits that choose the temperature, for all (default: all splits)", least=1)
 
     def __post_init__(self) -> None:
@@ -54,10 +55,10 @@ class Job:
     split: int
     method: str
     solver: str
-    temperature: float | None = None
+    temperature: Heat | None = None
 
     def _words(self) -> list[str]:
-        heat = [] if self.temperature is None else [f"{self.temperature:g}"]
+        heat = [] if self.temperature is None else [show_heat(self.temperature)]
         return [self.method, *([self.solver] if self.solver else []), *heat]
 
     def title(self) -> str:
@@ -133,7 +134,7 @@ class Run:
             self._loaded = split, self.task.load(split)
         return self._loaded[1]
 
-    def jobs(self, split: int, chosen: Mapping[Variant, float | None] | None = None) -> list[Job]:
+    def jobs(self, split: int, chosen: Mapping[Variant, Heat | None] | None = None) -> list[Job]:
         """The trainings on one split that its data allow, at all temperatures, or at those that were chosen."""
         train, solvers = self.load(split).train, self.settings.solvers
         default = solvers == self.task.backends[:1]
@@ -145,8 +146,24 @@ class Run:
             for heat in (self._temperatures(method) if chosen is None else [chosen[name, own]])
         ]
 
-    def _temperatures(self, method: Method) -> Sequence[float | None]:
-        return (method.temperature_option() and self.settings.temperatures) or [None]
+    def _temperatures(self, method: Method) -> Sequence[Heat | None]:
+        name, heats = method.temperature_option(), self.settings.temperatures
+        if name is None or not heats:
+            return [None]
+        own = getattr(method, name) if self.settings.scaled_by == "own" else 1.0
+        return [multiple(heat, own) for heat in heats]
+
+
+def multiple(heat: Heat, own: float) -> Heat:
+    """A temperature in units of another one.
+
+    >>> multiple(0.1, 20.0), multiple("adaptive:0.1", 20.0), multiple("auto", 20.0)
+    (2.0, 'adaptive:2', 'auto')
+    """
+    if not isinstance(heat, str):
+        return float(f"{own * heat:.6g}")
+    word, colon, start = heat.partition(":")
+    return f"{word}:{own * float(start):g}" if colon else word
 
 
 def preset_settings(task: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import torch
 
 from experiments.harness.errors import InputError
 
+RESULTS = Path("results")
 UNREADABLE = RuntimeError, pickle.PickleError, EOFError, LookupError, TypeError, ValueError, AttributeError, OSError
 """what torch raises for a file that holds something else"""
 

@@ -17,6 +17,14 @@ from experiments.harness.run_folder import RunFolder
 Row = dict[str, Any]
 Groups = Sequence[Sequence[Row]]
 Columns = Sequence["Column"]
+LOG_WIDTH = 120
+"""columns of the output where it does not go to a terminal"""
+
+
+def log_console() -> Console:
+    """The terminal, or what stands in for it, with lines of `LOG_WIDTH` columns."""
+    console = Console()
+    return console if console.is_terminal else Console(width=LOG_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class Column:
         value = row.get(self.key)
         if _is_missing(value):
             return "–"
+        if isinstance(value, str):
+            return value
         spread = row.get(f"{self.key}_std")
         return self.form.format(value) + ("" if spread is None else f" ± {self.form.format(spread)}")
 

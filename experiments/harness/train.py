@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from combdiff.diagnostics import advise
+from combdiff.temperature import Adaptive
 from experiments.harness.errors import InputError
 from experiments.harness.run import Job, Run
 from experiments.harness.task import DataSet
 
 EVALUATE_AT_ONCE = 16  # examples: more leave the caches
+ADVISED_ROWS = 64  # examples
 
 
 class Training:
@@ -39,17 +42,28 @@ class Training:
         self.task, self.data, self.settings = run.task, data, run.settings
         self.steps = math.ceil(len(data.train) / self.settings.batch)  # in an epoch
         self.total = self.settings.epochs * self.steps
-        self.method = copy.copy(run.methods[job.method])
-        if job.temperature is not None:
-            setattr(self.method, str(self.method.temperature_option()), job.temperature)
+        self.method, self._backend = copy.copy(run.methods[job.method]), job.solver or run.task.backends[0]
         self.method.task = run.task
-        try:
-            self.method.setup(run.task.solver(job.solver or run.task.backends[0], data.train), data.train)
-        except InputError:
-            raise
-        except (ValueError, ImportError) as error:
-            raise InputError(str(error)) from error
+        self._option = self.method.temperature_option()
+        own: Any = getattr(self.method, self._option) if self._option else None
+        heat = own if job.temperature is None else job.temperature
+        word, _, start = heat.partition(":") if isinstance(heat, str) else ("", "", "")
+        if self._option and isinstance(own, str):  # the method has no number of its own
+            own = self.method.options()[self._option].default
+        self.schedule = Adaptive(float(start or own)) if word == "adaptive" else None
+        self._set_temperature(own if word == "auto" else self.schedule or heat)
         self.network = self.method.network(data.train)
+        self.advised: float | None = None  # a temperature, measured once
+        if word:
+            examples = data.train.pick(slice(ADVISED_ROWS))
+            began = time.perf_counter()
+            with torch.random.fork_rng(), torch.no_grad():
+                scores = copy.deepcopy(self.network)(examples.inputs)  # a copy: a batch norm would move
+                asked = self.method.advice_arguments(scores, examples)
+            if word == "auto":
+                self.advised = advise(**asked).temperature
+                self._set_temperature(self.advised)
+            self.advice_seconds = time.perf_counter() - began
         rate = self.settings.learning_rate
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=rate, weight_decay=self.settings.weight_decay, fused=True
@@ -62,6 +76,16 @@ class Training:
         self.clocks = {"seconds": 0.0, "solver_seconds": 0.0, "solves": 0.0}
         self.best: dict[str, Any] = {"score": -math.inf, "epoch": 0, "weights": {}}
         self.history: list[dict[str, float]] = []  # the figures of each epoch
+
+    def _set_temperature(self, heat: Any) -> None:
+        if self._option is not None:
+            setattr(self.method, self._option, heat)
+        try:
+            self.method.setup(self.task.solver(self._backend, self.data.train), self.data.train)
+        except InputError:
+            raise
+        except (ValueError, ImportError) as error:
+            raise InputError(str(error)) from error
 
     def run_epoch(self, on_step: Callable[[int, str], None] = lambda done, figures: None) -> None:
         """Train on all examples once, validate, and add the figures of the epoch to the history.
@@ -79,6 +103,8 @@ class Training:
             torch.autograd.backward(loss / len(batch))
             self.optimizer.step()
             self.scheduler.step()
+            if self.schedule is not None:
+                self.schedule.step()
             total += loss.item() / len(batch)
             share = (self._solver_clocks()[0] - before[0]) / (time.perf_counter() - began)
             on_step(self.epoch * self.steps + number, f"loss {total / number:.3g} · solver {share:.1%}")
@@ -112,7 +138,10 @@ class Training:
         seconds, solver, solves = self.clocks.values()
         best = {"best_epoch": self.best["epoch"], "validation": self.best["score"]}
         solve_ms = 1000 * solver / solves if solves else None
-        return {**best, "seconds": seconds, "solver_share": solver / seconds, "solve_ms": solve_ms}
+        effort = {**best, "seconds": seconds, "solver_share": solver / seconds, "solve_ms": solve_ms}
+        if self.schedule is None and self.advised is None:
+            return effort
+        return {**effort, "settled": self.advised or float(self.schedule or 0), "advice_seconds": self.advice_seconds}
 
     def use_best(self) -> None:
         """Take the weights of the epoch that was best on the validation examples."""
@@ -120,7 +149,9 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that the following epochs depend on."""
-        figures = {name: getattr(self, name) for name in ("epoch", "clocks", "best", "history")}
+        figures = {name: getattr(self, name) for name in ("epoch", "clocks", "best", "history", "advised")}
+        if self.schedule is not None:
+            figures["schedule"] = self.schedule.state_dict()
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scheduler")}
         return {**figures, **parts, "generator": torch.get_rng_state()}
 
@@ -135,6 +166,11 @@ class Training:
         if state["scheduler"].keys() != self.scheduler.state_dict().keys():  # torch takes whatever it is given
             raise KeyError("scheduler")
         self.scheduler.load_state_dict(state["scheduler"])
+        if self.advised is not None:
+            self.advised = float(state["advised"])
+            self._set_temperature(self.advised)
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["generator"])
 
     def _solver_clocks(self) -> tuple[float, int]:

@@ -32,5 +32,9 @@ class Interpolation(Method):
             costs = costs - costs.mean(dims, keepdim=True)
         return costs / costs.abs().mean(dims, keepdim=True)
 
+    def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
+        loss = {"loss": lambda y: self.solution_loss(self.loss or "task", y, examples)}
+        return {"method": self.layer, "theta": self.costs(scores), "instances": examples.instances(), **loss}
+
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
         return self.solution_loss(self.loss or "task", self.layer(self.costs(scores), examples.instances()), examples)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.nn.functional import softplus
 
+from combdiff import PairwiseLoss
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
 from experiments.harness.options import temperature
@@ -19,17 +19,13 @@ class Pairwise(Method):
 
     needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
     uses_solver: ClassVar[bool] = False
+    options_of_loss: ClassVar[dict[str, Any]] = {}
 
     epsilon: float = temperature(1.0, "divides the differences of scores")
 
     def setup(self, solver: Solver, train: Any) -> None:
-        pass
+        self._loss = PairwiseLoss(self.epsilon, reduction="sum", **self.options_of_loss)
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        both = examples.counted[:, :, None] & examples.counted[:, None, :]
-        above = both & (examples.solutions[:, :, None] > examples.solutions[:, None, :])
-        return self.penalty((scores[:, None, :] - scores[:, :, None])[above] / self.epsilon).sum()
-
-    def penalty(self, behind: Tensor) -> Tensor:
-        """The loss of each pair by how far, in units of ε, the item that should be ahead is behind."""
-        return softplus(behind)
+        loss: Tensor = self._loss(scores, examples.solutions, examples.counted)
+        return loss

@@ -32,6 +32,13 @@ class Perturbed(Method):
         self.layer = combdiff.Perturbed(solver, self.sigma, self.samples, self.noise, self.mode, antithetic=pairs)
         self._potential = combdiff.FenchelYoungLoss(self.layer, reduction="sum")
 
+    def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
+        if self._fenchel_young:
+            given = {"method": self._potential, "target": examples.solutions}
+        else:
+            given = {"method": self.layer, "loss": lambda y: self.solution_loss(self.loss or "task", y, examples)}
+        return {"theta": self.costs(scores), "instances": examples.instances(), **given}
+
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
         costs, instances = self.costs(scores), examples.instances()
         if self._fenchel_young:

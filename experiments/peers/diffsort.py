@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy, one_hot
 
 from combdiff.solvers import Solver
 from experiments.ranking.relaxations import SoftPermutations
@@ -39,5 +40,20 @@ class DiffSortLogistic(DiffSort):
 
 class DiffSortOptimal(DiffSort):
     """Comparators of the least error."""
+
+    comparator: ClassVar[str] = "optimal"
+
+
+class DiffSortBinary(DiffSort):
+    """Cauchy comparators with the loss of the authors' experiments: binary cross-entropy of every entry."""
+
+    def objective(self, scores: Tensor, examples: Any) -> Tensor:
+        share = self.matrix(scores, examples)
+        place = one_hot(examples.solutions.long() - 1, share.shape[-1]).mT.to(share)
+        return binary_cross_entropy(share.clamp(0, 1), place, reduction="sum")  # rounded, a share may be above 1
+
+
+class DiffSortOptimalBinary(DiffSortBinary):
+    """Comparators of the least error with that loss."""
 
     comparator: ClassVar[str] = "optimal"

@@ -29,11 +29,14 @@ from experiments.shortest_path.network import TileEncoder
 PIXEL_NOISE = 0.1
 SHOWN = 3  # lists in the picture
 TEMPERATURES = {
-    **dict.fromkeys(("soft-rank.epsilon", "lapsum.epsilon", "pairwise.epsilon", "perturbed.sigma"), 30.0),
+    **dict.fromkeys(("soft-rank.epsilon", "lapsum.epsilon", "pairwise.epsilon"), 30.0),
+    **dict.fromkeys(("perturbed.sigma", "perturbed-layer.sigma"), 30.0),
+    "adjacent-cauchy.epsilon": 30.0,
     **dict.fromkeys(("soft-rank-kl.epsilon", "neuralsort.epsilon", "pairwise-cauchy.epsilon"), 10.0),
     "interpolation.lam": 3.0,
     "interpolation.loss": "hamming",
 }
+SWEPT = "soft-rank", "perturbed", "perturbed-layer", "interpolation"
 
 
 class NumberNetwork(nn.Module):
@@ -77,11 +80,13 @@ class PaperNetwork(nn.Module):
         super().__init__()
         self.outputs = outputs
         self.layers = nn.Sequential(
-            *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(nn.Conv2d(1, 32, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(32, 64, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(inplace=True)),
             *(nn.Flatten(), nn.Linear(64 * places * (side // 4) ** 2, 64), nn.ReLU(inplace=True)),
             nn.Linear(64, outputs),
         )
+        # this, and the pooling before the ReLU, give the same numbers in two thirds of the time
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Float[Tensor, "lists n 1 height width"]) -> Float[Tensor, "lists n *outputs"]:
         scores = self.layers(images.flatten(0, 1)).reshape(*images.shape[:2], self.outputs)
@@ -96,7 +101,7 @@ class Digits(Source):
 
     methods: ClassVar[tuple[str, ...]] = (
         *("lapsum", "soft-rank", "neuralsort", "perturbed", "interpolation"),
-        *("pairwise", "pairwise-cauchy", "digits"),
+        *("pairwise", "adjacent-cauchy", "digits"),
     )
     target: ClassVar[str] = "exact"
     columns: ClassVar[tuple[Column, ...]] = (
@@ -106,6 +111,7 @@ class Digits(Source):
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "demo": {"epochs": 8, "batch": 32, "lists": 3000, **TEMPERATURES},
+        "sweep": {"methods": SWEPT, "epochs": 5, "batch": 32, "lists": 1000, **TEMPERATURES},
         "full": {"epochs": 8, "batch": 32, "lists": 4000, **TEMPERATURES},
     }
 

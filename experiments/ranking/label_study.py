@@ -27,12 +27,11 @@ from scipy.stats import ttest_1samp, wilcoxon
 from torch import Tensor
 
 from combdiff_solvers.compute.threads import available_cores
-from experiments.harness.command import RESULTS, log_console
 from experiments.harness.errors import InputError
 from experiments.harness.method import Method
 from experiments.harness.registry import find_method
-from experiments.harness.run_folder import RunFolder
-from experiments.harness.table import Column, Row, print_table
+from experiments.harness.run_folder import RESULTS, RunFolder
+from experiments.harness.table import Column, Row, log_console, print_table
 from experiments.ranking.labels import FOLDS, Labels, folds, standardise
 from experiments.ranking.lists import Lists
 from experiments.ranking.task import Rankings

@@ -30,13 +30,12 @@ from rich.console import Console
 from torch import Tensor
 
 from combdiff_solvers.compute.threads import available_cores
-from experiments.harness.command import RESULTS, log_console
 from experiments.harness.errors import InputError
 from experiments.harness.options import check_known
 from experiments.harness.registry import find_method
 from experiments.harness.run import Job, Run
-from experiments.harness.run_folder import RunFolder
-from experiments.harness.table import Column, Row, mean_rows, print_table
+from experiments.harness.run_folder import RESULTS, RunFolder
+from experiments.harness.table import Column, Row, log_console, mean_rows, print_table
 from experiments.harness.task import DataSet
 from experiments.harness.train import Training, stable_seed
 from experiments.ranking import boosting

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from combdiff.soft import soft_permutation, soft_rank
+from combdiff.soft import SoftPermutation, SoftRank
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
 from experiments.harness.options import temperature
@@ -23,18 +23,26 @@ class SoftRanks(Method):
     options_of_soft_rank: ClassVar[dict[str, Any]] = {}
 
     epsilon: float = temperature(1.0, "ε, in units of the scores")
+    operator: Any = field(default=None, init=False, repr=False)
 
     def setup(self, solver: Solver, train: Any) -> None:
-        pass
+        self.operator = SoftRank(regularization_strength=self.epsilon, **self.options_of_soft_rank)
+
+    def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
+        if self.operator is None:
+            return super().advice_arguments(scores, examples)
+        loss = {"loss": lambda ranks: self._distance(ranks, examples)}
+        return {"method": self.operator, "theta": scores, "mask": examples.counted, **loss}
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        return (self.ranks(scores, examples) - examples.solutions)[examples.counted].square().sum()
+        return self._distance(self.ranks(scores, examples), examples)
 
     def ranks(self, scores: Tensor, examples: Any) -> Tensor:
         """The soft ranks of the scores."""
-        return soft_rank(
-            scores, regularization_strength=self.epsilon, mask=examples.counted, **self.options_of_soft_rank
-        )
+        return self.operator(scores, mask=examples.counted)
+
+    def _distance(self, ranks: Tensor, examples: Any) -> Tensor:
+        return (ranks - examples.solutions)[examples.counted].square().sum()
 
 
 @dataclass
@@ -46,17 +54,25 @@ class SoftPermutations(Method):
     relaxation: ClassVar[str]
 
     epsilon: float = temperature(1.0, "ε, in units of the scores")
+    operator: Any = field(default=None, init=False, repr=False)
 
     def setup(self, solver: Solver, train: Any) -> None:
-        pass
+        self.operator = SoftPermutation(self.epsilon, method=self.relaxation)
+
+    def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
+        if self.operator is None:
+            return super().advice_arguments(scores, examples)
+        loss = {"loss": lambda matrix: self._cross_entropy(matrix, examples)}
+        return {"method": self.operator, "theta": scores, "mask": examples.counted, **loss}
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        place = (examples.solutions.long() - 1).clamp(min=0)
-        share = (
-            self.matrix(scores, examples).gather(-2, place.unsqueeze(-2)).squeeze(-2)
-        )  # of each item in its own place
-        return -share[examples.counted].clamp(min=LEAST).log().sum()
+        return self._cross_entropy(self.matrix(scores, examples), examples)
 
     def matrix(self, scores: Tensor, examples: Any) -> Tensor:
         """The share of each place (a row) that each item (a column) has."""
-        return soft_permutation(scores, self.epsilon, mask=examples.counted, method=self.relaxation)
+        return self.operator(scores, mask=examples.counted)
+
+    def _cross_entropy(self, matrix: Tensor, examples: Any) -> Tensor:
+        place = (examples.solutions.long() - 1).clamp(min=0)
+        share = matrix.gather(-2, place.unsqueeze(-2)).squeeze(-2)  # of each item in its own place
+        return -share[examples.counted].clamp(min=LEAST).log().sum()

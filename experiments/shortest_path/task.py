@@ -34,7 +34,6 @@ from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
 from experiments.shortest_path import digit_terrain, evaluate, planning, warcraft
-from experiments.shortest_path.figures import draw_curves, draw_maps
 from experiments.shortest_path.from_arrays import read_npz
 from experiments.shortest_path.maps import Maps, grid_solver
 from experiments.shortest_path.models import MODELS, model_solver
@@ -42,7 +41,10 @@ from experiments.shortest_path.network import CostNetwork
 
 SOURCES = ("digits", "warcraft", "planning", "npz")
 DIGIT_SIZE = 12
+SWEPT = "perturbed", "perturbed-layer", "interpolation"
 PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+    ("sweep", "digits"): {"methods": SWEPT, "maps": 1000, "epochs": 4, "validation_maps": 500, "test_maps": 500},
+    ("sweep", "planning"): {"methods": SWEPT, "maps": 1000, "epochs": 4, "validation_maps": 250, "test_maps": 500},
     ("full", "digits"): {"maps": 10_000, "epochs": 7},
     ("demo", "warcraft"): {"epochs": 4},
     ("full", "warcraft"): {"maps": 10_000, "epochs": 20},
@@ -131,6 +133,8 @@ class ShortestPaths(Task[Maps]):
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Maps, learned: Sequence[Learned]
     ) -> list[str]:
+        from experiments.shortest_path.figures import draw_curves, draw_maps  # slow: trainings have no pictures
+
         draw_maps(folder / "maps.png", examples, learned)
         draw_curves(folder / "curves.png", metrics, rows, examples, learned)
         return ["maps.png", "curves.png"]

@@ -37,6 +37,12 @@ class ModelOptions(CommonOptions, total=False):
     parameters: mathopt.SolveParameters | Mapping[str, Any] | None
 
 
+class ScipOptions(CommonOptions, total=False):
+    """Options of SCIP models; see `ScipModel`, and for a `backend` of linear ones `MathOptModel`."""
+
+    backend: str | None
+
+
 class CpSatOptions(CommonOptions, total=False):
     """Options of CP-SAT models; see `CpSatModel`."""
 
@@ -71,7 +77,7 @@ class Wrap(Protocol):
     def __call__(self, model: cp_model.CpModel, /, variables: Any, **options: Unpack[CpSatOptions]) -> Solver: ...
 
     @overload
-    def __call__(self, model: ScipModel, /, variables: Any, **options: Unpack[CommonOptions]) -> Solver: ...
+    def __call__(self, model: ScipModel, /, variables: Any, **options: Unpack[ScipOptions]) -> Solver: ...
 
     @overload
     def __call__(

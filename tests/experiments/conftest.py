@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from combdiff.solvers import ShortestPath
+from experiments.shortest_path.task import ShortestPaths
 
 COMPASS = {
     "N": (-1, 0),
@@ -33,6 +34,12 @@ def apart() -> Iterator[None]:
     with torch.random.fork_rng():
         yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of shortest paths without their pictures, which take longer than a small training."""
+    monkeypatch.setattr(ShortestPaths, "pictures", lambda *_: [])
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import torch
 from experiments.__main__ import main
 from experiments.harness.errors import InputError
 from experiments.methods.regression import Regression
-from experiments.methods.soft_rank import SoftRank
 from experiments.ranking import label_study
 from experiments.ranking.labels import FOLDS, Labels, folds, read_rankings, wine
 from experiments.ranking.lists import Lists
@@ -189,10 +188,11 @@ def test_no_model_sees_the_lists_that_it_is_tested_on(linear: Path) -> None:
     train = (torch.arange(80) % 10 != 0)[None]
     other = Lists(lists.inputs, torch.where(train.T, lists.solutions, 5 - lists.solutions))
     training = {**label_study.TRAINING, "steps": 20, "batch": 32}
-    a, b = (label_study.fit(SoftRank(epsilon=1.0), one, train, training) for one in (lists, other))
+    method = label_study.make_method("soft-rank", 1.0, Rankings(data=f"labels:{linear}"), lists)
+    a, b = (label_study.fit(method, one, train, training) for one in (lists, other))
     assert torch.equal(a, b)
     shared = Lists(lists.inputs, 5 - lists.solutions)
-    assert not torch.equal(a, label_study.fit(SoftRank(epsilon=1.0), shared, train, training))
+    assert not torch.equal(a, label_study.fit(method, shared, train, training))
 
 
 def test_each_fold_has_four_inner_folds() -> None:

@@ -21,7 +21,9 @@ from experiments.harness.experiment import run_experiment
 from experiments.harness.run import Run
 from experiments.harness.run_folder import RunFolder
 from experiments.harness.train import Training
+from tests.solvers.scripts import HEAR_CTRL_C
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 SMALL = {"size": 4, "maps": 8, "validation_maps": 10, "test_maps": 10}
 CONFIG = {**SMALL, "maps": 24, "epochs": 4, "splits": [0, 1], "seed": 5}
 TIMES = ("seconds", "solver_share", "solve_ms")
@@ -151,13 +153,16 @@ def test_killed_process_loses_one_epoch(tmp_path: Path) -> None:
     assert [row["epoch"] for row in metrics(RunFolder(folder))] == ["1", "2", "3", "4"]
 
 
+COMMAND = "from experiments.__main__ import main; raise SystemExit(main())"
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("end", ["interrupt", "kill one"])
 def test_processes_end_with_their_run(end: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = ["shortest-path", "--size", "4", "--maps", "400", "--test-maps", "10", "--validation-maps", "10"]
     more = ["--method", "interpolation", "perturbed", "--workers", "2", "--epochs", "400", "--out", str(folder)]
-    command = [sys.executable, "-m", "experiments", *arguments, *more]
+    command = [sys.executable, "-c", HEAR_CTRL_C + COMMAND, *arguments, *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while len(list(folder.glob("checkpoints/*.pt"))) < 2 and process.poll() is None:
             time.sleep(0.1)

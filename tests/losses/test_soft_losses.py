@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from combdiff import SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
+from combdiff import PairwiseLoss, SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
 from combdiff.losses.soft_ndcg import Gain
+from tests.derivatives import check_derivatives
 
 
 def sample(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -44,8 +45,7 @@ def test_ndcg_limit_and_ragged_lists(method: str, k: int | None) -> None:
     ragged = soft(torch.where(mask, scores, 1e9), relevance, mask)
     torch.testing.assert_close(ragged[1], soft(scores[1:2, :4], relevance[1:2, :4])[0])
     assert float(ragged[3]) == 0.0
-    leaf = scores.clone().requires_grad_()
-    assert gradcheck(lambda v: soft(v, relevance, mask), (leaf,))
+    check_derivatives(lambda v: soft(v, relevance.expand(v.shape), mask.expand(v.shape)), (scores,))
 
 
 def neural_ndcg(scores: np.ndarray, gains: np.ndarray, temperature: float, cut: int) -> float:
@@ -92,11 +92,12 @@ def test_neural_ndcg_is_the_published_one(k: int | None, gain: Gain, temperature
     assert float(make()(scores, relevance, mask)) == pytest.approx(truth[:4].sum() / 5, abs=2e-6)
     empty = make(reduction="mean_relevant")(scores, torch.zeros_like(relevance), mask)
     assert float(empty) == 0.0
-    assert gradcheck(lambda v: make()(v, relevance, mask), (scores.requires_grad_(),))
+    check_derivatives(lambda v: make(reduction="none")(v, relevance.expand(v.shape), mask.expand(v.shape)), (scores,))
 
 
 LOSSES = {
     "Spearman": lambda x: SpearmanLoss(regularization_strength=0.3)(x, target_of(x)),
+    "pairs": lambda x: PairwiseLoss(0.3, method="optimal", pairs="adjacent")(x, target_of(x)),
     "NDCG": lambda x: SoftNDCGLoss(regularization_strength=0.3, k=4)(x, target_of(x).abs()),
     "NeuralNDCG": lambda x: SoftNDCGLoss(regularization_strength=0.3, method="neuralsort")(x, target_of(x).abs()),
     "Sinkhorn NDCG": lambda x: SoftNDCGLoss(regularization_strength=0.3, method="sinkhorn")(x, target_of(x).abs()),

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from combdiff import (
+    PairwiseLoss,
     SoftMAPLoss,
     SoftNDCGLoss,
     SoftRankFenchelYoungLoss,
@@ -62,6 +63,7 @@ CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "NeuralNDCG": lambda x, m: SoftNDCGLoss(method="neuralsort")(x, x.detach().abs(), m),
     "ApproxNDCG": lambda x, m: SoftNDCGLoss(method="sigmoid")(x, x.detach().abs(), m),
     "stochastic NeuralNDCG": lambda x, m: SoftNDCGLoss(method="neuralsort", samples=2)(x, x.detach().abs(), m),
+    "pairs": lambda x, m: PairwiseLoss(method="cauchy", pairs="adjacent")(x, x.detach(), m),
     "MAP": lambda x, m: SoftMAPLoss(method="sigmoid")(x, x.detach(), m),
     "recall": lambda x, m: SoftRecallLoss(2)(x, x.detach(), m),
     "Fenchel-Young of ranks": lambda x, m: SoftRankFenchelYoungLoss()(x, x.detach(), m),

@@ -232,7 +232,7 @@ def test_the_type_checker_knows_what_wrap_takes() -> None:
         ("ModelOptions", "models.pywraplp", "wrap_model_builder"),
         ("ModelOptions", "models.math_opt", "wrap_math_opt"),
         ("CpSatOptions", "models.cp_sat", "wrap_cp_sat"),
-        ("CommonOptions", "models.scip", "wrap_scip"),
+        ("ScipOptions", "models.scip", "wrap_scip"),
         ("FormulaOptions", "formulas.formula_model", "wrap_formula"),
         ("FileOptions", "models.model_files", "wrap_model_file"),
         ("FileOptions", "formulas.formula_files", "wrap_formula_file"),

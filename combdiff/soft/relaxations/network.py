@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from combdiff.soft.arguments import Mask, Matrices, Values
-from combdiff.soft.permutahedron.formula import exponent
+from combdiff.soft.relaxations.comparators import Comparator, order_kept
 
 Layout = Literal["odd_even", "bitonic"]
-Comparator = Literal["logistic", "cauchy", "optimal"]
-
-
-FAR = 1e15  # in units of ε; the tails of "cauchy" and "optimal" fall as slowly as 1/t
 
 
 def network_matrix(
@@ -24,15 +19,10 @@ def network_matrix(
     """The doubly stochastic matrix of a sorting network whose comparators mix their inputs.
 
     A comparator of a and b keeps their order with probability p = F((b − a)/ε) and swaps it with 1 − p, in the values
-    and in the rows of the matrix. With t = (b − a)/ε, each with the slope ¼ at 0, so that ε means the same:
-
-        logistic    1/(1 + exp(−t))
-        cauchy      ½ + arctan(πt/4)/π
-        optimal     ½ + t/4 for |t| ≤ 1, 1 − 1/(4t) for t > 1, −1/(4t) for t < −1
-
-    With the last two no sorted value falls as an entry rises, and none is off by more than a multiple of ε (of two
-    values: 4ε/π² and ε/4), but the matrix tends to the hard one only as ε does to 0; "optimal" has the smallest error
-    of all that are monotonic. The logistic one is not monotonic. (diffsort's steepness is 1/ε, π/(4ε) and 1/(4ε).)
+    and in the rows of the matrix; `comparators` has the three F. With "cauchy" and "optimal" no sorted value falls as
+    an entry rises, and none is off by more than a multiple of ε (of two values: 4ε/π² and ε/4), but the matrix tends to
+    the hard one only as ε does to 0; "optimal" has the smallest error of all that are monotonic. The logistic one is
+    not monotonic. (diffsort's steepness is 1/ε, π/(4ε) and 1/(4ε).)
 
     The odd-even network has n layers, the bitonic one log₂ n (log₂ n + 1)/2;
     its size is filled up to a power of two with entries that are never mixed. A row of which k entries count goes
@@ -58,7 +48,7 @@ def network_matrix(
     for first, second, least in _layers(wires, layout, x.device):
         a, b = values[..., first], values[..., second]
         real_a, real_b = real[..., first], real[..., second]
-        keep = _order_kept(b - a, eps, comparator)
+        keep = order_kept(b - a, eps, comparator)
         # entries that do not count go behind those that do, unmixed
         keep = torch.where(real_a & real_b, keep, (real_a | ~real_b).to(x.dtype))
         keep = torch.where(size >= least, keep, 1.0)
@@ -66,17 +56,6 @@ def network_matrix(
         matrix = _mixed(matrix.transpose(-1, -2), keep[..., None, :], first, second).transpose(-1, -2)
         real = real.index_copy(-1, first, real_a | real_b).index_copy(-1, second, real_a & real_b)
     return torch.zeros_like(matrix[..., :n, :n]).scatter(-1, front[..., None, :].expand(-1, n, -1), matrix[..., :n, :n])
-
-
-def _order_kept(gap: Tensor, eps: Tensor, comparator: Comparator) -> Tensor:
-    """F(gap/ε)."""
-    if comparator == "logistic":
-        return torch.sigmoid(exponent(gap, eps))
-    t = exponent(gap, eps, FAR)
-    if comparator == "cauchy":
-        return 0.5 + torch.atan(0.25 * math.pi * t) / math.pi
-    near = t.abs() <= 1.0
-    return torch.where(near, 0.5 + 0.25 * t, (t > 0).to(t.dtype) - 0.25 / torch.where(near, 1.0, t))
 
 
 def _mixed(rows: Tensor, keep: Tensor, first: Tensor, second: Tensor) -> Tensor:

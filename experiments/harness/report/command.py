@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="the page (default: report.html in the folder, if there is but one)")
 
 
-def run(given: Mapping[str, Any]) -> None:
+def run(given: Mapping[str, Any], parse: object = None) -> None:
     """Write the page.
 
     Raises:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import fmean
+from statistics import fmean, geometric_mean
 
 from experiments.harness.errors import InputError
+from experiments.harness.options import Heat
 from experiments.harness.registry import find_method
 from experiments.harness.report.intervals import Interval
 from experiments.harness.report.read import RunRecord
@@ -34,17 +35,28 @@ class Candidate:
     record: RunRecord
     method: str
     solver: str
-    swept: float | None
+    swept: Heat | None
     option: str | None
     needs: Sequence[str]
     rows: Mapping[int, Row]
     epochs: Mapping[int, Sequence[Row]]
 
     @property
-    def temperature(self) -> float | None:
-        """Its temperature, whether the run has several or one."""
+    def heat(self) -> Heat | None:
+        """Its temperature, whether the run has several or one; a word where it was measured."""
         own = self.record.config.get(f"{self.method}.{self.option}") if self.swept is None else self.swept
-        return own if isinstance(own, int | float) and own > 0 else None
+        return own if isinstance(own, str) or (isinstance(own, int | float) and own > 0) else None
+
+    @property
+    def temperature(self) -> float | None:
+        """The number that it is."""
+        return None if isinstance(self.heat, str) else self.heat
+
+    @property
+    def settled(self) -> float | None:
+        """Where a measured temperature was at the end: the geometric mean over the splits."""
+        found = self.scores("settled").values()
+        return geometric_mean(found) if isinstance(self.heat, str) and found else None
 
     @property
     def label(self) -> str:
@@ -121,12 +133,16 @@ def _comparison(records: Sequence[RunRecord]) -> Comparison:
         remarks.append(f"The chosen temperature is the least or largest that was tried: {', '.join(at_an_end)}.")
     for name in Settings.options():
         values = {json.dumps(record.config.get(name)) for record in records}
-        if len(values) > 1 and name not in ("methods", "solvers", "splits", "temperatures", "tune_splits"):
+        if len(values) > 1 and name not in _CHOICES:
             remarks.append(f"The runs differ in {name.replace('_', ' ')}: {', '.join(sorted(values))}.")
     return Comparison(records, target, columns, candidates, list(baselines.values()), ranked, remarks)
 
 
-_PLAIN = ("split", "method", "solver", "temperature", "best_epoch", "validation", "seconds", "solver_share", "solve_ms")
+_CHOICES = "methods", "solvers", "splits", "temperatures", "scaled_by", "tune_splits"
+_PLAIN = (
+    "split", "method", "solver", "temperature", "best_epoch", "validation", "seconds", "solver_share", "solve_ms",
+    "settled", "advice_seconds",
+)  # fmt: skip
 
 
 def _rank(candidates: Sequence[Candidate], remarks: list[str]) -> list[Candidate]:
@@ -153,8 +169,8 @@ def _is_end(chosen: Candidate, group: Sequence[Candidate]) -> bool:
 
 def _candidates(record: RunRecord, target: Column | None) -> list[Candidate]:
     """The trainings of a run; those with an epoch to go have no row."""
-    rows: dict[tuple[str, str, float | None], dict[int, Row]] = {}
-    epochs: dict[tuple[str, str, float | None], dict[int, list[Row]]] = {}
+    rows: dict[tuple[str, str, Heat | None], dict[int, Row]] = {}
+    epochs: dict[tuple[str, str, Heat | None], dict[int, list[Row]]] = {}
     for row in record.epochs:
         key = row["method"], row["solver"], row.get("temperature")
         epochs.setdefault(key, {}).setdefault(row["split"], []).append(row)

@@ -46,6 +46,7 @@ def _against_temperature(comparison: Comparison) -> list[Figure]:
                 at[heat] = one if one is chosen else max(at.get(heat, one), one, key=_validated)
         if len(at) < 2:
             continue
+        measured = [one for one in comparison.candidates if one.label == chosen.label and one.settled is not None]
         common = set.intersection(*(set(one.scores(key)) for one in at.values()))
         points = [
             _point(
@@ -58,6 +59,12 @@ def _against_temperature(comparison: Comparison) -> list[Figure]:
             for heat, one in sorted(at.items())
         ]
         lines.append(Line(chosen.label, number, points))
+        for one in measured:
+            name = f"{one.label}, {one.heat}, {one.option or 'temperature'} = {one.settled:.3g} at the end"
+            scores = list(one.scores(key).values())
+            if scores and one.settled is not None:
+                mark = _point(one.settled, scores, target.form, name, one is chosen)
+                lines.append(Line(f"{one.label}, {one.heat}", number, [mark]))
     if not lines:
         return []
     what = f"{'validation' if key == 'validation' else 'test'} {target.heading}"

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 
 from experiments.harness.errors import InputError
+from experiments.harness.options import show_heat
 from experiments.harness.report.compare import Candidate, Comparison, compare
 from experiments.harness.report.curves import figures
 from experiments.harness.report.figures import swatch
@@ -127,8 +128,11 @@ def _verdict(comparison: Comparison) -> dict[str, str] | None:
 
 
 def _named(one: Candidate) -> str:
-    heat = one.temperature
-    return one.label + ("" if heat is None else f", {one.option or 'temperature'} = {heat:g}".replace("_", " "))
+    heat = one.heat
+    if heat is None:
+        return one.label
+    settled = "" if one.settled is None else f" ({one.settled:.3g})"
+    return f"{one.label}, {one.option or 'temperature'} = {show_heat(heat)}{settled}".replace("_", " ")
 
 
 def _on(one: Candidate) -> str:
@@ -197,14 +201,13 @@ def _short_paths(records: Sequence[RunRecord]) -> dict[Path, str]:
 def _mean(one: Candidate, columns: Sequence[Column]) -> Row:
     """Means over the splits that have a number, and standard deviations; the temperature of the candidate."""
     mean: Row = {}
-    for key in (column.key for column in columns):
+    for key in (column.key for column in columns if column is not TEMPERATURE):
         values = list(one.scores(key).values())
         if values:
             mean[key] = fmean(values)
         if len(values) > 1:
             mean[f"{key}_std"] = stdev(values)
-    mean.pop("temperature_std", None)
-    return {**mean, "temperature": one.temperature}
+    return {**mean, "temperature": one.heat}
 
 
 def _sorted_by(value: Any) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_origin
 
 from experiments.harness.errors import InputError
-from experiments.harness.options import Options
+from experiments.harness.options import Heat, Options, hints_of
 from experiments.harness.registry import find_method, find_task
 from experiments.harness.run import PRESETS, Run, Settings, preset_settings
 
@@ -16,11 +16,11 @@ FLAGS = {"methods": "--method", "solvers": "--solver", "temperatures": "--temper
 
 
 def training_settings(
-    config: Mapping[str, Any], method: str, solver: str, temperature: float | None, splits: Sequence[int]
+    config: Mapping[str, Any], method: str, solver: str, temperature: Heat | None, splits: Sequence[int]
 ) -> dict[str, Any]:
     """The settings of a run that trains one method of another run, at one temperature, on some splits."""
     settings = {key: value for key, value in config.items() if key.rpartition(".")[0] in ("", method)}
-    for name in ("task", "solvers", "temperatures", "tune_splits"):
+    for name in ("task", "solvers", "temperatures", "scaled_by", "tune_splits"):
         settings.pop(name, None)
     settings |= {"methods": [method], "splits": list(splits)}
     if solver:
@@ -99,5 +99,5 @@ def _words(task: str, preset: str, given: Mapping[str, Any], wanted: Mapping[str
 def _lists(task: str, methods: Sequence[str]) -> set[str]:
     """The options that take several values; the command line has them only in `FLAGS`."""
     kinds: list[type[Options]] = [Settings, find_task(task), *map(find_method, methods)]
-    hints = [(name, get_type_hints(kind)[name]) for kind in kinds for name in kind.options()]
+    hints = [(name, hints_of(kind)[name]) for kind in kinds for name in kind.options()]
     return {name for name, hint in hints if get_origin(hint) is tuple}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
+from jaxtyping import Int64
 from numpy import ndarray
 from pyscipopt import Model, Variable
 
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.models.scip_engine import ScipEngine, ScipProblem
+from combdiff_solvers.models.scip_engine import ScipEngine
+from combdiff_solvers.models.scip_problem import ScipProblem
 from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
-from combdiff_solvers.protocol import Row, Rows, Sense, Sets, Solutions, Solver
-from combdiff_solvers.rows import PerThread, h_of, solve_rows
+from combdiff_solvers.protocol import Row, Rows, Sense, Sets, Solutions, Solver, Status
+from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows
 from combdiff_solvers.wrap import options_of, wrap
 
 
@@ -22,9 +22,10 @@ class ScipModel(NativeModel):
     """A SCIP model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's variables.
 
     θ is *added* to the model's own linear objective (h). Constraints may be linear or nonlinear, variables binary,
-    integer or continuous. Users make it by `combdiff.wrap(model, variables)`. The model is taken as the text that
-    SCIP writes of it (15 digits), so the user's object is never changed, and copies in other processes solve the very
-    same problem.
+    integer or continuous. Users make it by `combdiff.wrap(model, variables)`. The model is copied: a linear one as
+    arrays (a `LinearModel`, which may also come from a file or another front end), any other as the text that SCIP
+    writes of it (15 digits). So the user's object is never changed, and copies in other processes solve the very same
+    problem.
 
     Its parameters are kept, but for those that would make an answer depend on the machine or on earlier rows: one
     thread for linear programs, and no solutions kept between solves. Each thread has one warm model; only the
@@ -41,8 +42,8 @@ class ScipModel(NativeModel):
     SCIP's dual bound, widened by those tolerances.
 
     Args:
-        problem: the model, by `ScipProblem.of`.
-        indices: of the priced variables, in the order of θ.
+        problem: the model, by `ScipProblem.of`, or `ScipProblem(linear_model)`.
+        priced: places of the priced variables, in the order of θ.
         shape: of one θ and one y.
         sense: "min" or "max"; None for the model's own.
         limits: of time and gaps; they rule over the model's own parameters.
@@ -51,6 +52,7 @@ class ScipModel(NativeModel):
         ValueError: for an empty model, a sense that contradicts the model's objective, or a model that SCIP writes and
             cannot read back.
 
+    >>> import numpy as np
     >>> model = Model()
     >>> x, y = (model.addVar(ub=2.0) for _ in range(2))
     >>> disc = model.addCons(x * x + y * y <= 1)
@@ -62,27 +64,32 @@ class ScipModel(NativeModel):
     def __init__(
         self,
         problem: ScipProblem,
-        indices: Sequence[int] | ndarray,
+        priced: Int64[ndarray, " n"],
         shape: tuple[int, ...],
         sense: Sense | str | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.shape, self.limits = tuple(shape), limits or Limits()
-        self.sense = resolve_sense(sense, problem.maximize, bool(problem.costs.any()))
-        self._problem = problem
-        self._indices = np.array(indices, dtype=np.int64)
-        build = partial(ScipEngine, problem, self._indices, self.sense, self.limits)  # without self: that is a cycle
+        self.sense = resolve_sense(sense, problem.model.maximize, bool(problem.model.c.any()))
+        self._problem, self._priced = problem, priced
+        build = partial(ScipEngine, problem, priced, self.sense, self.limits)  # without self: that is a cycle
         self._engines: PerThread[ScipEngine] = PerThread(build)
-        self._engines.get()  # or an error would be that of a row
+        if problem.model.crossed is None:
+            self._engines.get()  # or an error would be that of a row
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
-        engine, clock = self._engines.get(), self.limits.start()
+        clock, crossed = self.limits.start(), self._problem.model.crossed
+        if crossed is not None:
+            return solve_rows(theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=crossed), self.sense)
+        engine = self._engines.get()
         return solve_rows(theta, clock, lambda row, seconds: engine.solve(theta[row], seconds), self.sense)
 
     def _h(self, y: Row) -> float:
-        costs = self._problem.costs
-        if not np.delete(costs, self._indices).any():
-            return float(y @ costs[self._indices]) + self._problem.offset
+        model = self._problem.model
+        if not model.open_coefficients(self._priced).any():
+            return float(y @ model.c[self._priced]) + model.offset
+        if model.crossed is not None:
+            return float("nan")
         return h_of(self._engines.get().complete(y, self.limits.time_limit), self.sense)
 
 
@@ -93,8 +100,19 @@ _INSTEAD = (
 
 @wrap.register(Model)
 @options_of(ScipModel)
-def wrap_scip(model: Model, /, variables: Any, **options: Any) -> Solver:
-    """`combdiff.wrap` for a `pyscipopt.Model`: see `ScipModel` and `Limits`."""
+def wrap_scip(model: Model, /, variables: Any, *, backend: str | None = None, **options: Any) -> Solver:
+    """`combdiff.wrap` for a `pyscipopt.Model`: see `ScipModel` and `Limits`.
+
+    A model with linear constraints only may go to another `backend` (that of `MathOptModel`, or "cp_sat"), to which
+    SCIP's parameters mean nothing. None is SCIP itself.
+
+    >>> import numpy as np
+    >>> model = Model()
+    >>> x = [model.addVar(vtype="B") for _ in range(3)]
+    >>> row = model.addCons(x[0] + x[1] + x[2] == 2)
+    >>> wrap(model, x, backend="highs").solve(np.array([[3.0, 1.0, 2.0]])).y
+    array([[0., 1., 1.]])
+    """
     problem = ScipProblem.of(model)
     own = {variable.ptr(): place for place, variable in enumerate(model.getVars(transformed=False))}
 
@@ -107,4 +125,14 @@ def wrap_scip(model: Model, /, variables: Any, **options: Any) -> Solver:
             )
         return found
 
-    return ScipModel(problem, *resolve_native(variables, Variable, place, "SCIP", _INSTEAD), **options)
+    found = resolve_native(variables, Variable, place, "SCIP", _INSTEAD)
+    if backend is None:
+        return ScipModel(problem, *found, **options)
+    if problem.text is not None:
+        raise ValueError(
+            f"backend={backend!r} takes linear constraints of binary, integer and continuous variables, and this model "
+            "has others, which SCIP alone takes: leave backend out"
+        )
+    from combdiff_solvers.models.linear_solver import linear_solver  # needs OR-Tools
+
+    return linear_solver(problem.model, *found, backend=backend, **options)

@@ -3,12 +3,13 @@
 import resource
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from combdiff.solvers import Limits, MixedInteger, Solver, Status, wrap
+from combdiff.solvers import Limits, MixedInteger, Solutions, Solver, Status, wrap
 
 pytest.importorskip("ortools")
 
@@ -69,11 +70,9 @@ def test_a_gap_is_kept_and_told(backend: str) -> None:
 WAYS = ["relative_gap", "absolute_gap", "parameters", "parameters, absolute"]
 
 
-@pytest.mark.parametrize("size", [1e-6, 1e6])
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("backend", "squares"), [("scip", False), ("scip", True), ("highs", False)])
-def test_a_gap_stops_the_search_and_is_told(backend: str, way: str, size: float, squares: bool) -> None:
-    """A knapsack whose gap is given in the units of its objective, whatever these are."""
+@cache
+def knapsack_of_25(backend: str, size: float, squares: bool) -> tuple[Any, list[Any], np.ndarray, Solutions]:
+    """A knapsack with an offset, costs, and their exact answers."""
     mathopt = pytest.importorskip("ortools.math_opt.python.mathopt")
     rng = np.random.default_rng(5)
     weights, theta = rng.integers(10, 99, size=(3, 25)), rng.uniform(10, 99, size=(6, 25)) * size
@@ -83,7 +82,16 @@ def test_a_gap_stops_the_search_and_is_told(backend: str, way: str, size: float,
         model.add_linear_constraint(mathopt.fast_sum(w * v for w, v in zip(row, x, strict=True)) <= sum(row) // 3)
     offset = 1000.0 * size
     model.maximize(offset + (20 * size * (x[0] * x[1] - x[2] * x[3]) if squares else 0.0))
-    exact = wrap(model, x, backend=backend).solve(theta)
+    return model, x, theta, wrap(model, x, backend=backend).solve(theta)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+@pytest.mark.parametrize(("backend", "squares"), [("scip", False), ("scip", True), ("highs", False)])
+def test_a_gap_stops_the_search_and_is_told(backend: str, way: str, size: float, squares: bool) -> None:
+    """A knapsack whose gap is given in the units of its objective, whatever these are."""
+    mathopt = pytest.importorskip("ortools.math_opt.python.mathopt")
+    model, x, theta, exact = knapsack_of_25(backend, size, squares)
     allowed = 0.2 * exact.objective.min()
     parameters = {
         "parameters": mathopt.SolveParameters(relative_gap_tolerance=0.2),

@@ -171,7 +171,7 @@ def test_the_users_model_is_left_alone_and_its_parameters_are_kept() -> None:
     after = (model.getObjVal(), model.getStatus(), [v.name for v in model.getVars(transformed=False)], model.getStage())
     assert after == before
     assert isinstance(solver, ScipModel)
-    assert "limits/nodes = 12345" in solver._problem.parameters
+    assert solver._problem.parameters["limits/nodes"] == 12345
     assert solver.sense is Sense.MAX
     model.freeTransform()
     model.addCons(x[0] <= 0)
