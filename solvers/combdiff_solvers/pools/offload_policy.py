@@ -8,6 +8,7 @@ from statistics import median
 
 SURE = 1e-3  # seconds of work after which a mean over rows is trusted
 LONGEST_PAUSE = 64  # calls to leave the workers alone for, at most
+SUCCESSES = 16  # calls that the workers solve before the caller times a few rows again
 
 
 class OffloadPolicy:
@@ -15,7 +16,9 @@ class OffloadPolicy:
 
     The first rows are solved by the caller and timed. Workers get the others where the time that they are going to
     save is several times what the sending costs; and where the clock then says that they saved nothing (a solver that
-    holds the GIL, a machine that is busy), they are left alone for 1, 2, 4, ... calls before they are tried again.
+    holds the GIL, a machine that is busy), they are left alone for 1, 2, 4, ... calls before they are tried again. What
+    a row takes here is measured anew in the last of these calls, and now and then while the workers do gain: a time that
+    a busy machine made too long would hide that they gain nothing.
 
     Args:
         workers: how many there are.
@@ -30,7 +33,7 @@ class OffloadPolicy:
         self.workers, self.row, self.min_offload_rows = workers, 0.0, 1
         self._overhead = overhead
         self._rows = self._seconds = 0.0  # solved here, of which the oldest are forgotten
-        self._failures = self._calls_to_wait = 0
+        self._failures = self._successes = self._calls_to_wait = 0
 
     def rows_to_solve_here(self, rows: int, first: bool) -> int:
         """How many of the next rows the caller solves itself; 0 if the workers are to have them all.
@@ -45,6 +48,8 @@ class OffloadPolicy:
             return min(rows, ceil(2 * SURE / self.row))
         if first and self._calls_to_wait:
             self._calls_to_wait -= 1
+            if not self._calls_to_wait:
+                self._forget()  # what is measured in this call is what the workers are compared with in the next
             return rows
         return 0
 
@@ -78,5 +83,13 @@ class OffloadPolicy:
         if seconds > 0.95 * rows * self.row:
             self._calls_to_wait = min(2**self._failures, LONGEST_PAUSE)
             self._failures += 1
+            self._successes = 0
         else:
             self._failures = 0
+            self._successes += 1
+            if self._successes % SUCCESSES == 0:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Have the time of a row measured anew: it was too long if the machine was busy then."""
+        self._rows = self._seconds = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -74,7 +75,6 @@ class Parallel(Wrapper):
     array([[0., 1., 0., 1.]])
     """
 
-    chunks_per_worker = 2  # that are on their way at once
     _workers: Workers | None = None
 
     def __init__(
@@ -94,6 +94,7 @@ class Parallel(Wrapper):
             raise ValueError(f"backend={backend!r} is none of {known}, and no concurrent.futures.Executor")
         self.workers, self.backend, self.adaptive = workers, backend, adaptive
         self.replaced = 0
+        self._chunks_per_worker = sys.maxsize if isinstance(backend, str) else 2  # that are on their way at once
         self._overhead = {"threads": 1e-4, "processes": 1e-3}.get(str(backend), 5e-3)
         self._own = ForkSafeLock()  # the caller's solver serves one call at a time
         self._process = os.getpid()
@@ -202,7 +203,7 @@ class Parallel(Wrapper):
         cuts = shrinking(rows, policy.workers, *policy.chunk_sizes(rows))
         warm, began = workers.warm, time.perf_counter()
         try:
-            batch.solve(cuts, self.chunks_per_worker * policy.workers, self._solve_here if self.adaptive else None)
+            batch.solve(cuts, self._chunks_per_worker * policy.workers, self._solve_here if self.adaptive else None)
         except BaseException:
             self.close()
             raise

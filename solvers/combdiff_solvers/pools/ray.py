@@ -41,8 +41,6 @@ class OnRay(Parallel):
     Source: P. Moritz et al. (2018), "Ray: a distributed framework for emerging AI applications".
     """
 
-    chunks_per_worker = 1
-
     def __init__(
         self,
         solver: Solver,
@@ -57,7 +55,7 @@ class OnRay(Parallel):
         _ray()
         self.address, self.cpus, self.runtime_env = address, cpus, runtime_env
         super().__init__(solver, workers, "processes", adaptive)
-        self._overhead = 5e-3
+        self._overhead, self._chunks_per_worker = 5e-3, 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.solver, self.workers, self.address, self.cpus, self.runtime_env, self.adaptive)

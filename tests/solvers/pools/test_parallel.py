@@ -144,6 +144,7 @@ def test_each_thread_has_a_solver_of_its_own(theta: ndarray) -> None:
 def test_a_killed_worker_is_replaced_and_its_chunk_solved_again(theta: ndarray) -> None:
     with Parallel(Probe(seconds=0.01), 2, "processes", adaptive=False) as pool:
         pool.solve(theta[:4])
+        assert wait_until(lambda: pool.executor.warm)  # one that is killed at its start has no chunk
         killed: list[int] = []
 
         def kill() -> None:
