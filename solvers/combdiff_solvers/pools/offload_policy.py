@@ -17,8 +17,8 @@ class OffloadPolicy:
     The first rows are solved by the caller and timed. Workers get the others where the time that they are going to
     save is several times what the sending costs; and where the clock then says that they saved nothing (a solver that
     holds the GIL, a machine that is busy), they are left alone for 1, 2, 4, ... calls before they are tried again. What
-    a row takes here is measured anew in the last of these calls, and now and then while the workers do gain: a time that
-    a busy machine made too long would hide that they gain nothing.
+    a row takes here is measured anew in the last of these calls, and after every 16 that workers solved: a time that a
+    busy machine made too long would hide that they save nothing.
 
     Args:
         workers: how many there are.

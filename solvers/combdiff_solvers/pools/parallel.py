@@ -47,7 +47,7 @@ class Parallel(Wrapper):
     pool is not slower than its solver. `adaptive=False` always sends every row to a worker (to keep a solver that may
     crash out of the calling process).
 
-    Ctrl-C kills processes at once; a thread finishes its chunk (0.3 s or one row, whichever is longer), unheard, so
+    Ctrl-C kills processes at once; a thread finishes its chunk (0.3 s or one row, whichever is longer) for nothing, so
     give rows that can take long a time limit, or use processes. Rows end there too when the object is collected, in
     `close()`, at the end of a `with` block, and when the interpreter ends or is killed. After a fork the child has
     workers of its own.
