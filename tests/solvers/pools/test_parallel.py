@@ -186,6 +186,15 @@ def test_callers_may_share_a_pool(theta: ndarray) -> None:
         np.testing.assert_array_equal(answers[k], Probe().solve(theta + k).y)
 
 
+def test_no_worker_waits_for_the_caller(theta: ndarray) -> None:
+    with Parallel(Probe(seconds=0.05), 2, adaptive=False) as pool:
+        caller = threading.Thread(target=pool.solve, args=(theta,))
+        caller.start()
+        waiting: Any = pool.executor.executor
+        assert wait_until(lambda: waiting._tasks.qsize() > 4)  # all chunks, and not two a worker
+        caller.join()
+
+
 @pytest.mark.parametrize("backend", ["threads", "processes"])
 def test_the_other_callers_of_a_closed_pool_are_told(backend: Any, theta: ndarray) -> None:
     pool = Parallel(Probe(seconds=0.02), 2, backend, adaptive=False)
