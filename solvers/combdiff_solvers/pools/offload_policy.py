@@ -62,7 +62,7 @@ class OffloadPolicy:
 
     def solved_here(self, rows: int, seconds: float) -> None:
         """The caller solved some rows. Where they are few and took little time, nothing is to be learned of it."""
-        if self._rows and rows <= self.min_offload_rows and seconds <= 3 * self._overhead:
+        if self._seconds >= SURE and rows <= self.min_offload_rows and seconds <= 3 * self._overhead:
             return
         self._learn(self._rows / 2 + rows, self._seconds / 2 + seconds)
 

@@ -81,3 +81,15 @@ def test_a_row_that_was_timed_on_a_busy_machine_is_timed_again() -> None:
     assert known.rows_to_solve_here(99, first=False) == 0
     known.solved_there(99, seconds=1.0, row_seconds=[2e-2], warm=True)
     assert known.rows_to_solve_here(100, first=True) == 100
+
+
+def test_a_row_is_timed_again_by_few_rows() -> None:
+    known = OffloadPolicy(workers=2, overhead=1e-3)
+    known.solved_here(2000, 2000 * 1e-5)
+    for _ in range(SUCCESSES):
+        known.solved_there(2000, seconds=0.012, row_seconds=[1e-5], warm=True)
+    timed = 0
+    while here := known.rows_to_solve_here(2000 - timed, first=not timed):
+        known.solved_here(here, here * 1e-5)
+        timed += here
+    assert 100 < timed < 300  # and the workers solve the others, though these were too few to be sent
