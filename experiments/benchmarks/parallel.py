@@ -89,7 +89,7 @@ def compare_ray(rows: int = 200, seconds_a_row: float = 0.02) -> None:
             np.testing.assert_array_equal(pool.solve(theta).y, expected)
         seconds = race({"serial": lambda: solver.solve(theta), "ray": lambda: pool.solve(theta)}, rounds=3, warm_up=1)
         print(f"rows of 20 ms, two processes: {seconds['serial'] / seconds['ray']:.2f} × serial (bar 1.6 ×)")
-        pid = ray.get(ray.remote(os.getpid).remote())  # of a process that waits for chunks
+        pid = ray.get(ray.remote(lambda: os.getpid()).remote())  # of a process that waits for chunks
         threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
         began = time.perf_counter()
         found = pool.solve(theta)

@@ -107,6 +107,13 @@ class ExitsWhenLoaded(Probe):
         sys.exit(5)
 
 
+class DiesWhenLoaded(Probe):
+    """Ends the process that unpickles it."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        os._exit(7)
+
+
 class NoPickle(str):
     """A text that cannot be pickled."""
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import Executor, Future
 from typing import Any
 
-from combdiff_solvers.pools.messages import pickle_solver, reply_by_digest
-from combdiff_solvers.pools.pooled import Pooled
-from combdiff_solvers.pools.worker_pool import RemoteWorker, Worker, WorkerDiedError
+from combdiff_solvers.compute.forks import renew_after_fork
+from combdiff_solvers.pools.parallel import Parallel
+from combdiff_solvers.pools.workers import RemoteWorkers, Workers
 from combdiff_solvers.protocol import Solver
 
 
-class OnRay(Pooled):
+class OnRay(Parallel):
     """Solves the rows of a batch in the processes of a Ray cluster, each with a warm solver of its own.
 
     The contract is that of `Parallel`: the answers are those of the plain solver, chunks of rows travel, that of a
@@ -51,12 +50,12 @@ class OnRay(Pooled):
         runtime_env: dict[str, Any] | None = None,
         adaptive: bool = True,
     ) -> None:
-        super().__init__(solver, workers, adaptive)
         if cpus <= 0:
             raise ValueError(f"cpus={cpus} must be above 0")
         _ray()
         self.address, self.cpus, self.runtime_env = address, cpus, runtime_env
-        self._sent = pickle_solver(solver)
+        super().__init__(solver, workers, "processes", adaptive)
+        self._overhead, self._chunks_per_worker = 5e-3, 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.solver, self.workers, self.address, self.cpus, self.runtime_env, self.adaptive)
@@ -68,45 +67,49 @@ class OnRay(Pooled):
             ray.init(address=self.address, log_to_driver=False, logging_level="warning", **local)
         return self.workers or max(1, int(ray.cluster_resources().get("CPU", 1.0) / self.cpus))
 
-    def _worker_maker(self) -> Callable[[], Worker]:
-        task = _ray().remote(reply_by_digest).options(num_cpus=self.cpus, max_retries=0, runtime_env=self.runtime_env)
-        return partial(RayWorker, self._sent, task)
+    def _start(self) -> Workers:
+        executor = RayExecutor(num_cpus=self.cpus, runtime_env=self.runtime_env)
+        return RemoteWorkers(executor, self._sent, self.policy.workers, owned=True)
 
 
-class RayWorker(RemoteWorker):
-    """Has one chunk after the other solved by a task of Ray, in processes that Ray starts, keeps and replaces.
+class RayExecutor(Executor):
+    """Runs functions as tasks of Ray, in processes that Ray starts, keeps and replaces.
 
     Args:
-        solver: the pickled solver.
-        task: `reply_by_digest`, as Ray's.
+        options: of the tasks, as Ray calls them.
     """
 
-    def __init__(self, solver: bytes, task: Any) -> None:
-        super().__init__(solver)
-        self._task, self._digest = task, hashlib.sha256(solver).digest()
-        self._place = _ray().put(solver)  # whence each process takes it
-        self._running: Any = None
+    def __init__(self, **options: Any) -> None:
+        self._call = _ray().remote(_call).options(max_retries=0, **options)
+        renew_after_fork(self)
+        self.renew()
 
-    def ask(self, message: bytes | None) -> bytes:
-        """The answer of whichever process Ray picks."""
-        ray = _ray()
-        self._running = self._task.remote(self._digest, self._place, message)
-        try:
-            return bytes(ray.get(self._running))
-        except ray.exceptions.RayError as crash:
-            raise WorkerDiedError(str(crash).splitlines()[0]) from None
-        finally:
-            self._running = None
+    def renew(self) -> None:
+        """In a forked child: the tasks are the parent's."""
+        self._running: dict[Future[Any], Any] = {}
 
-    def stop(self) -> None:
-        """Kill the process that is at work, if one is.
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:
+        task = self._call.remote(function, *arguments)
+        future: Future[Any] = task.future()
+        future.set_running_or_notify_cancel()  # it may be
+        self._running[future] = task
+        future.add_done_callback(self._running.pop)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        """Kill the processes that are at work.
 
         Ray 2.60 aborts our own process where a task is cancelled that has just ended ("Tried to complete task that was
         not pending"): so what has ended is never cancelled.
         """
-        ray, running = _ray(), self._running
-        if running is not None and ray.is_initialized():
-            ray.cancel(running, force=True)
+        ray = _ray()
+        for task in list(self._running.values()):
+            if ray.is_initialized() and not ray.wait([task], timeout=0)[0]:
+                ray.cancel(task, force=True)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _ray() -> Any:

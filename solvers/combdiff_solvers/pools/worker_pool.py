@@ -1,228 +1,105 @@
-"""Workers that solve chunks, and are replaced when they die.
-
-Each worker has a thread of the calling process, its *driver*, that takes chunks from one queue and waits for the
-worker. So a fast worker takes more chunks, and several callers may share a pool.
-"""
+"""Executors of ours: threads that do not keep the interpreter alive, each of which may have a process of its own."""
 
 from __future__ import annotations
 
 import atexit
 import ctypes
-import pickle
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from numpy import ndarray
-
-from combdiff_solvers.chunks import Timed, solve_safely
 from combdiff_solvers.compute.forks import renew_after_fork
-from combdiff_solvers.pools.messages import PoolError, pack, unpack
-from combdiff_solvers.protocol import Rows, Sets
 
-CLOSED = "the workers were closed while a batch was being solved"
-DRIVER = "combdiff-driver"
-MAX_CRASHES = 2  # a chunk that so many workers died on is cut into rows, and such a row is given up
-JOIN_SECONDS = 2.0  # how long `close` waits for the drivers
+JOIN_SECONDS = 2.0  # how long `shutdown` waits for the threads
 
 
-class WorkerDiedError(Exception):
-    """A worker ended while it had a chunk; the text says how."""
-
-
-class Worker:
-    """A solver in the driver's own thread, which cannot be stopped in the middle of a chunk; and the base of others.
-
-    Args:
-        solver: a solver that threads may share, or the pickle of one.
-    """
-
-    ready = False
-
-    def __init__(self, solver: Any) -> None:
-        self.solver = solver
-
-    def start(self) -> None:
-        """Make ready.
-
-        Raises:
-            WorkerDiedError: when it ended; any other exception means that another worker would fare no better.
-        """
-        if isinstance(self.solver, bytes):
-            self.solver = pickle.loads(self.solver)
-
-    def solve(self, theta: Rows, instances: Sets) -> Timed:
-        """The answer and the seconds it took.
-
-        Raises:
-            WorkerDiedError: when the worker ended.
-        """
-        return solve_safely(self.solver, theta, instances)
-
-    def stop(self) -> None:
-        """End now, whatever it does; any thread may call it, at any time."""
-
-    def abandon(self) -> None:
-        """Forget it without a word: it belongs to the process that this one was forked from."""
-
-
-class RemoteWorker(Worker):
-    """A worker that is asked by messages; the first one, None, is answered when it has its solver."""
-
-    def ask(self, message: bytes | None) -> bytes:
-        """The worker's answer to a message."""
-        raise NotImplementedError
-
-    def start(self) -> None:
-        unpack(self.ask(None))
-
-    def solve(self, theta: Rows, instances: Sets) -> Timed:
-        found, seconds = unpack(self.ask(pack((theta, instances))))
-        return found, seconds
-
-
-class WorkerPool:
-    """`size` workers, which start at once and end with `close`.
+class WorkerPool(Executor):
+    """`size` threads. A `ThreadPoolExecutor` would have the interpreter wait at its end for a row of ten minutes.
 
     Attributes:
-        closed: whether it takes no more chunks.
+        closed: whether it takes no more tasks. It takes none in a forked child, where the threads are gone.
     """
 
-    def __init__(self, make: Callable[[], Worker], size: int) -> None:
-        self.size, self.closed, self._end = size, False, CLOSED
-        self._make = make
-        self._lock = threading.Lock()
-        self._tasks: SimpleQueue[tuple[Future[Timed], ndarray, Sets] | None] = SimpleQueue()
-        self._workers: set[Worker] = set()
-        _pools.add(self)
+    def __init__(self, size: int) -> None:
+        self.closed = False
+        self.processes: dict[int, Any] = {}  # those of the threads, in a `ProcessPool`
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[..., Any], Any] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(size)]
+        _executors.add(self)
         renew_after_fork(self)
-        self._drivers = [threading.Thread(target=self._drive, name=DRIVER, daemon=True) for _ in range(size)]
-        for driver in self._drivers:
-            driver.start()
+        for thread in self._threads:
+            thread.start()
 
-    @property
-    def warm(self) -> bool:
-        """Whether all workers wait for chunks or have one; while not, the caller had better work, too."""
-        return sum(worker.ready for worker in list(self._workers)) == self.size
-
-    def submit(self, theta: Rows, instances: Sets) -> Future[Timed]:
-        """Have a chunk solved by the worker that is free first.
-
-        The future may raise ContractError, PoolError and TravelError, which mean what they say; WorkerDiedError, after
-        which the chunk may be submitted again; and what is no failure of a row, such as KeyboardInterrupt.
-
-        Raises:
-            PoolError: when the workers were closed, or cannot be started.
-        """
-        future: Future[Timed] = Future()
-        with self._lock:
-            if self.closed:
-                raise PoolError(self._end)
-            self._tasks.put((future, theta, instances))
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._tasks.put((future, function, arguments))
+        if self.closed:  # since when nobody has looked for tasks
+            future.cancel()
         return future
 
-    def close(self, reason: str = CLOSED) -> None:
-        """End every worker."""
-        with self._lock:
-            if self.closed:
-                return
-            self.closed, self._end = True, reason
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        """Cancel what has not begun, kill the processes, and wait a little for the threads."""
+        if self.closed:
+            return
+        self.closed = True
         with suppress(Empty):
             while task := self._tasks.get_nowait():
-                if task[0].set_running_or_notify_cancel():
-                    task[0].set_exception(PoolError(reason))
-        for worker in list(self._workers):
-            worker.stop()
-        for _ in self._drivers:
+                task[0].cancel()
+        for process in list(self.processes.values()):
+            process.kill()
+            process.wait()
+        for _ in self._threads:
             self._tasks.put(None)
         until = time.monotonic() + JOIN_SECONDS
-        for driver in self._drivers:
-            if driver.is_alive() and driver is not threading.current_thread():
-                driver.join(max(0.0, until - time.monotonic()))
+        for thread in self._threads:
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
 
     def renew(self) -> None:
-        """In a forked child: the threads are gone, and the workers are the parent's."""
-        for worker in self._workers:
-            worker.abandon()
-        self.closed, self._lock, self._workers = True, threading.Lock(), set()
+        """In a forked child: the threads are gone, and the processes are the parent's."""
+        for process in self.processes.values():
+            process.pipe.close()
+        self.closed, self.processes, self._threads = True, {}, []
 
-    def _drive(self) -> None:
-        """The life of a driver: one chunk after the other."""
-        worker: Worker | None = None
-        while not self.closed:
-            try:
-                worker = worker or self._start()
-            except BaseException as error:
-                self.close(f"a worker could not start: {error}")
-                return
-            task = self._tasks.get()
-            if task is None:
-                return
-            if not self._solve(worker, *task):
-                worker = None
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function returns, in one of the threads."""
+        return function(*arguments)
+
+    def _run(self) -> None:
+        while task := self._tasks.get():
+            self._answer(*task)
             del task  # else its arrays live until the next one
 
-    def _start(self, tries: int = MAX_CRASHES) -> Worker:
-        """A worker that is ready."""
-        with self._lock:
-            if self.closed:
-                raise PoolError(self._end)
-            worker = self._make()
-            self._workers.add(worker)
-        try:
-            worker.start()
-        except WorkerDiedError:
-            self._workers.discard(worker)
-            if not tries:
-                raise
-            return self._start(tries - 1)
-        worker.ready = True
-        return worker
-
-    def _solve(self, worker: Worker, future: Future[Timed], theta: Rows, instances: Sets) -> bool:
-        """Give a chunk to a worker; false if it died on it."""
-        if not future.set_running_or_notify_cancel():
-            return True
-        try:
-            future.set_result(worker.solve(theta, instances))
-        except WorkerDiedError as crash:
-            worker.stop()
-            self._workers.discard(worker)
-            future.set_exception(PoolError(self._end) if self.closed else crash)
-            return False
-        except BaseException as error:  # sys.exit() in a thread, too: it is the caller's, as without workers
-            future.set_exception(error)
-        return True
+    def _answer(self, future: Future[Any], function: Callable[..., Any], arguments: Any) -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(self.call(function, *arguments))
+            except BaseException as error:  # sys.exit(), too: it is the caller's, as without workers
+                future.set_exception(error)
 
 
-def hang_instead_of_abort() -> None:
-    """Have a thread that comes back from C++ after the interpreter's end wait for the end of the process.
-
-    To be called at the end of the interpreter. CPython before 3.14 ends such a thread by `pthread_exit`, which unwinds
-    its stack as an exception does; at the first destructor of a C++ library (OR-Tools releases the GIL by one) that is
-    `std::terminate`, which aborts the whole process. CPython 3.14 has the thread hang, and so does this: it makes
-    `pause` the handler of `std::terminate`. Only glibc unwinds in `pthread_exit`, so other systems need nothing.
-    """
-    if sys.platform != "linux" or sys.version_info >= (3, 14):
-        return
-    with suppress(OSError, AttributeError):  # another libc: nothing to mend
-        set_terminate = ctypes.CDLL("libstdc++.so.6")._ZSt13set_terminatePFvvE
-        set_terminate.argtypes, set_terminate.restype = [ctypes.c_void_p], ctypes.c_void_p
-        set_terminate(ctypes.cast(ctypes.CDLL(None).pause, ctypes.c_void_p))
-
-
-_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
+_executors: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
 
 @atexit.register
 def _at_exit() -> None:
-    for pool in list(_pools):
-        pool.close()
-    if any(thread.name == DRIVER for thread in threading.enumerate()):
-        hang_instead_of_abort()
+    """End all threads; one that comes back from C++ later waits for the end of the process.
+
+    CPython before 3.14 ends such a thread by `pthread_exit`, which unwinds its stack as an exception does; at the first
+    destructor of a C++ library (OR-Tools releases the GIL by one) that is `std::terminate`, which aborts the whole
+    process. CPython 3.14 has the thread hang, and so does this: it makes `pause` the handler of `std::terminate`. Only
+    glibc unwinds in `pthread_exit`, so other systems need nothing.
+    """
+    for executor in list(_executors):
+        executor.shutdown()
+    busy = any(thread.is_alive() for executor in list(_executors) for thread in executor._threads)
+    if busy and sys.platform == "linux" and sys.version_info < (3, 14):
+        with suppress(OSError, AttributeError):  # another libc: nothing to mend
+            pause = ctypes.cast(ctypes.CDLL(None).pause, ctypes.c_void_p)
+            ctypes.CDLL("libstdc++.so.6")._ZSt13set_terminatePFvvE(pause)

@@ -1,6 +1,6 @@
 """When workers are worth it."""
 
-from combdiff_solvers.pools.offload_policy import LONGEST_PAUSE, OffloadPolicy
+from combdiff_solvers.pools.offload_policy import LONGEST_PAUSE, SUCCESSES, OffloadPolicy
 
 
 def after_rows_of(row: float, rows: int = 1000) -> OffloadPolicy:
@@ -59,3 +59,37 @@ def test_a_slow_first_row_is_not_believed_for_long() -> None:
     known = after_rows_of(5.0)  # a compilation
     known.solved_there(1000, seconds=1e-3, row_seconds=[1e-6, 1e-6], warm=False)
     assert known.rows_to_solve_here(50, first=True) == 50
+
+
+def test_workers_are_compared_with_the_last_call_before_them() -> None:
+    known = after_rows_of(1e-2)
+    for _ in range(2):
+        known.solved_there(100, seconds=1.0, row_seconds=[1e-2], warm=True)
+    for row in (5e-2, 1e-2):  # a busy machine, then a quiet one
+        assert known.rows_to_solve_here(100, first=True)
+        known.solved_here(100, 100 * row)
+    assert known.row == 1e-2
+
+
+def test_a_row_that_was_timed_on_a_busy_machine_is_timed_again() -> None:
+    known = after_rows_of(5e-2)
+    for _ in range(SUCCESSES):
+        assert known.rows_to_solve_here(100, first=True) == 0
+        known.solved_there(100, seconds=1.0, row_seconds=[5e-2], warm=True)  # no faster than the caller would be
+    assert known.rows_to_solve_here(100, first=True) == 1
+    known.solved_here(1, 1e-2)
+    assert known.rows_to_solve_here(99, first=False) == 0
+    known.solved_there(99, seconds=1.0, row_seconds=[2e-2], warm=True)
+    assert known.rows_to_solve_here(100, first=True) == 100
+
+
+def test_a_row_is_timed_again_by_few_rows() -> None:
+    known = OffloadPolicy(workers=2, overhead=1e-3)
+    known.solved_here(2000, 2000 * 1e-5)
+    for _ in range(SUCCESSES):
+        known.solved_there(2000, seconds=0.012, row_seconds=[1e-5], warm=True)
+    timed = 0
+    while here := known.rows_to_solve_here(2000 - timed, first=not timed):
+        known.solved_here(here, here * 1e-5)
+        timed += here
+    assert 100 < timed < 300  # and the workers solve the others, though these were too few to be sent

@@ -37,8 +37,8 @@ def alive(pid: int) -> bool:
 
 def pids(pool: Parallel) -> list[int]:
     """The worker processes."""
-    workers: Any = pool.executor
-    return [worker.pid for worker in list(workers._workers) if worker.pid]
+    workers: Any = pool.executor.executor
+    return [process.pid for process in list(workers.processes.values())]
 
 
 class TestThreads(SolverContract):
@@ -144,6 +144,7 @@ def test_each_thread_has_a_solver_of_its_own(theta: ndarray) -> None:
 def test_a_killed_worker_is_replaced_and_its_chunk_solved_again(theta: ndarray) -> None:
     with Parallel(Probe(seconds=0.01), 2, "processes", adaptive=False) as pool:
         pool.solve(theta[:4])
+        assert wait_until(lambda: pool.executor.warm)  # one that is killed at its start has no chunk
         killed: list[int] = []
 
         def kill() -> None:
@@ -185,6 +186,26 @@ def test_callers_may_share_a_pool(theta: ndarray) -> None:
         np.testing.assert_array_equal(answers[k], Probe().solve(theta + k).y)
 
 
+def test_no_worker_waits_for_the_caller(theta: ndarray) -> None:
+    with Parallel(Probe(seconds=0.05), 2, adaptive=False) as pool:
+        caller = threading.Thread(target=pool.solve, args=(theta,))
+        caller.start()
+        waiting: Any = pool.executor.executor
+        assert wait_until(lambda: waiting._tasks.qsize() > 4)  # all chunks, and not two a worker
+        caller.join()
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_the_other_callers_of_a_closed_pool_are_told(backend: Any, theta: ndarray) -> None:
+    pool = Parallel(Probe(seconds=0.02), 2, backend, adaptive=False)
+    pool.solve(theta[:2])
+    closing = threading.Timer(0.3, pool.close)
+    closing.start()
+    with pytest.raises(RuntimeError, match="closed while a batch was being solved"):
+        pool.solve(theta)
+    closing.join()
+
+
 def test_workers_end_with_the_pool_however_it_ends(theta: ndarray) -> None:
     pool = Parallel(Probe(), 2, "processes", adaptive=False)
     pool.solve(theta)
@@ -208,7 +229,7 @@ pool = Parallel(Probe(seconds=SECONDS), 2, "BACKEND", adaptive=False)
 def tell():
     while not pool.executor.warm:
         time.sleep(0.01)
-    print(*[worker.pid for worker in pool.executor._workers if hasattr(worker, "pid")], flush=True)
+    print(*[process.pid for process in pool.executor.executor.processes.values()], flush=True)
 threading.Thread(target=tell, daemon=True).start()
 try:
     pool.solve(np.zeros((8, 4)))

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers import FunctionSolver, Parallel
-from tests.solvers.probes import Probe
+from tests.solvers.probes import DiesWhenLoaded, Probe
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,19 +55,32 @@ def test_a_solver_that_cannot_be_loaded_is_one_clear_error(theta: ndarray, monke
         pool.solve(theta)
 
 
-def test_a_main_module_without_a_guard_is_told(tmp_path: Path) -> None:
+def test_a_process_that_dies_at_its_start_is_one_clear_error(theta: ndarray) -> None:
+    with Parallel(DiesWhenLoaded(), 2, "processes", adaptive=False) as pool:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="a worker could not start: the process ended with exit code 7"):
+                pool.solve(theta)
+
+
+def test_the_main_module_is_not_imported_by_workers(tmp_path: Path) -> None:
+    (tmp_path / "heavy.py").touch()
     script = tmp_path / "train.py"
     script.write_text(
+        "import sys\n"
         "import numpy as np\n"
+        "import heavy\n"
         "from combdiff_solvers import Parallel, wrap\n"
-        "def least(theta):\n"
-        "    return np.eye(len(theta))[theta.argmin()]\n"
-        "with Parallel(wrap(least, shape=(3,)), 2, 'processes', adaptive=False) as pool:\n"
-        "    print(pool.solve(np.zeros((2, 3))).y.tolist())\n"
+        "def least(theta, instance):\n"
+        "    return np.eye(len(theta))[(theta + instance.shift).argmin() if 'heavy' not in sys.modules else 1]\n"
+        "class Shift:\n"
+        "    def __init__(self, shift):\n"
+        "        self.shift = shift\n"
+        "shifts = [Shift(np.array([2.0, 0.0, 1.0])), Shift(np.array([0.0, 0.0, -1.0]))]\n"
+        "with Parallel(wrap(least, shape=(3,)), 2, 'processes', adaptive=False) as pool:  # without a guard\n"
+        "    print(pool.solve(np.array([[0.0, 1, 0], [0, 0, 0]]), shifts).y.tolist())\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "solvers")}
     ended = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60, check=False
     )
-    assert ended.returncode == 1
-    assert "put that under if __name__ == '__main__'" in ended.stderr
+    assert ended.stdout == "[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]\n", ended.stderr

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from combdiff_solvers import OnRay, Status, TopK
-from combdiff_solvers.pools.ray import RayWorker
+from combdiff_solvers.pools.ray import RayExecutor
 from combdiff_solvers.protocol import value
 from tests.solvers.probes import Dies, DropsRows, Exits, Probe, Raises, Reports, Unsendable, WithTerm
-from tests.solvers.scripts import finish, start
+from tests.solvers.scripts import finish, start, wait_until
 
 ray = pytest.importorskip("ray")
 
@@ -92,19 +93,21 @@ def test_how_a_row_ended_its_actor_is_said(theta: ndarray) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_task_that_has_ended_is_not_cancelled(theta: ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_has_ended_is_not_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     cancelled: list[Any] = []
     monkeypatch.setattr(ray, "cancel", lambda task, force: cancelled.append((task, force)))
-    with OnRay(Probe(), workers=1, adaptive=False) as pool:
-        worker = pool._worker_maker()()
-        assert isinstance(worker, RayWorker)
-        worker.start()
-        worker.solve(theta, None)
-        worker.stop()
-        assert not cancelled
-        worker._running = "a task"
-        worker.stop()
-    assert cancelled == [("a task", True)]
+    executor = RayExecutor(num_cpus=1)
+    assert executor.submit(abs, -3).result() == 3
+    assert wait_until(lambda: not executor._running)
+    ended = executor._call.remote(abs, -3)
+    assert ray.get(ended) == 3
+    executor._running[Future()] = ended  # before its callback has run
+    executor.shutdown()
+    assert not cancelled
+    running = executor.submit(time.sleep, 1.0)
+    executor.shutdown()
+    assert [force for _, force in cancelled] == [True]
+    running.result()
 
 
 @pytest.mark.usefixtures("cluster")

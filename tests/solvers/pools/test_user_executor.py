@@ -88,6 +88,21 @@ def test_the_caller_helps_until_the_workers_are_there(theta: ndarray) -> None:
     blocked.set_result(None)
 
 
+def test_two_chunks_a_worker_are_on_their_way(theta: ndarray) -> None:
+    executor, unfinished = ThreadPoolExecutor(1), list[int]()
+    futures: list[Future[Any]] = []
+
+    class Counts(Executor):
+        def submit(self, function: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:
+            futures.append(executor.submit(function, *arguments))
+            unfinished.append(sum(not future.done() for future in futures[3:]))  # the first three are the starts
+            return futures[-1]
+
+    with Parallel(Probe(seconds=0.001), backend=Counts(), workers=3, adaptive=False) as pool:
+        pool.solve(theta)
+    assert max(unfinished) == 6
+
+
 def test_each_worker_keeps_its_solver(theta: ndarray, processes: ProcessPoolExecutor) -> None:
     pool = Parallel(Reports(seconds=0.001), processes, adaptive=False)
     seen = np.vstack([pool.solve(theta).y[:, :3] for _ in range(3)])
