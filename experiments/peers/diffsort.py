@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -25,10 +26,11 @@ class DiffSort(SoftPermutations):
         if train.mask is not None:
             raise ValueError("diffsort takes no lists of different lengths")
         n = train.solutions.shape[1]
-        self._network = DiffSortNet("odd_even", n, steepness=1 / self.epsilon, distribution=self.comparator)
+        settings = {"steepness": 1 / self.epsilon, "distribution": self.comparator}
+        self._network = cache(lambda device: DiffSortNet("odd_even", n, device, **settings))
 
     def matrix(self, scores: Tensor, examples: Any) -> Tensor:
-        share: Tensor = self._network(scores)[1].mT  # the package has a row for each item
+        share: Tensor = self._network(scores.device)(scores)[1].mT  # the package has a row for each item
         return share
 
 
