@@ -1,12 +1,13 @@
 """Sudoku from noisy scores: milliseconds a board against CP-SAT and toulbar2, called directly on the same boards.
 
-    pip install -e '.[benchmarks]' pytoulbar2
+    pip install -e '.[benchmarks]'
     COMBDIFF_DATA=... python -m experiments.benchmarks.sudoku_noise
 
 θ is the one-hot solution of a board plus normal noise of σ on all 729 entries: what a reader gives before it can read.
-No clue is given, and the best grid of all is sought. 100 boards for each σ, one thread each, in turns, by CPU time, 1 s
-a board (0.5 s from σ = 0.6 on). The peers' clocks start when their models are built, ours with the call. Without the
-package `pytoulbar2` there is no row of toulbar2; its limit is in whole seconds.
+No clue is given, and the best grid of all is sought. 100 boards for each σ, one thread each, in turns, 1 s a board (0.5
+s from σ = 0.6 on). What takes less than 0.1 s is done five times, and the least time counts. The peers' clocks start
+when their models are built, ours with the call. Without the package `pytoulbar2` there is no row of toulbar2; its limit
+is in whole seconds of CPU time.
 
 CP-SAT has an exactly-one constraint for each cell, and for each digit of a row, column and box; both with its presolve
 and without, which is better by far here. toulbar2 has a variable for each cell, its scores as unary costs, and a hard
@@ -31,7 +32,7 @@ from ortools.sat.python import cp_model
 from combdiff.solvers import Status, Sudoku
 from experiments.benchmarks.data import data_folder
 
-SIGMAS = (0.1, 0.3, 0.45, 0.6, 0.8, 1.0)
+SIGMAS = (0.1, 0.3, 0.45, 0.6, 0.8)
 SCALE = 10**6  # of the peers' integer costs
 Row = tuple[float, bool, bool]  # milliseconds, whether there is a grid, whether it is proven
 
@@ -60,9 +61,9 @@ def warm(limit: float) -> Sudoku:
 def by_combdiff(theta: ndarray, limit: float) -> Row:
     """`Sudoku()`, a call for each board."""
     solver = warm(limit)
-    began = time.process_time()
+    began = time.perf_counter()
     status = solver.solve(theta[None]).status[0]
-    return 1000 * (time.process_time() - began), status <= Status.FEASIBLE, status == Status.OPTIMAL
+    return 1000 * (time.perf_counter() - began), status <= Status.FEASIBLE, status == Status.OPTIMAL
 
 
 def by_cp_sat(theta: ndarray, limit: float, presolve: bool) -> Row:
@@ -75,9 +76,9 @@ def by_cp_sat(theta: ndarray, limit: float, presolve: bool) -> Row:
     solver = cp_model.CpSolver()
     solver.parameters.num_workers, solver.parameters.random_seed = 1, 1
     solver.parameters.cp_model_presolve, solver.parameters.max_time_in_seconds = presolve, limit
-    began = time.process_time()
+    began = time.perf_counter()
     status = solver.solve(model)
-    took = 1000 * (time.process_time() - began)
+    took = 1000 * (time.perf_counter() - began)
     return took, status in (cp_model.OPTIMAL, cp_model.FEASIBLE), status == cp_model.OPTIMAL
 
 
@@ -93,10 +94,10 @@ def by_toulbar2(theta: ndarray, limit: float) -> Row:
     different = (np.eye(9, dtype=int) * SCALE * 1000).reshape(-1).tolist()
     for one, two in pairs():
         problem.AddFunction([one, two], different)
-    began = time.process_time()
+    began = time.perf_counter()
     found = problem.Solve(timeLimit=max(1, round(limit)))
-    took = 1000 * (time.process_time() - began)
-    return took, found is not None, found is not None and took < 1000 * max(1, round(limit))
+    took = 1000 * (time.perf_counter() - began)
+    return took, found is not None, found is not None and found[1] - problem.GetDDualBound() < 0.5
 
 
 def pairs() -> list[tuple[int, int]]:
@@ -128,7 +129,9 @@ def main() -> None:
         rows: dict[str, list[Any]] = {name: [] for name in contestants}
         for theta in boards(folder, options.boards, sigma):
             for name, solve in contestants.items():
-                rows[name].append(solve(theta, limit))
+                row = solve(theta, limit)
+                again = [solve(theta, limit)[0] for _ in range(4 if row[0] < 100 else 0)]
+                rows[name].append((min(row[0], *again) if again else row[0], *row[1:]))
         for name, found in rows.items():
             took, has_grid, proven = (np.array(part, dtype=float) for part in zip(*found, strict=True))
             print(

@@ -231,7 +231,7 @@ def test_an_oracle_knows_puzzles_with_one_solution(monkeypatch: Any, pysat: bool
     clues[1] *= np.isin(GRID, (1, 2, 4, 5))
     clues[2, 0, 2] = clues[2, 0, 1]
     theta = np.random.default_rng(8).normal(size=(3, 729))
-    found, expected = (Sudoku(backend=name).solve(theta, SudokuInstances(clues=clues)) for name in ("auto", "kernel"))  # type: ignore[arg-type]
+    found, expected = (Sudoku(backend=name).solve(theta, SudokuInstances(clues=clues)) for name in ("auto", "kernel"))
     assert found.status.tolist() == [Status.OPTIMAL, Status.OPTIMAL, Status.INFEASIBLE]
     np.testing.assert_array_equal(found.y, expected.y)
     np.testing.assert_array_equal(found.bound, expected.bound)
@@ -253,7 +253,7 @@ def test_sixteen() -> None:
 
 
 def test_the_choice_is_visible() -> None:
-    assert [Sudoku(4, backend=name).backend for name in ("auto", "kernel", "rc2")] == ["kernel", "kernel", "rc2"]  # type: ignore[arg-type]
+    assert [Sudoku(4, backend=name).backend for name in ("auto", "kernel", "rc2")] == ["kernel", "kernel", "rc2"]
     assert "backend='kernel'" in repr(Sudoku())
     assert ExactCover(np.eye(2), backend="rc2").backend == "rc2"
 
