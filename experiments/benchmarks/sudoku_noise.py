@@ -32,7 +32,7 @@ from ortools.sat.python import cp_model
 from combdiff.solvers import Status, Sudoku
 from experiments.benchmarks.data import data_folder
 
-SIGMAS = (0.1, 0.3, 0.45, 0.6, 0.8)
+SIGMAS = (0.1, 0.3, 0.45, 0.6)
 SCALE = 10**6  # of the peers' integer costs
 Row = tuple[float, bool, bool]  # milliseconds, whether there is a grid, whether it is proven
 
