@@ -58,8 +58,8 @@ class Sudoku(BatchSolver):
 
     - `"kernel"` (n up to 16): branch and bound over the rows of a batch by threads. Its Lagrangian bound has a price
       for each cell, and the best placement of each digit in all rows, columns and boxes. Scores that are the one-hot
-      truth and normal noise of σ, 9 × 9, no clues, milliseconds a board on one core: 0.05 at σ = 0.3, 0.4 at 0.45, 1.2
-      at 0.6, 40 at 0.8, and 300 for noise alone. It is exact up to 2n² · 2⁻⁵⁰ times the widest range of a cell.
+      truth and normal noise of σ, 9 × 9, no clues, milliseconds a board of a batch: 0.05 at σ = 0.3, 0.3 at 0.45, 1.3
+      at 0.6, 30 at 0.8, and 250 for noise alone. It is exact up to 2n² · 2⁻⁵⁰ times the widest range of a cell.
     - `"rc2"`, `"cp_sat"`: `ExactCover`'s back ends, for any n. They do not end on scores that noise rules.
     - `"auto"` (default): the kernel, for n up to 16. Where clues are given, 8 nodes are not enough, and PySAT is there,
       a warm SAT oracle tells whether they leave one solution (16 × 16 puzzles with few clues are hard for the kernel).
