@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install -q --no-compile -c constraints.txt
 export PYTHONDONTWRITEBYTECODE :=
 
 BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
-	$(if $(COMBDIFF_DATA),satlib sudoku)
+	$(if $(COMBDIFF_DATA),satlib sudoku sudoku_noise)
 
 .PHONY: demo test lint types kernels unit benchmarks torchsort clean
 

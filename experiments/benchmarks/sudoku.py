@@ -55,7 +55,7 @@ def by_pysat(clauses: list[list[int]], puzzles: ndarray) -> ndarray:
 def main() -> None:
     """Solve, check and print."""
     folder = data_folder("sudoku")
-    solver, clauses = Sudoku(), pairwise()
+    solver, clauses = Sudoku(threads=1), pairwise()
     for level in ("kids", "easy", "medium"):
         puzzles, solutions = digits(folder / f"{level}.txt"), digits(folder / f"{level}.solutions.txt")
         theta = np.random.default_rng(0).normal(size=(len(puzzles), 729))
