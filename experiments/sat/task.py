@@ -24,12 +24,14 @@ from experiments.harness.errors import InputError
 from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
+from experiments.sat.photos import Photos
 from experiments.sat.source import Source
 from experiments.sat.sudoku import Sudoku4, Sudoku9
 
 SOURCES: dict[str, type[Source]] = {
     "sudoku4": Sudoku4,
     "sudoku9": Sudoku9,
+    "photos": Photos,
 }
 
 
@@ -52,7 +54,7 @@ class Satisfiability(Task[Any]):
     clues: int = option(4, "digits are removed while more than these are left and one solution (sudoku4)", least=4)
     level: str = option("easy", "which of the files NAME.txt and NAME.solutions.txt of a folder (sudoku9)")
     digits: str = option("scans", "handwriting: scans (of scikit-learn), or mnist:FILE (Sudoku)")
-    time_limit: float = option(0.5, "seconds for one board (9×9)", positive=True)
+    time_limit: float = option(0.5, "seconds for one board (9×9, photographs)", positive=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
