@@ -51,6 +51,9 @@ class SudokuSource(Source):
             train, validation = self.hide_clues(train), self.hide_clues(validation)
             if not (bool(train.solutions.any()) and bool(validation.solutions.any())):
                 raise InputError("supervision=blanks: the boards have no blank cells; choose --supervision boards")
+        if self.options.labelled < 1:
+            chance = torch.rand(train.shown.shape, generator=torch.Generator().manual_seed(split))
+            train = replace(train, solutions=train.solutions * (chance < self.options.labelled)[..., None])
         train = replace(train, deduced=deduce(train.labels, self.solver("auto", train)) * train.shown)
         return DataSet(train, validation, test, augment=augment)
 
@@ -111,6 +114,9 @@ class SudokuSource(Source):
             if self._proven[0] is solutions:
                 scores["unproven"] = 1 - self._proven[1]
         return scores
+
+    def baselines(self, examples: Boards) -> dict[str, Tensor]:
+        return {"any board": self.solve(torch.zeros_like(examples.solutions), examples)}
 
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Boards, learned: Sequence[Learned]

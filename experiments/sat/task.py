@@ -49,6 +49,7 @@ class Satisfiability(Task[Any]):
     supervision: Literal["blanks", "boards"] = option(
         "blanks", "what is labelled: the cells of a Sudoku that are no clues, or all of them"
     )
+    labelled: float = option(1.0, "share of these cells of the training boards that is labelled", positive=True)
     boards: int = option(1000, "training boards (Sudoku)", least=1)
     test_boards: int = option(500, "test boards, and as many for validation (Sudoku)", least=1)
     clues: int = option(4, "digits are removed while more than these are left and one solution (sudoku4)", least=4)
@@ -62,6 +63,8 @@ class Satisfiability(Task[Any]):
         if kind not in SOURCES or bool(colon) != bool(path) or bool(path) != SOURCES[kind].takes_path:
             named = ", ".join(name + ":PATH" * source.takes_path for name, source in SOURCES.items())
             raise InputError(f"data={self.data!r} must be one of {named}")
+        if self.labelled > 1:
+            raise InputError(f"labelled={self.labelled} must be at most 1: a share of the cells")
         self.source = SOURCES[kind](self, path)
         self.target, self.columns = self.source.target, self.source.columns
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from combdiff.solvers import Sudoku
-from combdiff_solvers.protocol import BatchSolver, Sense, Solutions
+from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 from experiments.__main__ import main
 from experiments.harness.errors import InputError
 from experiments.harness.registry import find_method
@@ -125,6 +125,9 @@ def test_what_is_labelled() -> None:
     assert (boards.train.labels > 0).all()
     hidden = boards.train.labels * ~boards.train.shown
     assert torch.equal(hidden, blanks.train.labels)
+    some = source(labelled=0.5).load(0).train.labels
+    assert 0.3 < (some > 0).sum() / (hidden > 0).sum() < 0.7
+    assert torch.equal(some, hidden * (some > 0))
     assert torch.equal(boards.train.labels * boards.train.shown, boards.train.clues)
 
 
@@ -200,6 +203,18 @@ def test_deduced_digits_are_those_of_all_grids_that_are_left() -> None:
     for own, found in zip(labels, deduce(labels, Sudoku(4)), strict=True):
         fits = grids[((grids == own) | (own == 0)).flatten(1).all(1)]
         assert torch.equal(found, torch.where((fits == fits[0]).all(0), fits[0], 0))
+
+
+def test_a_limit_says_nothing() -> None:
+    class Limited(Enumeration):
+        def solve_checked(self, theta: np.ndarray, instances: Any) -> Solutions:
+            found = super().solve_checked(theta, instances)
+            return replace(found, status=np.array([Status.FEASIBLE, *found.status[1:]], dtype=np.uint8))
+
+    labels = torch.from_numpy(grids_4x4()[:3])
+    found = deduce(labels, Limited())
+    assert not found[0].any()
+    assert torch.equal(found[1:], labels[1:])
 
 
 def test_scores() -> None:
@@ -302,7 +317,13 @@ def test_bad_solutions(tmp_path: Path) -> None:
 
 
 def test_bad_options() -> None:
-    for words in ({"data": "sudoku9"}, {"data": "sudoku4:x"}, {"data": "chess"}, {"clues": 3}, {"time_limit": 0.0}):
+    for words in (
+        {"data": "sudoku9"},
+        {"data": "sudoku4:x"},
+        {"data": "chess"},
+        {"labelled": 1.1},
+        {"time_limit": 0.0},
+    ):
         with pytest.raises(InputError):
             Satisfiability(**words)
     with pytest.raises(InputError, match=r"digits='nist' must be scans or mnist:FILE"):
