@@ -36,7 +36,8 @@ GRID = "123456789456789123789123456231674895875912364694538217317265948542897631
 class Enumeration(BatchSolver):
     """The best of the 288 grids: what `Sudoku(4)` finds, sooner."""
 
-    sense, shape, takes_instances = Sense.MAX, (4, 4, 4), True
+    sense, takes_instances = Sense.MAX, True
+    shape: tuple[int, ...] = (4, 4, 4)
 
     def solve_checked(self, theta: np.ndarray, instances: Any) -> Solutions:
         grids = grids_4x4()
