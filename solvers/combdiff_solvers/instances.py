@@ -70,7 +70,7 @@ class ColumnInstances(Sequence[Any]):
         Args:
             instances: an object of this class; a mapping from fields to columns (arrays or tensors), which is what a
                 `DataLoader` makes of mappings; a sequence of mappings with the same keys, one for each row; or an
-                array, or a sequence of arrays, where the class has one field.
+                array, or a sequence of arrays, where the class has one field (but for those marked as "beside" it).
 
         Raises:
             TypeError: when it is none of them; the item that is no such mapping is named.
@@ -79,6 +79,7 @@ class ColumnInstances(Sequence[Any]):
         if isinstance(instances, cls):
             return instances
         known = [column.name for column in fields(cls)]  # type: ignore[arg-type]
+        alone = [column.name for column in fields(cls) if not column.metadata.get("beside")]  # type: ignore[arg-type]
         if isinstance(instances, Mapping):
             instances = ColumnInstances(**instances)
         if isinstance(instances, ColumnInstances):
@@ -89,8 +90,8 @@ class ColumnInstances(Sequence[Any]):
                     f"{cls.__name__} are {', '.join(known)}"
                 )
             return cls(**columns)
-        if len(known) == 1 and all(hasattr(item, "__array__") for item in instances):
-            return cls(**{known[0]: _stack([as_array(item) for item in instances], known[0])})
+        if len(alone) == 1 and all(hasattr(item, "__array__") for item in instances):
+            return cls(**{alone[0]: _stack([as_array(item) for item in instances], alone[0])})
         for row, item in enumerate(instances):
             if not isinstance(item, Mapping) or not set(item) <= set(known) or set(item) != set(instances[0]):
                 raise TypeError(
