@@ -70,7 +70,7 @@ class SudokuSource(Source):
         return BoardNetwork(self.n, examples.inputs.shape[-1], self.n, self.options.supervision == "blanks")
 
     def solver(self, backend: str, examples: Boards) -> Solver:
-        return Sudoku(self.n, time_limit=self.time_limit)
+        return Sudoku(self.n, "max", backend, threads=1, time_limit=self.time_limit)  # type: ignore[arg-type]
 
     def solve(self, costs: Tensor, examples: Boards) -> Tensor:
         found = self.solver("auto", examples).solve(costs.detach().double().reshape(len(costs), -1).numpy())

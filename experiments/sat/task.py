@@ -40,7 +40,7 @@ class Satisfiability(Task[Any]):
     """Feasible sets given by clauses: which solution is wanted is learned."""
 
     methods: ClassVar[tuple[str, ...]] = ()
-    backends: ClassVar[tuple[str, ...]] = ("auto",)
+    backends: ClassVar[tuple[str, ...]] = ("auto", "kernel", "rc2", "cp_sat")
     shift_invariant: ClassVar[bool] = True
     target: str = ""
     columns: tuple[Column, ...] = ()
