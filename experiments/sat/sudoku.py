@@ -24,12 +24,18 @@ from experiments.sat.puzzles import PuzzleFile, make_puzzles
 from experiments.sat.reader import BoardNetwork, ClueReader, augment
 from experiments.sat.source import Source
 
+SAMPLES = {"perturbed.samples": 2, "perturbed-layer.samples": 2}
+"""noise in all cells of a 9×9 board makes it a hard one: a pair of solves an example"""
+
 
 class SudokuSource(Source):
     """What 4×4, 9×9 and photographs have in common."""
 
     n: ClassVar[int]
-    methods: ClassVar[tuple[str, ...]] = ("perturbed", "interpolation", "clue-deduced", "board-network", "clue-digits")
+    methods: ClassVar[tuple[str, ...]] = (
+        *("perturbed", "perturbed-layer", "interpolation"),
+        *("clue-deduced", "board-network", "clue-digits"),
+    )
     target: ClassVar[str] = "boards"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("boards", "boards", "{:.1%}"),
@@ -151,10 +157,7 @@ class Sudoku4(DrawnSudoku):
     """4×4 puzzles that are made."""
 
     n = 4
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "demo": {"epochs": 4, "boards": 500, "perturbed.samples": 2},
-        "full": {"epochs": 10, "perturbed.samples": 2},
-    }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"demo": {"epochs": 5}, "full": {"epochs": 10}}
 
     def puzzles(self, counts: tuple[int, ...], split: int) -> Sequence[tuple[Grids, Grids]]:
         seen: set[bytes] = set()
@@ -167,7 +170,10 @@ class Sudoku9(DrawnSudoku):
 
     n = 9
     takes_path = True
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"demo": {"epochs": 3}, "full": {"epochs": 5}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "demo": {"epochs": 3, "boards": 500, "test_boards": 200, "time_limit": 0.1, **SAMPLES},
+        "full": {"epochs": 6, "boards": 2000, **SAMPLES},
+    }
 
     def __init__(self, options: Any, path: str) -> None:
         super().__init__(options, path)

@@ -128,10 +128,10 @@ def test_the_published_test_set(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_run(photos: Path, tmp_path: Path) -> None:
-    words = ["--method", "clue-deduced", "clue-digits", "--epochs", "2", "--workers", "1", "--time-limit", "0.05"]
+    words = ["--method", "clue-deduced", "interpolation", "--epochs", "2", "--workers", "1", "--time-limit", "0.05"]
     assert main(["sat", "--data", f"photos:{photos}", *words, "--out", str(tmp_path / "run")]) == 0
     rows = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert all(0 <= row["read"] <= 1 for row in rows)
+    assert all(0 <= row["read"] <= 1 for row in rows if row["method"] != "any board")
 
 
 @pytest.mark.parametrize(
