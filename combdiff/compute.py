@@ -52,6 +52,7 @@ def _every_kernel() -> list[Solver]:
         ours.Knapsack([[1.0, 1.0]], 1.0, backend="kernel"),
         ours.TravelingSalesman(4),
         ours.Qubo(2, backend="enumeration"),
+        ours.Sudoku(4),
     ]
 
 

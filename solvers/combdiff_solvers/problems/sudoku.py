@@ -61,9 +61,9 @@ class Sudoku(BatchSolver):
       truth and normal noise of σ, 9 × 9, no clues, milliseconds a board on one core: 0.05 at σ = 0.3, 0.4 at 0.45, 1.2
       at 0.6, 40 at 0.8, and 300 for noise alone. It is exact up to 2n² · 2⁻⁵⁰ times the widest range of a cell.
     - `"rc2"`, `"cp_sat"`: `ExactCover`'s back ends, for any n. They do not end on scores that noise rules.
-    - `"auto"` (default): the kernel, for n up to 16. Where a puzzle with clues is open after 8 nodes and PySAT is there, a
-      warm SAT oracle tells whether it has one solution (16 × 16 puzzles with few clues are hard for the kernel). For
-      larger n it is `ExactCover`'s "auto". No clock decides.
+    - `"auto"` (default): the kernel, for n up to 16. Where clues are given, 8 nodes are not enough, and PySAT is there,
+      a warm SAT oracle tells whether they leave one solution (16 × 16 puzzles with few clues are hard for the kernel).
+      For larger n it is `ExactCover`'s "auto". No clock decides.
 
     A limit leaves the best grid so far (FEASIBLE) with a proven bound. The kernel looks at the clock between nodes,
     some 5 ms apart for n = 9, 0.3 s for n = 16. A row that no time is left for still gets a grid by a greedy dive.

@@ -34,10 +34,16 @@ class Tree(NamedTuple):
 def tree(n: int) -> Tree:
     """Room for a search of grids of order n."""
     graph = placements(n)
-    deep, square, cube, turns = (n * n + 1, n, n), (n, n), (n, n, n), (n * n + 1, 3)
-    sizes = deep, deep, deep[:1], turns, deep, turns, cube, square, square, square, square, (5,)
-    arrays = [np.zeros(size, dtype=np.float64 if place == 9 else np.int64) for place, size in enumerate(sizes)]
-    return Tree(*arrays, graph, space(graph))
+    deep, turns = (n * n + 1, n, n), (n * n + 1, 3)
+
+    def zeros(*size: int) -> Array:
+        return np.zeros(size, dtype=np.int64)
+
+    return Tree(
+        options=zeros(*deep), price=zeros(*deep), bound=zeros(n * n + 1), branch=zeros(*turns),
+        dive=zeros(*deep), turn=zeros(*turns), loss=zeros(n, n, n), count=zeros(n, n),
+        here=zeros(n, n), moved=np.zeros((n, n)), columns=zeros(n, n), state=zeros(5), graph=graph, space=space(graph),
+    )  # fmt: skip
 
 
 @kernel(counted=False)

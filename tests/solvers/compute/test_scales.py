@@ -18,6 +18,7 @@ from combdiff.solvers import (
     Solver,
     SpanningTree,
     Status,
+    Sudoku,
     TopK,
     TravelingSalesman,
 )
@@ -40,6 +41,7 @@ SOLVERS: list[tuple[Solver, bool]] = [  # and whether it takes negative costs
     (KSubset(5, 1, 3), True),
     (TopK(5, 2), True),
     (Ranking(5), True),
+    (Sudoku(4), True),
 ]
 
 
