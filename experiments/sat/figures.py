@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
+from torch.nn.functional import pad
 
 from experiments.harness.task import Learned
 from experiments.sat.boards import Boards, digits_of
@@ -44,8 +46,10 @@ def draw_boards_of(file: Path, boards: Boards, learned: Sequence[Learned]) -> No
 def _draw(axis: Axes, board: Boards, costs: Tensor, solution: Int64[Tensor, "n n"]) -> None:
     truth, shown, n = board.labels[0], board.shown[0], len(solution)
     tells = costs.amax(-1) > costs.amin(-1)
-    side = board.inputs.shape[-1]
-    axis.imshow(board.inputs[0].permute(0, 2, 1, 3).reshape(n * side, n * side), cmap="gray_r", extent=(0, n, n, 0))
+    rim = board.inputs.shape[-1] // 4
+    tiles = pad(board.inputs[0], (rim, rim, rim, rim))
+    side = tiles.shape[-1]
+    axis.imshow(tiles.permute(0, 2, 1, 3).reshape(n * side, n * side), cmap="gray_r", extent=(0, n, n, 0))
     box = round(n**0.5)
     for k in range(n + 1):
         for line in (axis.axhline, axis.axvline):
@@ -61,15 +65,13 @@ def _draw(axis: Axes, board: Boards, costs: Tensor, solution: Int64[Tensor, "n n
                 read = int(costs[row, column].argmax()) + 1
                 colour = "tab:green" if read == truth[row, column] else "tab:red"
                 axis.text(
-                    column + 0.94, row + 0.08, str(read), color=colour, ha="right", va="top", fontsize=24 / n**0.75
+                    column + 0.96, row + 0.06, str(read), color=colour, ha="right", va="top", fontsize=24 / n**0.75
                 )
                 if not right:
                     axis.add_patch(_frame(column, row))
     axis.set(xlim=(0, n), ylim=(n, 0))
 
 
-def _frame(column: int, row: int) -> Any:
+def _frame(column: int, row: int) -> Rectangle:
     """Round a clue that is not in the solution."""
-    from matplotlib.patches import Rectangle
-
     return Rectangle((column + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor="tab:red", linewidth=1.2)
