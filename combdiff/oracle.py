@@ -16,7 +16,18 @@ from torch import Tensor
 
 from combdiff import _bridge
 from combdiff.errors import SolverError
-from combdiff_solvers.protocol import Instances, Sense, Solutions, Solver, Status, as_instances, solve_checked
+from combdiff_solvers.protocol import (
+    BatchSolver,
+    Instances,
+    Sense,
+    Sets,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    solve_checked,
+    value_checked,
+)
 
 OnFailure = Literal["raise", "mask"]
 Costs = Float[Tensor, "b n"]  # to be minimised
@@ -219,6 +230,15 @@ class Oracle:
             stats.empty += not batch
         return Answer(found, sign, costs, report)
 
+    def own_term(self, y: Costs, instances: Sets = None) -> Float[Tensor, " b"] | None:
+        """h(y) of each row, to be minimised: what the model's objective holds beside θ; None where it holds nothing."""
+        solver = self.solver
+        if not hasattr(solver, "value") or getattr(type(solver), "value_checked", None) is BatchSolver.value_checked:
+            return None
+        rows = _bridge.to_rows(y)
+        own = value_checked(solver, rows, np.zeros_like(rows), instances)
+        return _bridge.to_tensor(solver.sense.sign * own, y, y.shape[:-1])
+
     def _count_failures(self, found: Solutions, report: Report) -> Solutions:
         """Count and raise, or return the solutions with zeros in failed rows."""
         stats = self.stats
@@ -234,10 +254,11 @@ class Oracle:
         y[failed], objective[failed] = 0.0, 0.0
         return replace(found, y=y, objective=objective)
 
-    def record(self, report: Report, theta: Float[Tensor, "*dims"]) -> None:
-        """Keep a report on rows as `last`, in the batch shape of θ."""
+    def record(self, report: Report, theta: Float[Tensor, "*dims"]) -> Report:
+        """Keep a report on rows as `last`, in the batch shape of θ, and return it."""
         batch = theta.shape[: theta.ndim - len(self.solver.shape)]
         self.last = report if report.status.shape == batch else Report(report.status.reshape(batch), report.messages)
+        return self.last
 
 
 def _messages(found: Solutions, status: UInt8[Tensor, " batch"]) -> dict[int, str]:

@@ -1,0 +1,263 @@
+"""What the losses of decisions have in common: an oracle, checked targets, and a reduction over solved rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from combdiff import _bridge
+from combdiff.autograd import with_gradient
+from combdiff.oracle import Answer, Costs, OnFailure, Oracle, Report, Stats
+from combdiff_solvers.protocol import Instances, Sets, Solver, as_instances
+
+Reduction = Literal["mean", "sum", "none"]
+PerRow = Float[Tensor, " b"]
+SLACK = 1e-3  # of Σ |c| y: no rounding, and no gap of a MIP solver, makes a target so much better than an optimum
+
+
+@dataclass
+class Step(Report):
+    """The solves of a loss's last call: how its rows ended, as a `Report`, and what was found.
+
+    Attributes:
+        y: (*batch, *shape), with a leading dimension where the loss asks for several solutions of each row (it says
+            which); zero in a failed row. None of a loss that did not solve.
+        y_true: (*batch, *shape), the targets, given or solved for; None of a loss without.
+    """
+
+    y: Tensor | None = None
+    y_true: Tensor | None = None
+
+
+class DecisionLoss(nn.Module):
+    """A loss of predicted costs θ that judges the decision they lead to.
+
+    Args:
+        solver: what solves a batch of rows; or a layer, whose oracle (and failure policy) is shared.
+        reduction: "mean" or "sum" over the rows that have a solution (0, with a zero gradient, where none has:
+            `stats.empty` counts such batches), or "none".
+        on_failure: "raise", or "mask": rows without a solution count nothing, and are NaN under "none".
+
+    Attributes:
+        oracle: the `Oracle`; `stats` counts its solves.
+        last: the `Step` of the last call (None before it): the solutions of its rows, and how they ended.
+        degree: k where L(aθ) = aᵏ L(θ) for every a > 0 and the same targets; None where no k does it.
+
+    Raises:
+        TypeError, ValueError: as `Oracle`, and for another reduction.
+    """
+
+    degree: int | None = None
+    reductions: tuple[str, ...] = get_args(Reduction)
+
+    def __init__(self, solver: Solver | nn.Module, reduction: Any = "mean", on_failure: OnFailure = "raise") -> None:
+        super().__init__()
+        self.oracle = Oracle.of(solver, on_failure)
+        self.reduction = check_reduction(reduction, self.reductions)
+        self.last: Step | None = None
+
+    @property
+    def solver(self) -> Solver:
+        return self.oracle.solver
+
+    @property
+    def stats(self) -> Stats:
+        return self.oracle.stats
+
+    def solve(self, c_true: Float[Tensor, "*dims"], instances: Instances | None = None) -> Float[Tensor, "*dims"]:
+        """The best solutions for true costs, as targets: solved once for a data set, and not in every step.
+
+        Args:
+            c_true: (*batch, *solver.shape).
+            instances: the feasible set of each row.
+
+        Returns:
+            y_true, of the shape, dtype and device of c_true; NaN in a row without a solution.
+
+        Raises:
+            ValueError, SolverError: as the loss.
+        """
+        answer = self.oracle.solve(self.oracle.costs(c_true).detach(), as_instances(instances))
+        self.oracle.record(answer.report, c_true)
+        y = answer.y
+        if answer.report.failed is not None:
+            y = y.masked_fill(answer.report.failed.to(y.device).unsqueeze(-1), torch.nan)
+        return y.reshape(c_true.shape).to(c_true.dtype)
+
+    def true_costs(self, c_true: Float[Tensor, "*dims"], theta: Float[Tensor, "*dims"]) -> Costs:
+        """The true costs as rows to be minimised, of the dtype and device of those of θ; without a gradient.
+
+        Raises:
+            TypeError, ValueError: as `Oracle.costs`, and for another shape than θ's.
+        """
+        check_target("c_true", c_true, theta)
+        costs = self.oracle.costs(c_true.detach())
+        return costs.to(theta.device, theta.dtype if theta.dtype is torch.float64 else torch.float32)
+
+    def target_rows(self, y_true: Float[Tensor, "*dims"], theta: Float[Tensor, "*dims"], costs: Costs) -> Costs:
+        """Targets as rows like the costs, without a gradient.
+
+        Raises:
+            TypeError, ValueError: for another kind or shape.
+        """
+        check_target("y_true", y_true, theta)
+        return y_true.detach().reshape(costs.shape).to(costs)
+
+    def gap(
+        self, costs: Costs, target: Costs | None, true: Costs | None, instances: Sets
+    ) -> tuple[PerRow, Costs, Costs, Report]:
+        """How much better than the target the best solution for some costs is, with the solver's own term h.
+
+        Args:
+            costs: to be minimised.
+            target: (b, n); None to take the best solution for the true costs, of the same batch of solves.
+            true: those costs.
+
+        Returns:
+            ⟨c, ȳ⟩ + h(ȳ) − min_y (⟨c, y⟩ + h(y)), at least 0; y; ȳ, zero in failed rows; and how the rows ended.
+
+        Raises:
+            ValueError: for a target that is better than a proven optimum (it is infeasible), or is not finite.
+        """
+        if target is None:
+            assert true is not None
+            answer = self.oracle.solve(torch.stack([costs, true]), instances)
+            (y, target), value = answer.y, answer.value
+            worth = value[1] + ((costs - true) * target).sum(-1)
+            value = value[0]
+        else:
+            answer = self.oracle.solve(costs, instances)
+            y, value = answer.y, answer.value
+            target = without_failed(target, answer)
+            worth = (costs * target).sum(-1)
+            own = self.oracle.own_term(target, instances)
+            if own is not None:
+                worth = worth + own
+        gap = worth - value
+        if len(gap):
+            low, high = gap.aminmax()
+            if not (low.item() >= 0.0 and high.item() < math.inf):
+                _check_targets(gap, costs, y, target, answer.report)
+        return gap, y, target, answer.report
+
+    def finish(
+        self,
+        loss: PerRow,
+        gradient: Costs,
+        costs: Costs,
+        theta: Float[Tensor, "*dims"],
+        report: Report,
+        y: Tensor,
+        y_true: Costs | None = None,
+    ) -> Float[Tensor, "*reduced"]:
+        """Record the step, and return the loss of each row, reduced, with its gradient by the costs."""
+        recorded, lead = self.oracle.record(report, theta), y.shape[:-2]
+        y_true = None if y_true is None else y_true.reshape(theta.shape)
+        self.last = Step(recorded.status, recorded.messages, y.reshape(*lead, *theta.shape), y_true)
+        return reduced(loss, gradient, costs, theta, report.failed, self.reduction, recorded.status.shape)
+
+    def extra_repr(self) -> str:
+        return f"{type(self.solver).__name__}{self.solver.shape}, reduction={self.reduction!r}"
+
+
+def check_reduction(reduction: Any, known: tuple[str, ...] = get_args(Reduction)) -> Any:
+    """A reduction that is known.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if reduction not in known:
+        raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, known))}")
+    return reduction
+
+
+def check_target(name: str, target: Any, theta: Tensor) -> None:
+    """Refuse what is no tensor of the shape of θ.
+
+    Raises:
+        TypeError, ValueError: which say which target it is.
+    """
+    if target is None:
+        raise TypeError(f"{name} is None, and this loss needs it: see its forward")
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{name} is a {type(target).__name__}, but must be a torch.Tensor: use torch.as_tensor({name})")
+    if target.shape != theta.shape:
+        raise ValueError(f"{name} has shape {tuple(target.shape)}, but theta {tuple(theta.shape)}: they must agree")
+
+
+def without_failed(target: Costs, answer: Answer) -> Costs:
+    """The targets with 0 in failed rows, whose targets are ignored, and may be NaN."""
+    failed = answer.report.failed
+    return target if failed is None else target.masked_fill(failed.to(target.device).unsqueeze(-1), 0.0)
+
+
+def check_finite(name: str, target: Float[Tensor, "*dims"]) -> None:
+    """Refuse targets that are not finite.
+
+    Raises:
+        ValueError: naming the entry.
+    """
+    bad = _bridge.not_finite(target)
+    if bad is not None:
+        index = tuple(bad.nonzero()[0].tolist())
+        raise ValueError(
+            f"{name}[{', '.join(map(str, index))}] is {target[index].item()}, but every target of a row with a "
+            "solution must be finite: leave such rows out"
+        )
+
+
+def _check_targets(gap: PerRow, costs: Costs, y: Tensor, target: Costs, report: Report) -> None:
+    check_finite("y_true", target)
+    slack = SLACK * (costs.abs() * torch.maximum(y.abs(), target.abs())).sum(-1)
+    wrong = (gap < -slack) & (report.status == 0).to(gap.device)
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"y_true of row {row} is better by {-gap[row].item():.4g} than what is proven optimal: it is infeasible, "
+            "or belongs to another instance (or sense)"
+        )
+
+
+def reduced(
+    loss: PerRow,
+    gradient: Costs,
+    costs: Costs,
+    theta: Float[Tensor, "*dims"],
+    failed: Bool[Tensor, " b"] | None,
+    reduction: str,
+    batch: tuple[int, ...],
+) -> Float[Tensor, "*reduced"]:
+    """The loss of each row, reduced over those that did not fail, in the dtype of θ (under autocast at least float32).
+
+    Args:
+        gradient: of each row's loss by its costs; it is changed in place.
+        batch: the batch dimensions of θ.
+    """
+    if failed is not None:
+        failed = failed.to(costs.device)
+    if reduction == "none":
+        loss = with_gradient(loss, gradient, costs)
+        if failed is not None:
+            loss = loss.masked_fill(failed, torch.nan)
+        loss = loss.reshape(batch)
+    else:
+        rows = len(loss)
+        if failed is not None:
+            rows -= int(failed.sum())
+            loss, gradient = loss.masked_fill(failed, 0.0), gradient.masked_fill_(failed.unsqueeze(-1), 0.0)
+        total = loss.sum()
+        if reduction == "mean" and rows:
+            total, gradient = total.div_(rows), gradient.div_(rows)
+        loss = with_gradient(total, gradient, costs)
+    same = loss.dtype is theta.dtype or torch.is_autocast_enabled(loss.device.type)
+    return loss if same else loss.to(theta.dtype)
+
+
+def finite(loss: PerRow) -> bool:
+    """Whether the losses of all rows are finite, as they are not under any target that is not."""
+    return math.isfinite(loss.sum().item())
