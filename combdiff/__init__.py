@@ -7,18 +7,21 @@ from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import (
+    ContrastiveMAPLoss,
     FenchelYoungLoss,
+    LearningToRankLoss,
+    NoiseContrastiveLoss,
     PairwiseLoss,
     PerturbationGradientLoss,
     PushforwardLoss,
     RegretLoss,
-    SPOPlusLoss,
     SoftMAPLoss,
     SoftNDCGLoss,
     SoftRankFenchelYoungLoss,
     SoftRecallLoss,
     SoftTopKLoss,
     SpearmanLoss,
+    SPOPlusLoss,
     StructuredHingeLoss,
     TrimmedLoss,
 )
@@ -35,12 +38,16 @@ from combdiff.soft import (
     soft_topk_log_mask,
     soft_topk_mask,
 )
+from combdiff.solution_pool import SolutionPool
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
 
 __all__ = [
+    "ContrastiveMAPLoss",
     "FenchelYoungLoss",
     "Interpolation",
+    "LearningToRankLoss",
+    "NoiseContrastiveLoss",
     "PairwiseLoss",
     "PerturbationGradientLoss",
     "Perturbed",
@@ -54,6 +61,7 @@ __all__ = [
     "SoftRankFenchelYoungLoss",
     "SoftRecallLoss",
     "SoftTopKLoss",
+    "SolutionPool",
     "Solutions",
     "Solver",
     "SolverLayer",

@@ -113,8 +113,11 @@ def test_the_version_is_that_of_pyproject() -> None:
 def test_public_names() -> None:
     assert sorted(combdiff.__all__) == combdiff.__all__
     assert combdiff.__all__ == [
+        "ContrastiveMAPLoss",
         "FenchelYoungLoss",
         "Interpolation",
+        "LearningToRankLoss",
+        "NoiseContrastiveLoss",
         "PairwiseLoss",
         "PerturbationGradientLoss",
         "Perturbed",
@@ -128,6 +131,7 @@ def test_public_names() -> None:
         "SoftRankFenchelYoungLoss",
         "SoftRecallLoss",
         "SoftTopKLoss",
+        "SolutionPool",
         "Solutions",
         "Solver",
         "SolverLayer",

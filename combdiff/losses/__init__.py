@@ -1,7 +1,10 @@
 """Losses: one a file."""
 
+from combdiff.losses.contrastive_map import ContrastiveMAPLoss
 from combdiff.losses.decision import DecisionLoss
 from combdiff.losses.fenchel_young import FenchelYoungLoss
+from combdiff.losses.learning_to_rank import LearningToRankLoss
+from combdiff.losses.noise_contrastive import NoiseContrastiveLoss
 from combdiff.losses.pairwise import PairwiseLoss
 from combdiff.losses.perturbation_gradient import PerturbationGradientLoss
 from combdiff.losses.pushforward import PushforwardLoss
@@ -17,8 +20,11 @@ from combdiff.losses.structured_hinge import StructuredHingeLoss
 from combdiff.losses.trimmed import TrimmedLoss
 
 __all__ = [
+    "ContrastiveMAPLoss",
     "DecisionLoss",
     "FenchelYoungLoss",
+    "LearningToRankLoss",
+    "NoiseContrastiveLoss",
     "PairwiseLoss",
     "PerturbationGradientLoss",
     "PushforwardLoss",

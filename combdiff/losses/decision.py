@@ -152,13 +152,15 @@ class DecisionLoss(nn.Module):
         costs: Costs,
         theta: Float[Tensor, "*dims"],
         report: Report,
-        y: Tensor,
+        y: Tensor | None,
         y_true: Costs | None = None,
     ) -> Float[Tensor, "*reduced"]:
         """Record the step, and return the loss of each row, reduced, with its gradient by the costs."""
-        recorded, lead = self.oracle.record(report, theta), y.shape[:-2]
+        recorded = self.oracle.record(report, theta)
+        if y is not None:
+            y = y.reshape(*y.shape[:-2], *theta.shape)
         y_true = None if y_true is None else y_true.reshape(theta.shape)
-        self.last = Step(recorded.status, recorded.messages, y.reshape(*lead, *theta.shape), y_true)
+        self.last = Step(recorded.status, recorded.messages, y, y_true)
         return reduced(loss, gradient, costs, theta, report.failed, self.reduction, recorded.status.shape)
 
     def extra_repr(self) -> str:
@@ -240,6 +242,7 @@ def reduced(
     """
     if failed is not None:
         failed = failed.to(costs.device)
+        gradient = gradient.masked_fill(failed.unsqueeze(-1), 0.0)
     if reduction == "none":
         loss = with_gradient(loss, gradient, costs)
         if failed is not None:
@@ -249,7 +252,7 @@ def reduced(
         rows = len(loss)
         if failed is not None:
             rows -= int(failed.sum())
-            loss, gradient = loss.masked_fill(failed, 0.0), gradient.masked_fill_(failed.unsqueeze(-1), 0.0)
+            loss = loss.masked_fill(failed, 0.0)
         total = loss.sum()
         if reduction == "mean" and rows:
             total, gradient = total.div_(rows), gradient.div_(rows)

@@ -48,8 +48,8 @@ class PerturbationGradientLoss(DecisionLoss):
         last: the `Step` of the last call; its y are (2, *batch, *shape), y₊ and y₋ (y(ĉ) comes first of the backward
             difference, second of the forward one).
 
-    Source: Huang & Gupta (2024), "Decision-focused learning with directional gradients", equations 4 (backward) and 5
-    (central).
+    Source: Huang & Gupta (2024), "Decision-focused learning with directional gradients", section 3: the PG losses
+    by backward and by central differences.
 
     >>> import torch
     >>> from combdiff.solvers import TopK

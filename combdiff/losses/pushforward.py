@@ -39,8 +39,8 @@ class PushforwardLoss(nn.Module):
     Raises:
         TypeError: for a layer that is none, or a cost that is no function.
 
-    Source: Dalle et al. (2022), "Learning with combinatorial optimization layers", section 4.2
-    (learning by experience).
+    Source: Dalle et al. (2022), "Learning with combinatorial optimization layers" (learning by
+    experience).
 
     >>> from combdiff import Interpolation
     >>> from combdiff.solvers import TopK

@@ -36,7 +36,7 @@ class StructuredHingeLoss(DecisionLoss):
         last: the `Step` of the last call; its y are the solutions y(c').
 
     Sources: Tsochantaridis, Joachims, Hofmann & Altun (2005), "Large margin methods for structured and interdependent
-    output variables", equation 10 (margin rescaling); Taskar, Guestrin & Koller (2003), "Max-margin Markov networks".
+    output variables" (margin rescaling); Taskar, Guestrin & Koller (2003), "Max-margin Markov networks".
 
     >>> import torch
     >>> from combdiff.solvers import TopK

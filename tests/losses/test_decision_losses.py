@@ -9,9 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from combdiff import Perturbed
+from combdiff import Perturbed, SolutionPool
 from combdiff.errors import SolverError
 from combdiff.losses import (
+    ContrastiveMAPLoss,
+    LearningToRankLoss,
+    NoiseContrastiveLoss,
     PerturbationGradientLoss,
     PushforwardLoss,
     RegretLoss,
@@ -21,6 +24,22 @@ from combdiff.losses import (
 from combdiff.solvers import TopK
 from combdiff.testing import HYPERSIMPLEX, Enumerated
 
+
+def pooled(kind: Any, *own: Any) -> Callable[..., Any]:
+    """A loss over a pool that holds all that is feasible for the instances of these tests."""
+
+    def make(solver: Any, reduction: Any = "mean", **rest: Any) -> Any:
+        pool = SolutionPool(solver, **rest)
+        pool.add(torch.from_numpy(HYPERSIMPLEX))
+        for instance in (*INSTANCES, ALL):
+            pool.add(torch.from_numpy(HYPERSIMPLEX[list(instance)]), [instance] * len(instance))
+        return kind(pool, *own, solve_ratio=1.0, reduction=reduction)
+
+    return make
+
+
+ALL = range(len(HYPERSIMPLEX))
+INSTANCES = [[0, 1, 2], [1, 3], [2, 4, 5], [3, 0], list(ALL)]
 LOSSES: dict[str, Callable[..., Any]] = {
     "spo+": SPOPlusLoss,
     "hinge": StructuredHingeLoss,
@@ -28,6 +47,11 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "forward": lambda solver, **rest: PerturbationGradientLoss(solver, 0.3, "forward", **rest),
     "central": lambda solver, **rest: PerturbationGradientLoss(solver, 0.3, "central", **rest),
     "regret": RegretLoss,
+    "nce": pooled(NoiseContrastiveLoss),
+    "map": pooled(ContrastiveMAPLoss),
+    "list": pooled(LearningToRankLoss, "list"),
+    "pair": pooled(LearningToRankLoss, "pair"),
+    "point": pooled(LearningToRankLoss, "point"),
 }
 every = pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
 differentiable = pytest.mark.parametrize(
@@ -35,7 +59,6 @@ differentiable = pytest.mark.parametrize(
     [make for name, make in LOSSES.items() if name != "regret"],
     ids=[name for name in LOSSES if name != "regret"],
 )
-ALL = range(len(HYPERSIMPLEX))
 
 
 def solver(sense: str = "min") -> Enumerated:
@@ -54,6 +77,8 @@ def problem(*batch: int, sense: str = "min") -> dict[str, Tensor]:
 def call(loss: Any, given: dict[str, Tensor], instances: Any = None) -> Tensor:
     """The loss, of the targets that it takes."""
     names = inspect.signature(loss.forward).parameters
+    if isinstance(loss, NoiseContrastiveLoss):  # whose true costs may be left out
+        given = {name: part for name, part in given.items() if name != "c_true"}
     found: Tensor = loss(**{name: part for name, part in given.items() if name in names}, instances=instances)
     return found
 
@@ -78,11 +103,10 @@ def test_any_leading_dimensions(make: Callable[..., Any], batch: tuple[int, ...]
 @every
 def test_a_batch_is_its_rows(make: Callable[..., Any]) -> None:
     loss, given = make(solver(), reduction="none"), problem(5)
-    instances = [[0, 1, 2], [1, 3], [2, 4, 5], [3, 0], list(ALL)]
-    given["y_true"] = loss.solve(given["c_true"], instances)
-    together = call(loss, given, instances)
+    given["y_true"] = loss.solve(given["c_true"], INSTANCES)
+    together = call(loss, given, INSTANCES)
     for row in range(5):
-        torch.testing.assert_close(call(loss, row_of(given, row), [instances[row]]), together[row])
+        torch.testing.assert_close(call(loss, row_of(given, row), [INSTANCES[row]]), together[row])
 
 
 @every
@@ -172,6 +196,7 @@ def test_a_layer_lends_its_oracle(make: Callable[..., Any]) -> None:
 def test_bad_targets_are_refused_by_name(make: Callable[..., Any]) -> None:
     loss, given = make(solver()), problem(2, 3)
     names = set(inspect.signature(loss.forward).parameters) & {"c_true", "y_true"}
+    names -= {"c_true"} if isinstance(loss, NoiseContrastiveLoss) else set()
     for name in names:
         for bad, error, words in (
             (np.ones((2, 3, 4)), TypeError, f"{name} is a ndarray"),
