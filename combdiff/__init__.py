@@ -7,6 +7,8 @@ from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import (
+    AdjacentVerticesLoss,
+    ConeAlignedLoss,
     ContrastiveMAPLoss,
     FenchelYoungLoss,
     LearningToRankLoss,
@@ -43,6 +45,8 @@ from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
 
 __all__ = [
+    "AdjacentVerticesLoss",
+    "ConeAlignedLoss",
     "ContrastiveMAPLoss",
     "FenchelYoungLoss",
     "Interpolation",

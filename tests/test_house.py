@@ -113,6 +113,8 @@ def test_the_version_is_that_of_pyproject() -> None:
 def test_public_names() -> None:
     assert sorted(combdiff.__all__) == combdiff.__all__
     assert combdiff.__all__ == [
+        "AdjacentVerticesLoss",
+        "ConeAlignedLoss",
         "ContrastiveMAPLoss",
         "FenchelYoungLoss",
         "Interpolation",

@@ -1,5 +1,7 @@
 """Losses: one a file."""
 
+from combdiff.losses.adjacent_vertices import AdjacentVerticesLoss
+from combdiff.losses.cone_aligned import ConeAlignedLoss
 from combdiff.losses.contrastive_map import ContrastiveMAPLoss
 from combdiff.losses.decision import DecisionLoss
 from combdiff.losses.fenchel_young import FenchelYoungLoss
@@ -20,6 +22,8 @@ from combdiff.losses.structured_hinge import StructuredHingeLoss
 from combdiff.losses.trimmed import TrimmedLoss
 
 __all__ = [
+    "AdjacentVerticesLoss",
+    "ConeAlignedLoss",
     "ContrastiveMAPLoss",
     "DecisionLoss",
     "FenchelYoungLoss",

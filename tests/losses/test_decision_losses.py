@@ -253,3 +253,13 @@ def test_a_temperature_is_set_by_either_name(kind: Any) -> None:
     loss = kind(TopK(4))
     loss.temperature = 3.0
     assert loss.temperature == getattr(loss, "width" if kind is PerturbationGradientLoss else "margin") == 3.0
+
+
+@every
+def test_degree_is_the_power_of_the_scale(make: Callable[..., Any]) -> None:
+    loss, given = make(solver(), reduction="none"), problem(40)
+    one, two = call(loss, given), call(loss, {**given, "theta": 2.0 * given["theta"]})
+    if loss.degree is not None:
+        torch.testing.assert_close(two, 2.0**loss.degree * one)
+    else:
+        assert not any(torch.allclose(two, 2.0**degree * one) for degree in (-1, 0, 1, 2))
