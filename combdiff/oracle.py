@@ -230,14 +230,21 @@ class Oracle:
             stats.empty += not batch
         return Answer(found, sign, costs, report)
 
+    @property
+    def has_own_term(self) -> bool:
+        """Whether the model's objective may hold a term h(y) beside θ."""
+        solver = self.solver
+        return (
+            hasattr(solver, "value") and getattr(type(solver), "value_checked", None) is not BatchSolver.value_checked
+        )
+
     def own_term(self, y: Costs, instances: Sets = None) -> Float[Tensor, " b"] | None:
         """h(y) of each row, to be minimised: what the model's objective holds beside θ; None where it holds nothing."""
-        solver = self.solver
-        if not hasattr(solver, "value") or getattr(type(solver), "value_checked", None) is BatchSolver.value_checked:
+        if not self.has_own_term:
             return None
         rows = _bridge.to_rows(y)
-        own = value_checked(solver, rows, np.zeros_like(rows), instances)
-        return _bridge.to_tensor(solver.sense.sign * own, y, y.shape[:-1])
+        own = value_checked(self.solver, rows, np.zeros_like(rows), instances)
+        return _bridge.to_tensor(self.solver.sense.sign * own, y, y.shape[:-1])
 
     def _count_failures(self, found: Solutions, report: Report) -> Solutions:
         """Count and raise, or return the solutions with zeros in failed rows."""

@@ -41,13 +41,15 @@ class Candidates:
             found = found + self.own
         return found if self.counted is None else found.masked_fill(~self.counted, torch.inf)
 
-    def weighted(self, weights: Float[Tensor, "b k"]) -> Costs:
-        """Σ_k w_k y_k of each row."""
-        return weights @ self.y if self.y.ndim == 2 else torch.einsum("bk,bkn->bn", weights, self.y)
-
     def take(self, index: Tensor) -> Costs:
         """One solution of each row, by its number, (b)."""
         return self.y[index] if self.y.ndim == 2 else self.y[torch.arange(len(index), device=index.device), index]
+
+    def take_own(self, index: Tensor) -> Tensor:
+        """The h of each, (b)."""
+        assert self.own is not None
+        own = self.own.expand(len(index), -1) if self.own.ndim == 1 else self.own
+        return own.gather(1, index.unsqueeze(1)).squeeze(1)
 
     @cached_property
     def counts(self) -> Tensor | int:
@@ -177,7 +179,9 @@ class SolutionPool:
         counted = torch.zeros(len(like), most, dtype=torch.bool, device=like.device)
         own = None if all(one is None or one.own is None for one in held) else like.new_zeros(len(like), most)
         for row, one in enumerate(held):
-            if one is not None:
+            if one is None:
+                counted[row, 0] = True  # a zero, so that nothing is infinite in a row that counts nothing
+            else:
                 y[row, : len(one.y)], counted[row, : len(one.y)] = one.y, True
                 if own is not None and one.own is not None:
                     own[row, : len(one.y)] = one.own

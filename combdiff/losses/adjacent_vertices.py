@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import Reduction
 from combdiff.losses.solver_free import SolverFreeLoss
+from combdiff.oracle import Costs
 from combdiff.polyhedra.neighbours import Neighbours
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver
@@ -25,8 +26,6 @@ class AdjacentVerticesLoss(SolverFreeLoss):
     adjacent vertices have to be there. No solve in training: the edges v − ȳ are found once, for any solver:
     `Neighbours.swaps` for subsets, `Neighbours.among` for small problems whose solutions are all known, or for those of
     a `SolutionPool`, which it declares incomplete: L may then be zero where ȳ is not optimal.
-
-    Not for: second derivatives (refused).
 
     Args:
         solver: whose θ it is (its sense and shape; it does not solve), or a layer, whose oracle is shared.
@@ -74,9 +73,23 @@ class AdjacentVerticesLoss(SolverFreeLoss):
             ValueError: for other shapes, or what is not finite.
         """
         costs = self.oracle.costs(theta)
-        self.complete = bool(edges.complete.all()) if isinstance(edges, Neighbours) else None
-        rays = self.generators("edges", edges.edges if isinstance(edges, Neighbours) else edges, theta, costs)
-        short = float(self.margin) - torch.einsum("bn,bkn->bk", costs.detach(), rays)
-        active = (short > 0) & rays.any(-1)
-        gradient = -torch.einsum("bk,bkn->bn", active.to(rays.dtype), rays)
-        return self.finish_unsolved(short.where(active, 0.0).sum(1), gradient, costs, theta)
+        if isinstance(edges, Neighbours):
+            self.complete = bool(edges.complete.all())
+            slopes, there = self._of_neighbours(edges, theta, costs)
+        else:
+            rays, self.complete = self.generators("edges", edges, theta, costs), None
+            slopes, there = torch.einsum("bn,bkn->bk", costs, rays), rays.any(-1)
+        short = (float(self.margin) - slopes).clamp(min=0.0)
+        return self.finish_unsolved((short * there).sum(1), theta)
+
+    def _of_neighbours(
+        self, edges: Neighbours, theta: Tensor, costs: Costs
+    ) -> tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]:
+        """⟨c, e⟩ of all edges, and which are there."""
+        shape, batch = tuple(edges.points.shape[1:]), tuple(edges.mask.shape[:-1])
+        if (*batch, *shape) != tuple(theta.shape):
+            raise ValueError(f"edges are of {batch} solutions of shape {shape}, but theta is {tuple(theta.shape)}")
+        slopes = costs @ edges.points.flatten(1).to(costs).T
+        if edges.base is not None:
+            slopes = slopes - (costs * edges.base.reshape(costs.shape).to(costs)).sum(1, keepdim=True)
+        return slopes, edges.mask.reshape(slopes.shape)

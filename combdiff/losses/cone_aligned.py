@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from combdiff.autograd import not_compiled
+from combdiff.autograd import not_compiled, with_gradient
 from combdiff.losses.decision import Reduction
 from combdiff.losses.solver_free import SolverFreeLoss
 from combdiff.polyhedra.cones import project
@@ -101,4 +101,5 @@ class ConeAlignedLoss(SolverFreeLoss):
         size, reach = size.masked_fill(nothing, 1.0), reach.masked_fill(nothing, 1.0)
         cosine = (point * aim).sum(-1, keepdim=True).masked_fill(nothing, 0.0) / (size * reach)
         gradient = (aim / reach - cosine * point / size).masked_fill(nothing, 0.0) / size
-        return self.finish_unsolved((1.0 - cosine).squeeze(-1).clamp(min=0.0), gradient, costs, theta)
+        loss = (1.0 - cosine).squeeze(-1).clamp(min=0.0)
+        return self.finish_unsolved(with_gradient(loss, gradient, costs), theta)

@@ -22,8 +22,6 @@ class ContrastiveMAPLoss(NoiseContrastiveLoss):
     over a pool in place of the feasible set. Given the true costs c̄ it is the same of c − c̄, and zero at c = c̄, which
     holds the scale of c; without, L is of degree 1, and its minimum is c → 0.
 
-    Not for: second derivatives (refused).
-
     Args:
         pool: the `SolutionPool`, filled beforehand.
         solve_ratio: the share of calls that solve for θ and add to the pool.
@@ -45,14 +43,11 @@ class ContrastiveMAPLoss(NoiseContrastiveLoss):
     (tensor(2.), tensor(0.))
     """
 
-    def _contrast(
-        self, point: Costs, target: Costs, own: Tensor | None, candidates: Candidates
-    ) -> tuple[Tensor, Costs]:
+    def _contrast(self, costs: Costs, target: Costs, own: Tensor | None, candidates: Candidates) -> Tensor:
         if own is None:
             candidates = replace(candidates, own=None)
-        best, index = candidates.values(point).min(1)
-        loss = (point * target).sum(-1) - best
-        if own is not None:
-            loss = loss + own
-        behind = loss > 0
-        return loss.where(behind, 0.0), (target - candidates.take(index)).masked_fill(~behind.unsqueeze(-1), 0.0)
+        index = candidates.values(costs.detach()).argmin(1)
+        loss = (costs * (target - candidates.take(index))).sum(-1)
+        if own is not None and candidates.own is not None:
+            loss = loss + (own - candidates.take_own(index))
+        return loss.clamp(min=0.0)

@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from combdiff import _bridge
-from combdiff.autograd import with_gradient
 from combdiff.oracle import Answer, Costs, OnFailure, Oracle, Report, Stats
 from combdiff_solvers.protocol import Instances, Sets, Solver, as_instances
 
@@ -96,7 +95,9 @@ class DecisionLoss(nn.Module):
             TypeError, ValueError: as `Oracle.costs`, and for another shape than θ's.
         """
         check_target("c_true", c_true, theta)
-        costs = self.oracle.costs(c_true.detach())
+        costs = self.oracle.costs(c_true.detach() if c_true.requires_grad else c_true)
+        if costs.dtype is theta.dtype and costs.device == theta.device:
+            return costs
         return costs.to(theta.device, theta.dtype if theta.dtype is torch.float64 else torch.float32)
 
     def target_rows(self, y_true: Float[Tensor, "*dims"], theta: Float[Tensor, "*dims"], costs: Costs) -> Costs:
@@ -106,10 +107,13 @@ class DecisionLoss(nn.Module):
             TypeError, ValueError: for another kind or shape.
         """
         check_target("y_true", y_true, theta)
-        return y_true.detach().reshape(costs.shape).to(costs)
+        target = y_true.detach() if y_true.requires_grad else y_true
+        if target.shape != costs.shape:
+            target = target.reshape(costs.shape)
+        return target if target.dtype is costs.dtype and target.device == costs.device else target.to(costs)
 
     def gap(
-        self, costs: Costs, target: Costs | None, true: Costs | None, instances: Sets
+        self, costs: Costs, target: Costs | None, true: Costs | None = None, instances: Sets = None
     ) -> tuple[PerRow, Costs, Costs, Report]:
         """How much better than the target the best solution for some costs is, with the solver's own term h.
 
@@ -119,49 +123,43 @@ class DecisionLoss(nn.Module):
             true: those costs.
 
         Returns:
-            ⟨c, ȳ⟩ + h(ȳ) − min_y (⟨c, y⟩ + h(y)), at least 0; y; ȳ, zero in failed rows; and how the rows ended.
+            ⟨c, ȳ − y⟩ + h(ȳ) − h(y), at least 0, where y is the best solution for c, which is held fixed in the
+            gradient by c; y; ȳ, both zero in failed rows; and how the rows ended.
 
         Raises:
             ValueError: for a target that is better than a proven optimum (it is infeasible), or is not finite.
         """
+        point = costs.detach()
         if target is None:
             assert true is not None
-            answer = self.oracle.solve(torch.stack([costs, true]), instances)
-            (y, target), value = answer.y, answer.value
-            worth = value[1] + ((costs - true) * target).sum(-1)
-            value = value[0]
+            answer = self.oracle.solve(torch.stack([point, true]), instances)
+            y, target = answer.y
         else:
-            answer = self.oracle.solve(costs, instances)
-            y, value = answer.y, answer.value
-            target = without_failed(target, answer)
-            worth = (costs * target).sum(-1)
-            own = self.oracle.own_term(target, instances)
-            if own is not None:
-                worth = worth + own
-        gap = worth - value
-        if len(gap):
-            low, high = gap.aminmax()
+            answer = self.oracle.solve(point, instances)
+            y, target = answer.y, without_failed(target, answer)
+        gap = (costs * (target - y)).sum(-1)  # nothing but 0 where y is the target
+        own = self.oracle.own_term(target, instances)
+        if own is not None:
+            value = answer.value
+            gap = gap + own - ((value if value.ndim == 1 else value[0]) - (point * y).sum(-1))
+        if costs.shape[0]:
+            low, high = gap.detach().aminmax()
             if not (low.item() >= 0.0 and high.item() < math.inf):
-                _check_targets(gap, costs, y, target, answer.report)
+                _check_targets(gap.detach(), point, y, target, answer.report)
         return gap, y, target, answer.report
 
     def finish(
         self,
         loss: PerRow,
-        gradient: Costs,
-        costs: Costs,
         theta: Float[Tensor, "*dims"],
         report: Report,
-        y: Tensor | None,
+        y: Tensor | None = None,
         y_true: Costs | None = None,
     ) -> Float[Tensor, "*reduced"]:
-        """Record the step, and return the loss of each row, reduced, with its gradient by the costs."""
+        """Record the step, and return the loss of each row, (b), reduced over those that did not fail."""
         recorded = self.oracle.record(report, theta)
-        if y is not None:
-            y = y.reshape(*y.shape[:-2], *theta.shape)
-        y_true = None if y_true is None else y_true.reshape(theta.shape)
-        self.last = Step(recorded.status, recorded.messages, y, y_true)
-        return reduced(loss, gradient, costs, theta, report.failed, self.reduction, recorded.status.shape)
+        self.last = step_of(recorded, theta, y, y_true)
+        return reduced(loss, theta, report.failed, self.reduction, recorded.status.shape)
 
     def extra_repr(self) -> str:
         return f"{type(self.solver).__name__}{self.solver.shape}, reduction={self.reduction!r}"
@@ -225,10 +223,17 @@ def _check_targets(gap: PerRow, costs: Costs, y: Tensor, target: Costs, report: 
         )
 
 
+def step_of(report: Report, theta: Float[Tensor, "*dims"], y: Tensor | None, y_true: Costs | None) -> Step:
+    """A step of rows of solutions and targets, in the shape of θ."""
+    if y is not None and y.shape != theta.shape:
+        y = y.reshape(*y.shape[:-2], *theta.shape)
+    if y_true is not None and y_true.shape != theta.shape:
+        y_true = y_true.reshape(theta.shape)
+    return Step(report.status, report.messages, y, y_true)
+
+
 def reduced(
     loss: PerRow,
-    gradient: Costs,
-    costs: Costs,
     theta: Float[Tensor, "*dims"],
     failed: Bool[Tensor, " b"] | None,
     reduction: str,
@@ -237,26 +242,19 @@ def reduced(
     """The loss of each row, reduced over those that did not fail, in the dtype of θ (under autocast at least float32).
 
     Args:
-        gradient: of each row's loss by its costs; it is changed in place.
+        loss: finite in failed rows, too, with a finite gradient.
         batch: the batch dimensions of θ.
     """
+    rows = loss.shape[0]
     if failed is not None:
-        failed = failed.to(costs.device)
-        gradient = gradient.masked_fill(failed.unsqueeze(-1), 0.0)
+        loss = loss.masked_fill(failed.to(loss.device), torch.nan if reduction == "none" else 0.0)
+        rows -= int(failed.sum())
     if reduction == "none":
-        loss = with_gradient(loss, gradient, costs)
-        if failed is not None:
-            loss = loss.masked_fill(failed, torch.nan)
-        loss = loss.reshape(batch)
+        loss = loss if loss.shape == batch else loss.reshape(batch)
     else:
-        rows = len(loss)
-        if failed is not None:
-            rows -= int(failed.sum())
-            loss = loss.masked_fill(failed, 0.0)
-        total = loss.sum()
-        if reduction == "mean" and rows:
-            total, gradient = total.div_(rows), gradient.div_(rows)
-        loss = with_gradient(total, gradient, costs)
+        loss = loss.sum()
+        if reduction == "mean":
+            loss = loss / max(rows, 1)
     same = loss.dtype is theta.dtype or torch.is_autocast_enabled(loss.device.type)
     return loss if same else loss.to(theta.dtype)
 

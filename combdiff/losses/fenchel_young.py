@@ -8,9 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from combdiff.autograd import not_compiled
+from combdiff.autograd import not_compiled, with_gradient
 from combdiff.layer import SmoothedLayer
-from combdiff.losses.decision import Reduction, Step, check_finite, check_reduction, check_target, finite, reduced
+from combdiff.losses.decision import (
+    Reduction,
+    Step,
+    check_finite,
+    check_reduction,
+    check_target,
+    finite,
+    reduced,
+    step_of,
+)
 from combdiff.oracle import Report
 from combdiff.temperature import Auto, Schedule
 from combdiff_solvers.protocol import Instances, Sets, as_instances
@@ -120,11 +129,9 @@ class FenchelYoungLoss(nn.Module):
         loss = (point * target).sum(-1).sub_(value)
         if not finite(loss):
             check_finite("y_true", target.reshape(theta.shape))
-        shape = theta.shape
-        self.last = Step(recorded.status, recorded.messages, gradient.reshape(shape), target.reshape(shape))
-        return reduced(
-            loss, target - gradient, costs, theta, report.failed, self.reduction, tuple(recorded.status.shape)
-        )
+        self.last = step_of(recorded, theta, gradient, target)
+        loss = with_gradient(loss, target - gradient, costs)
+        return reduced(loss, theta, report.failed, self.reduction, recorded.status.shape)
 
     def _target(
         self, theta: Tensor, y_true: Tensor | None, instances: Sets, c_true: Tensor | None

@@ -31,8 +31,6 @@ class LearningToRankLoss(PoolLoss):
     L ≥ 0, and L = 0 at ĉ = c for "list" and "point"; for "pair" where b leads by the margin. All are convex in ĉ. They
     need no solve in training, unless the pool is to grow.
 
-    Not for: second derivatives (refused).
-
     Args:
         pool: the `SolutionPool`, filled beforehand with at least two solutions a row (one has no order).
         kind: "list", "pair" or "point".
@@ -89,34 +87,25 @@ class LearningToRankLoss(PoolLoss):
             SolverError: for rows without a solution, if they are solved and `on_failure` is "raise".
         """
         costs, true = self.oracle.costs(theta), self.true_costs(c_true, theta)
-        point = costs.detach()
-        candidates, report, y = self.choose(point, as_instances(instances))
-        loss, weights = getattr(self, f"_{self.kind}")(candidates, point, true)
-        return self.finish(loss, candidates.weighted(weights), costs, theta, report, y)
+        candidates, report, y = self.choose(costs.detach(), as_instances(instances))
+        return self.finish(getattr(self, f"_{self.kind}")(candidates, costs, true), theta, report, y)
 
-    def _list(self, candidates: Candidates, point: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of each row, and its derivatives by the predicted values, (b, k)."""
+    def _list(self, candidates: Candidates, costs: Tensor, true: Tensor) -> Tensor:
         tau = float(self.temperature)
-        log_q, log_p = (torch.log_softmax(candidates.values(c) / -tau, 1) for c in (true, point))
-        q, p = log_q.exp(), log_p.exp()
+        log_q, log_p = (torch.log_softmax(candidates.values(c) / -tau, 1) for c in (true, costs))
         gap = log_q - log_p if candidates.counted is None else (log_q - log_p).where(candidates.counted, 0.0)
-        return (q * gap).sum(1), (q - p) / tau
+        return (log_q.exp() * gap).sum(1)
 
-    def _pair(self, candidates: Candidates, point: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        v, predicted = candidates.values(true), candidates.values(point)
+    def _pair(self, candidates: Candidates, costs: Tensor, true: Tensor) -> Tensor:
+        v, predicted = candidates.values(true), candidates.values(costs)
         best = v.argmin(1, keepdim=True)
         hinge = float(self.temperature) + predicted.gather(1, best) - predicted
         active = (hinge > 0) & (v > v.gather(1, best))
-        counts = candidates.counts - 1
-        counts = counts.clamp(min=1) if isinstance(counts, Tensor) else max(counts, 1)
-        weights = -active.to(point.dtype) / counts
-        return hinge.where(active, 0.0).sum(1) / _flat(counts), weights.scatter_add(1, best, -weights.sum(1, True))
+        others = candidates.counts - 1
+        others = others.clamp(min=1).squeeze(1) if isinstance(others, Tensor) else max(others, 1)
+        return hinge.where(active, 0.0).sum(1) / others
 
-    def _point(self, candidates: Candidates, point: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        bare = Candidates(candidates.y)  # h is on both sides
-        gap = bare.values(point - true)  # 0 of padding, whose y is 0
-        return gap.square().sum(1) / _flat(candidates.counts), 2.0 * gap / candidates.counts
-
-
-def _flat(counts: Tensor | int) -> Tensor | int:
-    return counts.squeeze(1) if isinstance(counts, Tensor) else counts
+    def _point(self, candidates: Candidates, costs: Tensor, true: Tensor) -> Tensor:
+        counts = candidates.counts
+        bare = Candidates(candidates.y)  # h is on both sides; padding is zero
+        return bare.values(costs - true).square().sum(1) / (counts.squeeze(1) if isinstance(counts, Tensor) else counts)

@@ -24,7 +24,7 @@ class NoiseContrastiveLoss(PoolLoss):
     is the same, and L = 0 at c = c̄. L is linear in c (degree 1): nothing bounds it from below, so that costs grow as
     long as training goes on; only the number of steps and the model hold them.
 
-    Not for: a validation score (its value has no floor); second derivatives (refused).
+    Not for: a validation score (its value has no floor).
 
     Args:
         pool: the `SolutionPool`, filled beforehand.
@@ -71,22 +71,19 @@ class NoiseContrastiveLoss(PoolLoss):
             SolverError: for rows without a solution, if they are solved and `on_failure` is "raise".
         """
         costs = self.oracle.costs(theta)
-        target, point, sets = self.target_rows(y_true, theta, costs), costs.detach(), as_instances(instances)
-        candidates, report, y = self.choose(point, sets)
+        target, sets = self.target_rows(y_true, theta, costs), as_instances(instances)
+        candidates, report, y = self.choose(costs.detach(), sets)
         if report.failed is not None:
             target = target.masked_fill(report.failed.to(target.device).unsqueeze(-1), 0.0)
         own = None if c_true is not None else self.oracle.own_term(target, sets)
         if c_true is not None:  # of the same h on either side nothing is left
-            point = point - self.true_costs(c_true, theta)
-        loss, gradient = self._contrast(point, target, own, candidates)
-        if not finite(loss):
+            costs = costs - self.true_costs(c_true, theta)
+        loss = self._contrast(costs, target, own, candidates)
+        if not finite(loss.detach()):
             check_finite("y_true", target.reshape(theta.shape))
-        return self.finish(loss, gradient, costs, theta, report, y, target)
+        return self.finish(loss, theta, report, y, target)
 
-    def _contrast(
-        self, point: Costs, target: Costs, own: Tensor | None, candidates: Candidates
-    ) -> tuple[Tensor, Costs]:
-        """The loss of each row, and its gradient."""
-        gradient = target - candidates.mean
-        loss = (point * gradient).sum(-1)
-        return loss if own is None else loss + (own - candidates.mean_own), gradient
+    def _contrast(self, costs: Costs, target: Costs, own: Tensor | None, candidates: Candidates) -> Tensor:
+        """The loss of each row."""
+        loss = (costs * (target - candidates.mean)).sum(-1)
+        return loss if own is None else loss + (own - candidates.mean_own)

@@ -34,8 +34,6 @@ class PerturbationGradientLoss(DecisionLoss):
 
     ĉ − hc may be negative where both are not: `ShortestPath` then needs `negative="exact"` or "clamp".
 
-    Not for: second derivatives (refused).
-
     Args:
         solver: what solves a batch of rows, or a layer, whose oracle is shared.
         width: the temperature h, a positive float or a schedule, in units of θ over units of c. Small is exact with
@@ -99,16 +97,19 @@ class PerturbationGradientLoss(DecisionLoss):
         """
         costs, true = self.oracle.costs(theta), self.true_costs(c_true, theta)
         target = None if y_true is None else self.target_rows(y_true, theta, costs)
-        point, h = costs.detach(), float(self.width)
-        above = point if self.difference == "backward" else torch.add(point, true, alpha=h)
-        below = point if self.difference == "forward" else torch.sub(point, true, alpha=h)
+        h = float(self.width)
+        above = costs if self.difference == "backward" else torch.add(costs, true, alpha=h)
+        below = costs if self.difference == "forward" else torch.sub(costs, true, alpha=h)
         span = 2.0 * h if self.difference == "central" else h
-        answer = self.oracle.solve(torch.stack([above, below]), as_instances(instances))
-        y, value = answer.y, answer.value
+        sides = torch.stack([above, below])
+        answer = self.oracle.solve(sides.detach(), as_instances(instances))
+        value = (sides * answer.y).sum(-1)
+        if self.oracle.has_own_term:
+            value = value + (answer.value - value.detach())
         loss = (value[0] - value[1]) / span
         if target is not None:
             target = without_failed(target, answer)
             loss = loss - (true * target).sum(-1)
-            if not finite(loss):
+            if not finite(loss.detach()):
                 check_finite("y_true", target.reshape(theta.shape))
-        return self.finish(loss, (y[0] - y[1]).div_(span), costs, theta, answer.report, y, target)
+        return self.finish(loss, theta, answer.report, answer.y, target)

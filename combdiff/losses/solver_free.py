@@ -34,10 +34,8 @@ class SolverFreeLoss(DecisionLoss):
             raise ValueError(f"{name} has an entry that is NaN or infinite: fill up with rows of zeros")
         return rows
 
-    def finish_unsolved(
-        self, loss: PerRow, gradient: Costs, costs: Costs, theta: Float[Tensor, "*dims"]
-    ) -> Float[Tensor, "*reduced"]:
+    def finish_unsolved(self, loss: PerRow, theta: Float[Tensor, "*dims"]) -> Float[Tensor, "*reduced"]:
         """`finish` of a step that had nothing to solve: every row counts."""
-        report = Report(torch.zeros(len(costs), dtype=torch.uint8))
+        report = Report(torch.zeros(len(loss), dtype=torch.uint8))
         report.failed = None
-        return self.finish(loss, gradient, costs, theta, report, None)
+        return self.finish(loss, theta, report)

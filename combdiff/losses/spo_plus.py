@@ -23,7 +23,7 @@ class SPOPlusLoss(DecisionLoss):
     2ĉ − c may be negative where ĉ and c are not: `ShortestPath` then needs `negative="exact"` (graphs without cycles)
     or "clamp". There is no temperature; c sets the scale of ĉ.
 
-    Not for: labels that are solutions alone (`FenchelYoungLoss`, `StructuredHingeLoss`); second derivatives (refused).
+    Not for: labels that are solutions alone (`FenchelYoungLoss`, `StructuredHingeLoss`).
 
     Args:
         solver: what solves a batch of rows, or a layer, whose oracle is shared.
@@ -70,6 +70,5 @@ class SPOPlusLoss(DecisionLoss):
         """
         costs, true = self.oracle.costs(theta), self.true_costs(c_true, theta)
         target = None if y_true is None else self.target_rows(y_true, theta, costs)
-        moved = costs.detach().mul(2.0).sub_(true)
-        loss, y, target, report = self.gap(moved, target, true, as_instances(instances))
-        return self.finish(loss, (target - y).mul_(2.0), costs, theta, report, y, target)
+        loss, y, target, report = self.gap(2.0 * costs - true, target, true, as_instances(instances))
+        return self.finish(loss, theta, report, y, target)

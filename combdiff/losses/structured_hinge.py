@@ -22,8 +22,8 @@ class StructuredHingeLoss(DecisionLoss):
     and ∇L = ȳ − y(c'). It is convex in c, at least m Δ(y(c), ȳ), and zero where ȳ wins by the margin. One solve a row
     forward, none backward; it learns from solutions alone. c' may be negative where c is not.
 
-    Not for: y of other entries than 0 and 1 (ranks, counts), whose distance is not linear (targets of that kind are
-    refused); second derivatives (refused).
+    Not for: y of other entries than 0 and 1 (ranks, counts), whose distance is not linear: targets of that kind are
+    refused.
 
     Args:
         solver: what solves a batch of rows, or a layer, whose oracle is shared.
@@ -79,8 +79,8 @@ class StructuredHingeLoss(DecisionLoss):
         costs = self.oracle.costs(theta)
         target = self.target_rows(y_true, theta, costs)
         known = target.nan_to_num(0.0)  # a failed row's target may be anything
-        moved = costs.detach() - float(self.margin) * (1.0 - 2.0 * known)
-        loss, y, target, report = self.gap(moved, target, None, as_instances(instances))
+        moved = costs - float(self.margin) * (1.0 - 2.0 * known)
+        loss, y, target, report = self.gap(moved, target, instances=as_instances(instances))
         other = (target != 0.0) & (target != 1.0)
         if other.any():
             row, entry = other.nonzero()[0].tolist()
@@ -88,4 +88,4 @@ class StructuredHingeLoss(DecisionLoss):
                 f"y_true has {target[row, entry].item()} in row {row}, entry {entry}, but the Hamming margin is of "
                 "vectors of zeros and ones: use FenchelYoungLoss"
             )
-        return self.finish(loss, target - y, costs, theta, report, y, target)
+        return self.finish(loss, theta, report, y, target)

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from combdiff import _bridge
@@ -19,25 +19,43 @@ PARALLEL = 1e-9
 
 @dataclass
 class Neighbours:
-    """The edges of the feasible set at solutions: v − y for each vertex v that is adjacent to y.
+    """The edges of the feasible set at solutions y: v − y for each vertex v that is adjacent to y.
 
     y minimises ⟨c, ·⟩ if and only if ⟨c, e⟩ ≥ 0 for all edges e at y; one that is missing may hide that it does not.
 
     Attributes:
-        edges: (*batch, k, *shape); rows of zeros fill up where a solution has fewer.
+        points: (k, *shape), of all solutions: the vertices, or (without a base) the edges.
+        mask: (*batch, k), which of them belong to each solution.
+        base: (*batch, *shape), the solutions, to be taken from the points; None where the points are edges.
         complete: (*batch), whether all edges of a solution are known to be there.
 
     An index gives those of some of the solutions, as of the rows of a tensor.
     """
 
-    edges: Float[Tensor, "*dims"]
+    points: Float[Tensor, k * shape]
+    mask: Bool[Tensor, "*batch k"]
+    base: Float[Tensor, "*batch *shape"] | None
     complete: Bool[Tensor, "*batch"]
 
     def __len__(self) -> int:
-        return len(self.edges)
+        return len(self.mask)
 
     def __getitem__(self, index: Any) -> Neighbours:
-        return Neighbours(self.edges[index], self.complete[index])
+        base = None if self.base is None else self.base[index]
+        return Neighbours(self.points, self.mask[index], base, self.complete[index])
+
+    @property
+    def edges(self) -> Float[Tensor, "*batch j *shape"]:
+        """The edges of each solution, rows of zeros to fill up where it has fewer than others."""
+        shape, batch = self.points.shape[1:], self.mask.shape[:-1]
+        mask = self.mask.reshape(-1, len(self.points))
+        most = int(mask.sum(1).max()) if mask.numel() else 0
+        order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
+        found = self.points.flatten(1)[order]
+        if self.base is not None:
+            found = found - self.base.reshape(len(mask), 1, -1)
+        found = found.masked_fill(~mask.gather(1, order).unsqueeze(-1), 0.0)
+        return found.reshape(*batch, most, *shape)
 
     @classmethod
     def among(cls, vertices: Float[Tensor, k * shape], y: Float[Tensor, "*dims"], complete: bool) -> Neighbours:
@@ -67,13 +85,11 @@ class Neighbours:
         points = vertices.detach().to("cpu", torch.float64).reshape(len(vertices), prod(shape))
         rows = y.detach().to("cpu", torch.float64).reshape(-1, prod(shape))
         distinct, own = torch.unique(rows, dim=0, return_inverse=True)
-        found = [_edges(points - one) for one in distinct]
-        most = max((len(edges) for edges in found), default=0)
-        padded = torch.zeros(len(distinct), most, prod(shape), dtype=torch.float64)
-        for edges, into in zip(found, padded, strict=True):
-            into[: len(edges)] = edges
-        every = padded[own].to(y).reshape(*batch, most, *shape)
-        return cls(every, torch.full(batch, complete))
+        mask = torch.zeros(len(distinct), len(points), dtype=torch.bool)
+        for one, into in zip(distinct, mask, strict=True):
+            into[_extreme(points - one)] = True
+        mask = mask[own].reshape(*batch, len(points)).to(y.device)
+        return cls(vertices.detach().to(y), mask, y.detach(), torch.full(batch, complete))
 
     @classmethod
     def swaps(cls, y: Float[Tensor, "*batch n"]) -> Neighbours:
@@ -90,24 +106,23 @@ class Neighbours:
         sums = rows.sum(1)
         if not (((rows == 0) | (rows == 1)).all() and (sums == sums[:1]).all()):
             raise ValueError("y must be of zeros and ones, as many ones in each row: subsets of one size")
-        n, k = rows.shape[1], int(sums[0]) if len(rows) else 0
-        order = rows.argsort(dim=1, descending=True, stable=True)
+        n = rows.shape[1]
+        gone, come = (~torch.eye(n, dtype=torch.bool, device=y.device)).nonzero().unbind(1)
         eye = torch.eye(n, dtype=y.dtype, device=y.device)
-        gone, come = eye[order[:, :k]], eye[order[:, k:]]
-        edges = (come[:, None, :, :] - gone[:, :, None, :]).reshape(*y.shape[:-1], k * (n - k), n)
-        return cls(edges, torch.ones(y.shape[:-1], dtype=torch.bool))
+        mask = (y.detach()[..., gone] == 1) & (y.detach()[..., come] == 0)
+        return cls(eye[come] - eye[gone], mask, None, torch.ones(y.shape[:-1], dtype=torch.bool))
 
 
-def _edges(rays: Float[Tensor, "k n"]) -> Float[Tensor, "j n"]:
-    """The extreme ones of some rays, the shortest of parallel ones."""
+def _extreme(rays: Float[Tensor, "k n"]) -> Int64[Tensor, " j"]:
+    """The numbers of the extreme ones of some rays, the shortest of parallel ones."""
     length = torch.linalg.vector_norm(rays, dim=1)
-    rays = rays[length > 0]
-    rays = rays[torch.linalg.vector_norm(rays, dim=1).argsort(stable=True)]
-    unit = rays / torch.linalg.vector_norm(rays, dim=1, keepdim=True)
+    order = length.argsort(stable=True)
+    order = order[length[order] > 0]
+    unit = rays[order] / length[order].unsqueeze(1)
     kept: list[int] = []
-    for number in range(len(rays)):
+    for number in range(len(unit)):
         if not kept or (unit[kept] - unit[number]).abs().amax(1).min() > PARALLEL:
             kept.append(number)
     unit, extreme = unit[kept].contiguous(), torch.zeros(len(kept), dtype=torch.uint8)
     _bridge.run_kernel(extreme_rays, len(kept), unit, LIMIT, extreme, grain=8)
-    return rays[kept][extreme > 0]
+    return order[kept][extreme > 0]

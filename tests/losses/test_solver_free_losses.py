@@ -128,8 +128,9 @@ def test_incomplete_edges_are_declared() -> None:
     theta, y_true, _ = draws("min", 6)
     part = Neighbours.among(POINTS[:4], y_true, complete=False)
     loss = AdjacentVerticesLoss(Enumerated(HYPERSIMPLEX))
-    loss(theta, part)
+    value = loss(theta, part)
     assert loss.complete is False
+    torch.testing.assert_close(loss(theta, part.edges), value)
 
 
 def test_bad_cones_are_refused() -> None:
@@ -137,6 +138,8 @@ def test_bad_cones_are_refused() -> None:
     solver = Enumerated(HYPERSIMPLEX)
     with pytest.raises(ValueError, match="the edges are not complete"):
         ConeAlignedLoss(solver, "edges")(theta, Neighbours.among(POINTS[:4], y_true, complete=False))
+    with pytest.raises(ValueError, match=r"edges are of \(6,\) solutions of shape \(4,\), but theta is \(2, 3, 4\)"):
+        AdjacentVerticesLoss(solver)(theta.reshape(2, 3, 4), Neighbours.swaps(y_true))
     for loss, name in ((AdjacentVerticesLoss(solver), "edges"), (ConeAlignedLoss(solver), "normals")):
         with pytest.raises(ValueError, match=rf"{name} has shape \(6, 4\), but theta \(6, 4\) needs \(6, k, 4\)"):
             loss(theta, y_true)
