@@ -149,11 +149,12 @@ class Oracle:
         own = getattr(source, "oracle", None)
         return own if isinstance(own, Oracle) else cls(source, on_failure)
 
-    def costs(self, theta: Float[Tensor, "*dims"]) -> Costs:
+    def costs(self, theta: Float[Tensor, "*dims"], finite: bool = True) -> Costs:
         """Check θ and return it as rows of costs to be minimised, in float32 or float64; differentiable.
 
         Args:
             theta: (*batch, *solver.shape), any float dtype, any device.
+            finite: whether to look for entries that are not finite; `solve` looks, too.
 
         Raises:
             TypeError: when θ is no tensor of floats, or has no values (on the meta device, under torch.export or inside
@@ -173,7 +174,7 @@ class Oracle:
                 f"theta has shape {tuple(theta.shape)}, but {type(self.solver).__name__} needs (*batch, "
                 f"{', '.join(map(str, shape))})"
             )
-        bad = _bridge.not_finite(theta)
+        bad = _bridge.not_finite(theta) if finite else None
         if bad is not None:
             index = tuple(bad.nonzero()[0].tolist())
             raise ValueError(

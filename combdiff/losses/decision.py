@@ -88,14 +88,16 @@ class DecisionLoss(nn.Module):
             y = y.masked_fill(answer.report.failed.to(y.device).unsqueeze(-1), torch.nan)
         return y.reshape(c_true.shape).to(c_true.dtype)
 
-    def true_costs(self, c_true: Float[Tensor, "*dims"], theta: Float[Tensor, "*dims"]) -> Costs:
+    def true_costs(self, c_true: Float[Tensor, "*dims"], theta: Float[Tensor, "*dims"], finite: bool = True) -> Costs:
         """The true costs as rows to be minimised, of the dtype and device of those of θ; without a gradient.
 
         Raises:
             TypeError, ValueError: as `Oracle.costs`, and for another shape than θ's.
         """
         check_target("c_true", c_true, theta)
-        costs = self.oracle.costs(c_true.detach() if c_true.requires_grad else c_true)
+        costs = self.oracle.costs(c_true.detach() if c_true.requires_grad else c_true, finite=False)
+        if finite:
+            check_finite("c_true", c_true)
         if costs.dtype is theta.dtype and costs.device == theta.device:
             return costs
         return costs.to(theta.device, theta.dtype if theta.dtype is torch.float64 else torch.float32)

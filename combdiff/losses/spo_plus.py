@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,7 +36,6 @@ class SPOPlusLoss(DecisionLoss):
 
     Source: Elmachtoub & Grigas (2022), "Smart predict, then optimize", definition 3 and proposition 3.
 
-    >>> import torch
     >>> from combdiff.solvers import TopK
     >>> loss = SPOPlusLoss(TopK(3, sense="min"))
     >>> c_true = torch.tensor([1.0, 2.0, 4.0])
@@ -68,7 +68,13 @@ class SPOPlusLoss(DecisionLoss):
                 solution: it is infeasible.
             SolverError: for rows without a solution, if `on_failure` is "raise".
         """
-        costs, true = self.oracle.costs(theta), self.true_costs(c_true, theta)
+        costs, true = self.oracle.costs(theta, finite=False), self.true_costs(c_true, theta, finite=False)
         target = None if y_true is None else self.target_rows(y_true, theta, costs)
-        loss, y, target, report = self.gap(2.0 * costs - true, target, true, as_instances(instances))
+        moved = torch.add(true.neg(), costs, alpha=2.0)
+        try:
+            loss, y, target, report = self.gap(moved, target, true, as_instances(instances))
+        except ValueError:
+            self.oracle.costs(theta)  # names an entry that is not finite, as the next line
+            self.true_costs(c_true, theta)
+            raise
         return self.finish(loss, theta, report, y, target)

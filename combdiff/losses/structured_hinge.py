@@ -78,7 +78,7 @@ class StructuredHingeLoss(DecisionLoss):
         """
         costs = self.oracle.costs(theta)
         target = self.target_rows(y_true, theta, costs)
-        known = target.nan_to_num(0.0)  # a failed row's target may be anything
+        known = target.nan_to_num(0.0, 0.0, 0.0)  # a failed row's target may be anything
         moved = costs - float(self.margin) * (1.0 - 2.0 * known)
         loss, y, target, report = self.gap(moved, target, instances=as_instances(instances))
         other = (target != 0.0) & (target != 1.0)

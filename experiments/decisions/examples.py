@@ -33,6 +33,11 @@ class Decisions(Examples):
     mean_costs: Float[Tensor, "examples n"] | None = None
     vertex: Int64[Tensor, " examples"] | None = None
 
+    @property
+    def objectives(self) -> Float[Tensor, "examples 1"]:
+        """What the best decisions are worth."""
+        return (self.true_costs * self.solutions).sum(1, keepdim=True)
+
 
 class Source(ABC):
     """One kind of data of the task: what `--data` names.

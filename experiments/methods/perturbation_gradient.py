@@ -19,7 +19,7 @@ class PerturbationGradient(Method):
 
     needs: ClassVar[tuple[str, ...]] = ("true_costs", "solutions")
 
-    width: float = temperature(1.0, "h, in units of predicted over units of true costs")
+    width: float = temperature(3.0, "h, in units of predicted over units of true costs")
     difference: Literal["backward", "forward", "central"] = option("backward", "which sides")
 
     def setup(self, solver: Solver, train: Any) -> None:

@@ -71,20 +71,24 @@ def test_spo_plus_has_the_subgradient_inequality(sense: str) -> None:
             assert (there >= here + step * (gradient * way).sum(-1) - 1e-9).all()
 
 
-def test_a_term_of_the_model_counts_in_the_bound() -> None:
+@both
+def test_a_term_of_the_model_counts_in_the_bound(sense: str) -> None:
     """With h(y) = y₀: the bound is of the regret with h, it is tight at the truth, and targets may be given or not."""
-    solver = wrap(
-        lambda cost: HYPERSIMPLEX[(HYPERSIMPLEX @ cost + HYPERSIMPLEX[:, 0]).argmin()], shape=4, h=lambda y: float(y[0])
-    )
-    theta, c_true, _, _ = draws(60, "min")
+    sign = 1.0 if sense == "min" else -1.0
+
+    def best(cost: np.ndarray) -> np.ndarray:
+        return HYPERSIMPLEX[(sign * (HYPERSIMPLEX @ cost + HYPERSIMPLEX[:, 0])).argmin()]
+
+    solver = wrap(best, shape=4, sense=sense, h=lambda y: float(y[0]))
+    theta, c_true, _, _ = draws(60, sense)
     loss, regret = SPOPlusLoss(solver, "none"), RegretLoss(solver, "none")
     y_true = loss.solve(c_true)
-    h = POINTS[:, 0]
-    moved = 2 * theta - c_true
-    expected = (moved * y_true).sum(-1) + y_true[:, 0] - (moved @ POINTS.T + h).amin(-1)
+    moved, h = sign * (2 * theta - c_true), sign * POINTS[:, 0]
+    expected = (moved * y_true).sum(-1) + sign * y_true[:, 0] - (moved @ POINTS.T + h).amin(-1)
     torch.testing.assert_close(loss(theta, c_true, y_true), expected)
     torch.testing.assert_close(loss(theta, c_true), expected)
     assert (expected >= regret(theta, c_true) - 1e-12).all()
+    assert (regret(theta, c_true) > 0.1).any()
     assert (loss(c_true, c_true).abs() < 1e-12).all()
 
 
