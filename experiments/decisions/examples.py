@@ -48,13 +48,11 @@ class Source(ABC):
 
     Attributes:
         neighbours: of all vertices, in the order of their numbers, where these are known.
-        normals: (vertices, m, n), of the constraints that bind at each, rows of zeros to fill up.
         methods: what is trained unless the command line says.
         presets: settings of "demo" and "full" that are not the defaults.
     """
 
     neighbours: Neighbours
-    normals: Float[Tensor, "vertices m n"]
     methods: ClassVar[tuple[str, ...]]
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 

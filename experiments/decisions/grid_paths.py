@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 from torch import Tensor
 
-from combdiff.polyhedra import Neighbours, binding_normals
+from combdiff.polyhedra import Neighbours
 from combdiff.solvers import ShortestPath, Solver
 from experiments.decisions.examples import Decisions, Source
 from experiments.harness.task import DataSet
@@ -81,10 +81,6 @@ class GridPaths(Source):
     def neighbours(self) -> Neighbours:  # type: ignore[override]
         return Neighbours.among(self._paths, self._paths, complete=True)
 
-    @cached_property
-    def normals(self) -> Tensor:  # type: ignore[override]
-        return binding_normals(self._paths, A_eq=torch.from_numpy(incidence(grid_edges(SIZE))).float())
-
 
 def draw(
     rng: np.random.RandomState, matrix: Int64[ndarray, "n p"], count: int, degree: int, noise: float
@@ -107,14 +103,6 @@ def grid_edges(size: int) -> Int64[ndarray, "edges 2"]:
         if row < size - 1:
             edges += [(row * size + column, (row + 1) * size + column) for column in range(size)]
     return np.array(edges)
-
-
-def incidence(edges: Int64[ndarray, "edges 2"]) -> Float64[ndarray, "vertices edges"]:
-    """Of each vertex the edges that leave it, less those that arrive: A y is given of every path y."""
-    found = np.zeros((edges.max() + 1, len(edges)))
-    for number, (tail, head) in enumerate(edges):
-        found[tail, number], found[head, number] = 1.0, -1.0
-    return found
 
 
 def all_paths(edges: Int64[ndarray, "edges 2"], source: int, target: int) -> Float64[ndarray, "paths edges"]:

@@ -10,7 +10,6 @@ from torch import Tensor
 from combdiff.losses import ConeAlignedLoss
 from combdiff.solvers import Solver
 from experiments.harness.method import Method
-from experiments.harness.options import option
 
 
 @dataclass
@@ -20,10 +19,9 @@ class CaVE(Method):
     needs: ClassVar[tuple[str, ...]] = ("vertex",)
     uses_solver: ClassVar[bool] = False
 
-    inner: float = option(0.0, "ρ, how far inside of the cone to aim, from 0 to below 1")
-
     def setup(self, solver: Solver, train: Any) -> None:
-        self.layer = ConeAlignedLoss(solver, inner=self.inner, reduction="sum")
+        self.layer = ConeAlignedLoss(solver, "edges", reduction="sum")
+        self._neighbours = self.task.source.neighbours  # type: ignore[attr-defined]
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        return self.layer(self.costs(scores), self.task.source.normals[examples.vertex])
+        return self.layer(self.costs(scores), self._neighbours[examples.vertex])

@@ -24,6 +24,7 @@ class LAVA(Method):
 
     def setup(self, solver: Solver, train: Any) -> None:
         self.layer = AdjacentVerticesLoss(solver, self.margin, "sum")
+        self._neighbours = self.task.source.neighbours  # type: ignore[attr-defined]
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        return self.layer(self.costs(scores), self.task.source.neighbours[examples.vertex])
+        return self.layer(self.costs(scores), self._neighbours[examples.vertex])

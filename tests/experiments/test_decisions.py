@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from combdiff.losses import AdjacentVerticesLoss, ConeAlignedLoss
+from combdiff.polyhedra import binding_normals
 from experiments.__main__ import main
 from experiments.decisions.grid_paths import FIRST_SEED, SIZE, GridPaths, all_paths, grid_edges
 from experiments.decisions.task import DecisionTask, epoch_ratios
@@ -55,7 +56,11 @@ def test_solutions_and_their_cones() -> None:
     values = train.true_costs @ paths.T
     torch.testing.assert_close((train.true_costs * train.solutions).sum(1), values.amin(1))
     solver = source.solver()
-    neighbours, normals = source.neighbours[train.vertex], source.normals[train.vertex]
+    edges = grid_edges(SIZE)
+    conservation = torch.zeros(SIZE * SIZE, len(edges))  # of each vertex, the edges that leave less those that arrive
+    for number, (tail, head) in enumerate(edges.tolist()):
+        conservation[tail, number], conservation[head, number] = 1.0, -1.0
+    neighbours, normals = source.neighbours[train.vertex], binding_normals(train.solutions, A_eq=conservation)
     true = train.true_costs.double()
     for costs, right in ((true, True), (true.roll(1, 0), False)):
         best = (costs @ paths.double().T).argmin(1) == train.vertex
