@@ -43,6 +43,8 @@ class ContrastiveMAPLoss(NoiseContrastiveLoss):
     (tensor(2.), tensor(0.))
     """
 
+    floor = 0.0
+
     def _contrast(self, costs: Costs, target: Costs, own: Tensor | None, candidates: Candidates) -> Tensor:
         if own is None:
             candidates = replace(candidates, own=None)
@@ -50,4 +52,4 @@ class ContrastiveMAPLoss(NoiseContrastiveLoss):
         loss = (costs * (target - candidates.take(index))).sum(-1)
         if own is not None and candidates.own is not None:
             loss = loss + (own - candidates.take_own(index))
-        return loss.clamp(min=0.0)
+        return loss

@@ -47,6 +47,7 @@ class NoiseContrastiveLoss(PoolLoss):
     """
 
     degree = 1
+    floor: float | None = None  # of the loss of a row
 
     @not_compiled
     def forward(
@@ -70,20 +71,22 @@ class NoiseContrastiveLoss(PoolLoss):
             ValueError: for another shape than θ's, what is not finite, or a row for which the pool holds nothing.
             SolverError: for rows without a solution, if they are solved and `on_failure` is "raise".
         """
-        costs = self.oracle.costs(theta)
+        costs = self.oracle.costs(theta, finite=self.solve_ratio > 0)  # else the loss tells
         target, sets = self.target_rows(y_true, theta, costs), as_instances(instances)
         candidates, report, y = self.choose(costs.detach(), sets)
         if report.failed is not None:
             target = target.masked_fill(report.failed.to(target.device).unsqueeze(-1), 0.0)
         own = None if c_true is not None else self.oracle.own_term(target, sets)
         if c_true is not None:  # of the same h on either side nothing is left
-            costs = costs - self.true_costs(c_true, theta)
+            costs = costs - self.true_costs(c_true, theta, finite=False)
         loss = self._contrast(costs, target, own, candidates)
         if not finite(loss.detach()):
-            check_finite("y_true", target.reshape(theta.shape))
-        return self.finish(loss, theta, report, y, target)
+            for name, part in {"theta": theta, "c_true": c_true, "y_true": target.reshape(theta.shape)}.items():
+                if part is not None:
+                    check_finite(name, part)
+        return self.finish(loss if self.floor is None else loss.clamp(min=self.floor), theta, report, y, target)
 
     def _contrast(self, costs: Costs, target: Costs, own: Tensor | None, candidates: Candidates) -> Tensor:
-        """The loss of each row."""
+        """The loss of each row, before its floor."""
         loss = (costs * (target - candidates.mean)).sum(-1)
         return loss if own is None else loss + (own - candidates.mean_own)
