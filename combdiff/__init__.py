@@ -7,14 +7,24 @@ from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import Interpolation, Perturbed
 from combdiff.losses import (
+    AdjacentVerticesLoss,
+    ConeAlignedLoss,
+    ContrastiveMAPLoss,
     FenchelYoungLoss,
+    LearningToRankLoss,
+    NoiseContrastiveLoss,
     PairwiseLoss,
+    PerturbationGradientLoss,
+    PushforwardLoss,
+    RegretLoss,
     SoftMAPLoss,
     SoftNDCGLoss,
     SoftRankFenchelYoungLoss,
     SoftRecallLoss,
     SoftTopKLoss,
     SpearmanLoss,
+    SPOPlusLoss,
+    StructuredHingeLoss,
     TrimmedLoss,
 )
 from combdiff.soft import (
@@ -30,14 +40,24 @@ from combdiff.soft import (
     soft_topk_log_mask,
     soft_topk_mask,
 )
+from combdiff.solution_pool import SolutionPool
 from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
 
 __all__ = [
+    "AdjacentVerticesLoss",
+    "ConeAlignedLoss",
+    "ContrastiveMAPLoss",
     "FenchelYoungLoss",
     "Interpolation",
+    "LearningToRankLoss",
+    "NoiseContrastiveLoss",
     "PairwiseLoss",
+    "PerturbationGradientLoss",
     "Perturbed",
+    "PushforwardLoss",
+    "RegretLoss",
+    "SPOPlusLoss",
     "Sense",
     "SmoothedLayer",
     "SoftMAPLoss",
@@ -45,11 +65,13 @@ __all__ = [
     "SoftRankFenchelYoungLoss",
     "SoftRecallLoss",
     "SoftTopKLoss",
+    "SolutionPool",
     "Solutions",
     "Solver",
     "SolverLayer",
     "SpearmanLoss",
     "Status",
+    "StructuredHingeLoss",
     "TrimmedLoss",
     "collate",
     "compute",

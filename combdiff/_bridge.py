@@ -19,7 +19,8 @@ from combdiff_solvers.protocol import Rows, Sets
 def to_rows(costs: Float[Tensor, "*batch n"]) -> Rows:
     """The rows of a tensor as a contiguous float64 array on the CPU, without its gradient."""
     try:
-        array = costs.detach().cpu().numpy()
+        values = costs.detach()
+        array = (values if values.device.type == "cpu" else values.cpu()).numpy()
     except (RuntimeError, TypeError) as error:
         raise _without_values(costs, error) from error
     return np.ascontiguousarray(array.reshape(-1, array.shape[-1]), dtype=np.float64)

@@ -16,7 +16,18 @@ from torch import Tensor
 
 from combdiff import _bridge
 from combdiff.errors import SolverError
-from combdiff_solvers.protocol import Instances, Sense, Solutions, Solver, Status, as_instances, solve_checked
+from combdiff_solvers.protocol import (
+    BatchSolver,
+    Instances,
+    Sense,
+    Sets,
+    Solutions,
+    Solver,
+    Status,
+    as_instances,
+    solve_checked,
+    value_checked,
+)
 
 OnFailure = Literal["raise", "mask"]
 Costs = Float[Tensor, "b n"]  # to be minimised
@@ -138,11 +149,12 @@ class Oracle:
         own = getattr(source, "oracle", None)
         return own if isinstance(own, Oracle) else cls(source, on_failure)
 
-    def costs(self, theta: Float[Tensor, "*dims"]) -> Costs:
+    def costs(self, theta: Float[Tensor, "*dims"], finite: bool = True) -> Costs:
         """Check θ and return it as rows of costs to be minimised, in float32 or float64; differentiable.
 
         Args:
             theta: (*batch, *solver.shape), any float dtype, any device.
+            finite: whether to look for entries that are not finite; `solve` looks, too.
 
         Raises:
             TypeError: when θ is no tensor of floats, or has no values (on the meta device, under torch.export or inside
@@ -162,7 +174,7 @@ class Oracle:
                 f"theta has shape {tuple(theta.shape)}, but {type(self.solver).__name__} needs (*batch, "
                 f"{', '.join(map(str, shape))})"
             )
-        bad = _bridge.not_finite(theta)
+        bad = _bridge.not_finite(theta) if finite else None
         if bad is not None:
             index = tuple(bad.nonzero()[0].tolist())
             raise ValueError(
@@ -219,6 +231,22 @@ class Oracle:
             stats.empty += not batch
         return Answer(found, sign, costs, report)
 
+    @property
+    def has_own_term(self) -> bool:
+        """Whether the model's objective may hold a term h(y) beside θ."""
+        solver = self.solver
+        return (
+            hasattr(solver, "value") and getattr(type(solver), "value_checked", None) is not BatchSolver.value_checked
+        )
+
+    def own_term(self, y: Costs, instances: Sets = None) -> Float[Tensor, " b"] | None:
+        """h(y) of each row, to be minimised: what the model's objective holds beside θ; None where it holds nothing."""
+        if not self.has_own_term:
+            return None
+        rows = _bridge.to_rows(y)
+        own = value_checked(self.solver, rows, np.zeros_like(rows), instances)
+        return _bridge.to_tensor(self.solver.sense.sign * own, y, y.shape[:-1])
+
     def _count_failures(self, found: Solutions, report: Report) -> Solutions:
         """Count and raise, or return the solutions with zeros in failed rows."""
         stats = self.stats
@@ -234,10 +262,11 @@ class Oracle:
         y[failed], objective[failed] = 0.0, 0.0
         return replace(found, y=y, objective=objective)
 
-    def record(self, report: Report, theta: Float[Tensor, "*dims"]) -> None:
-        """Keep a report on rows as `last`, in the batch shape of θ."""
+    def record(self, report: Report, theta: Float[Tensor, "*dims"]) -> Report:
+        """Keep a report on rows as `last`, in the batch shape of θ, and return it."""
         batch = theta.shape[: theta.ndim - len(self.solver.shape)]
         self.last = report if report.status.shape == batch else Report(report.status.reshape(batch), report.messages)
+        return self.last
 
 
 def _messages(found: Solutions, status: UInt8[Tensor, " batch"]) -> dict[int, str]:

@@ -11,7 +11,7 @@ from combdiff.testing import HYPERSIMPLEX, Enumerated, LayerContract
 from tests.snippets import load
 
 Identity = load("combdiff/layers/identity.py").Identity
-SPOPlus = load("combdiff/losses/spo_plus.py").SPOPlus
+PerceptronLoss = load("combdiff/losses/perceptron.py").PerceptronLoss
 load("solvers/combdiff_solvers/problems/window.py")
 TestWindow = load("tests/solvers/problems/test_window.py").TestWindow
 
@@ -26,14 +26,14 @@ def test_a_loss_needs_solves_and_no_forward(sense: str) -> None:
     solver = Enumerated(HYPERSIMPLEX, sense)
     layer = Perturbed(solver, on_failure="mask")
     true, theta = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    y_true = torch.from_numpy(solver.solve(true.numpy()).y)
+    y_true = PerceptronLoss(solver).solve(true)
     theta.requires_grad_()
-    assert torch.autograd.gradcheck(lambda part: SPOPlus(solver)(part, true, y_true), theta)
-    assert SPOPlus(solver)(true, true, y_true).item() == pytest.approx(0.0)
-    assert SPOPlus(solver)(theta, true, y_true).item() >= 0
-    loss = SPOPlus(layer)  # shares the layer's oracle: its policy, its counts, its report
+    assert torch.autograd.gradcheck(lambda part: PerceptronLoss(solver)(part, y_true), theta)
+    assert PerceptronLoss(solver)(true, y_true).item() == pytest.approx(0.0)
+    assert PerceptronLoss(solver)(theta, y_true).item() > 0
+    loss = PerceptronLoss(layer)  # shares the layer's oracle: its policy, its counts, its report
     every = range(len(HYPERSIMPLEX))
-    (gradient,) = torch.autograd.grad(loss(theta, true, y_true, [every, [], every]), theta)
+    (gradient,) = torch.autograd.grad(loss(theta, y_true, [every, [], every]), theta)
     assert gradient[1].tolist() == [0.0] * 4
     assert gradient[0].abs().sum() + gradient[2].abs().sum() > 0
     assert layer.stats.solves == 3

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from combdiff import _bridge
 from combdiff.autograd import not_compiled, with_gradient
 from combdiff.layer import SmoothedLayer
+from combdiff.losses.decision import (
+    Reduction,
+    Step,
+    check_finite,
+    check_reduction,
+    check_target,
+    finite,
+    reduced,
+    step_of,
+)
+from combdiff.oracle import Report
 from combdiff.temperature import Auto, Schedule
-from combdiff_solvers.protocol import Instances, as_instances
-
-Reduction = Literal["mean", "sum", "none"]
+from combdiff_solvers.protocol import Instances, Sets, as_instances
 
 
 class FenchelYoungLoss(nn.Module):
@@ -42,6 +49,8 @@ class FenchelYoungLoss(nn.Module):
             `layer.stats.empty` counts such batches), or "none".
 
     Attributes:
+        last: the `Step` of the last call: how its rows ended, y (the layer's mean solution, under multiplicative noise
+            E[w ⊙ y]) and the targets.
         degree: k where L(aθ) = aᵏ L(θ) for every a > 0 under the same noise, None where there is none.
 
     Sources: Blondel, Martins & Niculae (2020), "Learning with Fenchel–Young losses", definition 2; Berthet et al.
@@ -61,9 +70,8 @@ class FenchelYoungLoss(nn.Module):
             raise TypeError(
                 f"a {type(layer).__name__} has no potential: a Fenchel–Young loss needs a SmoothedLayer, like Perturbed"
             )
-        if reduction not in get_args(Reduction):
-            raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
-        self.layer, self.reduction = layer, reduction
+        self.layer, self.reduction = layer, check_reduction(reduction)
+        self.last: Step | None = None
 
     @property
     def degree(self) -> int | None:
@@ -80,66 +88,64 @@ class FenchelYoungLoss(nn.Module):
 
     @not_compiled
     def forward(
-        self, theta: Float[Tensor, "*dims"], y_true: Float[Tensor, "*dims"], instances: Instances | None = None
+        self,
+        theta: Float[Tensor, "*dims"],
+        y_true: Float[Tensor, "*targets"] | None = None,
+        instances: Instances | None = None,
+        *,
+        c_true: Float[Tensor, "*dims"] | None = None,
     ) -> Float[Tensor, "*reduced"]:
         """The loss of each row, reduced, in the dtype of θ (under autocast at least float32); 0 where no row counts.
 
         Args:
             theta: (*batch, *solver.shape).
-            y_true: the target solutions, of the same shape; no gradient flows to them. Where the layer masks a row that
-                has no solution, the row's target is ignored, and may be NaN.
+            y_true: the target solutions, of the same shape; or several for each row, (s, *batch, *solver.shape), such
+                as near-optimal ones, whose mean is the target (L is then the mean of their losses). No gradient flows
+                to them. Where the layer masks a row that has no solution, the row's target is ignored, and may be NaN.
             instances: the feasible set of each row.
+            c_true: true costs in place of y_true, of θ's shape: the target is the best solution for them, found in
+                every call (solve for it once where it is asked for again).
 
         Raises:
-            TypeError: for a y_true that is no tensor, and as the layer's `costs`.
+            TypeError: for a y_true that is no tensor, neither or both of y_true and c_true, and as the layer's `costs`.
             ValueError: for another shape of y_true than of θ, a NaN or infinite target, and as the layer's forward.
             SolverError: as the layer's forward.
         """
-        if not isinstance(y_true, Tensor):
-            raise TypeError(
-                f"y_true is a {type(y_true).__name__}, but must be a torch.Tensor: use torch.as_tensor(y_true)"
-            )
         layer = self.layer
         costs = layer.costs(theta)
-        if y_true.shape != theta.shape:
-            raise ValueError(f"y_true has shape {tuple(y_true.shape)}, but theta {tuple(theta.shape)}: they must agree")
+        given = as_instances(instances)
+        target, failed = self._target(theta, y_true, given, c_true)
         point = costs.detach()
         if isinstance(layer.temperature, Auto):
-            layer.temperature.choose(self, theta.detach(), y_true.detach(), instances=instances)
-        value, gradient, report = layer.cost_potential(point, as_instances(instances))
-        layer.oracle.record(report, theta)
-        failed = None if report.failed is None else report.failed.to(costs.device)
-        target = y_true.detach()
+            layer.temperature.choose(self, theta.detach(), target.reshape(theta.shape), instances=instances)
+        value, gradient, report = layer.cost_potential(point, given)
+        if failed is not None:
+            report = Report(torch.maximum(report.status, failed.status), {**failed.messages, **report.messages})
+        recorded = layer.oracle.record(report, theta)
         if target.shape != costs.shape or target.dtype != costs.dtype:
             target = target.reshape(costs.shape).to(costs.dtype)
-        if failed is not None:
-            target = target.masked_fill(failed.unsqueeze(-1), 0.0)
-        loss, gradient = (point * target).sum(-1).sub_(value), target - gradient
-        total = loss.sum()
-        if not math.isfinite(total.item()):  # as it is under every target that is not
-            _check_finite(target.reshape(theta.shape))
-        if self.reduction == "none":
-            loss = with_gradient(loss, gradient, costs)
-            if failed is not None:
-                loss = loss.masked_fill(failed, torch.nan)
-            loss = loss.reshape(theta.shape[: theta.ndim - len(layer.solver.shape)])
-        else:
-            rows = len(loss)
-            if failed is not None:
-                rows -= int(failed.sum())
-                total, gradient = loss.masked_fill(failed, 0.0).sum(), gradient.masked_fill(failed.unsqueeze(-1), 0.0)
-            if self.reduction == "mean" and rows:
-                total, gradient = total.div_(rows), gradient.div_(rows)
-            loss = with_gradient(total, gradient, costs)
-        same = loss.dtype is theta.dtype or torch.is_autocast_enabled(loss.device.type)
-        return loss if same else loss.to(theta.dtype)
+        if report.failed is not None:
+            target = target.masked_fill(report.failed.to(costs.device).unsqueeze(-1), 0.0)
+        loss = (point * target).sum(-1).sub_(value)
+        if not finite(loss):
+            check_finite("y_true", target.reshape(theta.shape))
+        self.last = step_of(recorded, theta, gradient, target)
+        loss = with_gradient(loss, target - gradient, costs)
+        return reduced(loss, theta, report.failed, self.reduction, recorded.status.shape)
 
-
-def _check_finite(target: Float[Tensor, "*dims"]) -> None:
-    bad = _bridge.not_finite(target)
-    if bad is not None:
-        index = tuple(bad.nonzero()[0].tolist())
-        raise ValueError(
-            f"y_true[{', '.join(map(str, index))}] is {target[index].item()}, but every target of a row with a "
-            "solution must be finite: leave such rows out"
-        )
+    def _target(
+        self, theta: Tensor, y_true: Tensor | None, instances: Sets, c_true: Tensor | None
+    ) -> tuple[Tensor, Report | None]:
+        """The target of each row, and how a solve for it ended where one was needed."""
+        if (y_true is None) == (c_true is None):
+            raise TypeError("a Fenchel–Young loss needs a target: give y_true, or c_true in its place")
+        if c_true is not None:
+            check_target("c_true", c_true, theta)
+            answer = self.layer.oracle.solve(self.layer.oracle.costs(c_true.detach()), instances)
+            return answer.y, answer.report
+        if isinstance(y_true, Tensor) and y_true.ndim == theta.ndim + 1 and len(y_true):
+            check_target("y_true[0]", y_true[0], theta)
+            return y_true.detach().mean(0), None
+        check_target("y_true", y_true, theta)
+        assert y_true is not None
+        return y_true.detach(), None

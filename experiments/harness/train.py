@@ -69,8 +69,12 @@ class Training:
             self.network.parameters(), lr=rate, weight_decay=self.settings.weight_decay, fused=True
         )
         total = max(3, self.total)  # OneCycleLR divides by zero where either phase has no step
-        self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, rate, total_steps=total, pct_start=max(0.1, 2 / total)
+        self.scheduler: torch.optim.lr_scheduler.LRScheduler = (
+            torch.optim.lr_scheduler.ConstantLR(self.optimizer, 1.0, total_iters=0)
+            if self.settings.schedule == "constant"
+            else torch.optim.lr_scheduler.OneCycleLR(
+                self.optimizer, rate, total_steps=total, pct_start=max(0.1, 2 / total)
+            )
         )
         self.epoch = 0
         self.clocks = {"seconds": 0.0, "solver_seconds": 0.0, "solves": 0.0}

@@ -43,6 +43,46 @@ def test_zero_gradient_exactly_where_the_mean_is_the_target() -> None:
         torch.testing.assert_close(gradient, sign * (target - layer(theta).detach()))
 
 
+@pytest.mark.parametrize("sense", ["min", "max"])
+@pytest.mark.parametrize("mode", ["additive", "multiplicative"])
+def test_true_costs_stand_for_their_best_solution(sense: str, mode: Any) -> None:
+    theta, c_true = 2.0 + torch.rand(2, 2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    solver, sign = Enumerated(HYPERSIMPLEX, sense), 1.0 if sense == "min" else -1.0
+    y_true = torch.from_numpy(solver.solve(c_true.reshape(6, 4).numpy()).y).reshape(2, 3, 4)
+    theta.requires_grad_()
+    found = []
+    for given in ({"y_true": y_true}, {"c_true": c_true}):
+        torch.manual_seed(0)
+        loss = FenchelYoungLoss(Perturbed(solver, samples=5, mode=mode), "none")
+        value = loss(theta, **given)
+        (gradient,) = torch.autograd.grad(value.sum(), theta)
+        assert loss.last is not None
+        torch.testing.assert_close(loss.last.y_true, y_true)
+        torch.testing.assert_close(loss.last.y, y_true - sign * gradient)
+        found.append((value, gradient))
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_several_solutions_are_the_mean_of_their_losses() -> None:
+    theta = torch.rand(2, 3, 4, dtype=torch.float64)
+    several = torch.from_numpy(HYPERSIMPLEX[np.arange(30).reshape(5, 2, 3) % 6])
+    losses = []
+    for y_true in (several, *several):
+        layer = Perturbed(Enumerated(HYPERSIMPLEX), samples=4, generator=torch.Generator().manual_seed(1))
+        losses.append(FenchelYoungLoss(layer, "none")(theta, y_true))
+    torch.testing.assert_close(losses[0], torch.stack(losses[1:]).mean(0))
+
+
+def test_true_costs_without_a_solution_are_a_failed_row() -> None:
+    every = range(6)
+    theta = torch.rand(3, 4, dtype=torch.float64, requires_grad=True)
+    loss = FenchelYoungLoss(Perturbed(Enumerated(HYPERSIMPLEX), on_failure="mask"), "none")
+    value = loss(theta, c_true=torch.rand(3, 4, dtype=torch.float64), instances=[every, [], every])
+    assert value.isnan().tolist() == [False, True, False]
+    assert loss.last is not None
+    assert loss.last.solved.tolist() == [True, False, True]
+
+
 def test_half_precision_keeps_its_type() -> None:
     loss = FenchelYoungLoss(Perturbed(TopK(4), 1.0, samples=4))
     theta = torch.randn(3, 4, dtype=torch.bfloat16, requires_grad=True)
@@ -60,6 +100,13 @@ def test_bad_arguments() -> None:
         FenchelYoungLoss(Perturbed(TopK(3)), "max")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"y_true has shape \(3,\), but theta \(2, 3\)"):
         FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(2, 3), torch.zeros(3))
+    for targets in ({}, {"y_true": torch.zeros(3), "c_true": torch.zeros(3)}):
+        with pytest.raises(TypeError, match="give y_true, or c_true in its place"):
+            FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(3), **targets)
+    with pytest.raises(ValueError, match=r"c_true has shape \(4,\), but theta \(3,\)"):
+        FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(3), c_true=torch.zeros(4))
+    with pytest.raises(ValueError, match=r"y_true\[0\] has shape \(4,\), but theta \(3,\)"):
+        FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(3), torch.zeros(2, 4))
 
 
 def test_under_autocast_the_loss_is_in_single_precision() -> None:

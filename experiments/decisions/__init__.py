@@ -1,0 +1,1 @@
+"""Predict, then optimise: costs that are predicted for a decision."""

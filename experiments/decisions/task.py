@@ -1,0 +1,125 @@
+"""Decisions: predict the costs of a decision from features, and judge the decision (predict, then optimise).
+
+Trains one network by every way to learn from the decision: losses and layers that solve, losses over a pool of
+solutions, losses without a solve, and two-stage regression, and writes one results folder: config.json, metrics.csv,
+checkpoints, summary.csv and .json, regret.png, report.html. The regret is Σ (cost of the decision − least cost) / Σ
+|least cost| on test examples; `expected costs` is that of the true means E[c|x], which no prediction beats on average.
+
+examples:
+  python -m experiments decisions
+  python -m experiments decisions --splits 5
+  python -m experiments decisions --method two-stage spo-plus lava --degree 6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from combdiff import metrics as measures
+from combdiff.solvers import Sense, Solver
+from experiments.decisions.examples import Decisions, Source
+from experiments.decisions.grid_paths import GridPaths
+from experiments.harness.errors import InputError
+from experiments.harness.options import option
+from experiments.harness.table import Column, Row
+from experiments.harness.task import DataSet, Learned, Task
+
+SOURCES: dict[str, type[Source]] = {"sp5": GridPaths}
+
+
+@dataclass
+class DecisionTask(Task[Decisions]):
+    """Features, and the decision that their costs lead to."""
+
+    methods: ClassVar[tuple[str, ...]] = ()
+    target: ClassVar[str] = "kept"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("regret", "regret", "{:.2%}"),
+        Column("optimal", "optimal", "{:.1%}"),
+    )
+
+    data: str = option("sp5", ", ".join(SOURCES))
+    degree: int = option(4, "of the polynomial that makes costs of features (sp5)", least=1)
+    noise: float = option(0.5, "half-width of the noise that multiplies costs (sp5)")
+    examples: int = option(1000, "training examples", least=1)
+    test_examples: int = option(1000, "test examples", least=1)
+    validation_examples: int = option(1000, "validation examples", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kind, _, path = self.data.partition(":")
+        if kind not in SOURCES or path:
+            raise InputError(f"data={self.data!r} must be one of {', '.join(SOURCES)}")
+        if not 0 <= self.noise <= 1:
+            raise InputError(f"noise={self.noise} must be from 0 to 1: costs are multiplied by 1 ± noise")
+        self.source = SOURCES[kind](self, path)
+
+    @classmethod
+    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        source = SOURCES.get(str(given.get("data", "sp5")).partition(":")[0], GridPaths)
+        return {"methods": source.methods, **source.presets.get(name, {})}
+
+    def describe(self) -> str:
+        return self.source.describe()
+
+    def target_column(self) -> Column:
+        return Column("kept", "1 − regret", "{:.2%}")
+
+    def load(self, split: int) -> DataSet[Decisions]:
+        return self.source.load(split)
+
+    def network(self, examples: Decisions) -> nn.Module:
+        return self.source.network(examples)
+
+    def solver(self, backend: str, examples: Decisions) -> Solver:
+        return self.source.solver()
+
+    def loss(self, y: Tensor, examples: Decisions) -> Tensor:
+        """What the decisions cost more than the best ones."""
+        sign = 1.0 if self.source.solver().sense is Sense.MIN else -1.0
+        return sign * ((y - examples.solutions) * examples.true_costs).sum()
+
+    def score(self, solutions: Tensor, examples: Decisions, costs: Tensor | None = None) -> dict[str, float]:
+        solver, best, true = self.source.solver(), examples.solutions, examples.true_costs
+        regret = measures.regret(solutions, best, true, solver)
+        least = (best.double() * true.double()).sum(-1)
+        relative = float(regret.sum() / least.abs().sum())
+        optimal = measures.optimal_rate(solutions, best, true, solver)
+        return {"regret": relative, "optimal": optimal, "kept": 1.0 - relative}
+
+    def baselines(self, examples: Decisions) -> dict[str, Tensor]:
+        found = {} if examples.mean_costs is None else {"expected costs": self.solve(examples.mean_costs, examples)}
+        return {**found, "equal costs": self.solve(torch.ones_like(examples.true_costs), examples)}
+
+    def remarks(self, examples: Decisions, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
+        said = ", ".join(f"{name} {ratio:.2f}" for name, ratio in epoch_ratios(metrics).items())
+        return [f"an epoch, as a multiple of two-stage's (median): {said}"] if said else []
+
+    def pictures(
+        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Decisions, learned: Sequence[Learned]
+    ) -> list[str]:
+        from experiments.decisions.figures import draw_regret  # slow: trainings have no pictures
+
+        draw_regret(folder / "regret.png", rows, epoch_ratios(metrics))
+        return ["regret.png"]
+
+
+def epoch_ratios(metrics: Sequence[Row]) -> dict[str, float]:
+    """The median time of an epoch of each method over that of two-stage regression, the shortest first.
+
+    It is empty where two-stage is not trained.
+    """
+    seconds: dict[str, list[float]] = {}
+    for row in metrics:
+        seconds.setdefault(row["method"], []).append(row["seconds"])
+    if "two-stage" not in seconds:
+        return {}
+    one = median(seconds["two-stage"])
+    return dict(sorted(((name, median(times) / one) for name, times in seconds.items()), key=lambda pair: pair[1]))

@@ -1,0 +1,118 @@
+"""Decisions: the data are those of the published generator, and every method trains."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from combdiff.losses import AdjacentVerticesLoss, ConeAlignedLoss
+from combdiff.polyhedra import binding_normals
+from experiments.__main__ import main
+from experiments.decisions.grid_paths import FIRST_SEED, SIZE, GridPaths, all_paths, grid_edges
+from experiments.decisions.task import DecisionTask, epoch_ratios
+
+TINY = ["--examples", "40", "--test-examples", "30", "--validation-examples", "20", "--epochs", "2", "--workers", "1"]
+
+
+def test_the_data_are_those_of_pyepo() -> None:
+    """Bit for bit, training and test examples in this order, whatever follows them."""
+    shortestpath = pytest.importorskip("pyepo.data.shortestpath")
+    for split, degree, noise in ((0, 4, 0.5), (3, 6, 0.0)):
+        task = DecisionTask(degree=degree, noise=noise, examples=50, test_examples=30, validation_examples=20)
+        data = task.load(split)
+        x, costs = shortestpath.genData(80, 5, (SIZE, SIZE), deg=degree, noise_width=noise, seed=FIRST_SEED + split)
+        np.testing.assert_array_equal(torch.cat([data.train.inputs, data.test.inputs]), x.astype(np.float32))
+        np.testing.assert_array_equal(torch.cat([data.train.true_costs, data.test.true_costs]), costs)
+        if not noise:
+            torch.testing.assert_close(data.test.mean_costs, data.test.true_costs)
+
+
+def test_the_edges_are_those_of_pyepo() -> None:
+    model = pytest.importorskip("pyepo.model.ort").shortestPathModel((SIZE, SIZE), solver="glop")
+    assert [tuple(edge) for edge in grid_edges(SIZE).tolist()] == list(model.arcs)
+
+
+def test_the_floor_is_the_published_one() -> None:
+    """6.26 % on the 1,000 test examples of data seed 42, 6.72 % on those of 43: the regret of the true E[c|x]."""
+    for split, floor in ((0, 0.0626), (1, 0.0672)):
+        task = DecisionTask()
+        test = task.load(split).test
+        found = task.score(task.baselines(test)["expected costs"], test)
+        assert found["regret"] == pytest.approx(floor, abs=5e-5)
+        assert found["kept"] == 1 - found["regret"]
+
+
+def test_solutions_and_their_cones() -> None:
+    """Each solution is a shortest path, its number is right, and its cone knows it: no loss at the true costs."""
+    task = DecisionTask(examples=60)
+    train, source = task.load(0).train, task.source
+    assert isinstance(source, GridPaths)
+    paths = torch.from_numpy(all_paths(grid_edges(SIZE), 0, SIZE * SIZE - 1)).float()
+    assert len(paths) == 70
+    assert train.vertex is not None
+    torch.testing.assert_close(paths[train.vertex], train.solutions)
+    values = train.true_costs @ paths.T
+    torch.testing.assert_close((train.true_costs * train.solutions).sum(1), values.amin(1))
+    solver = source.solver()
+    edges = grid_edges(SIZE)
+    conservation = torch.zeros(SIZE * SIZE, len(edges))  # of each vertex, the edges that leave less those that arrive
+    for number, (tail, head) in enumerate(edges.tolist()):
+        conservation[tail, number], conservation[head, number] = 1.0, -1.0
+    neighbours, normals = source.neighbours[train.vertex], binding_normals(train.solutions, A_eq=conservation)
+    true = train.true_costs.double()
+    for costs, right in ((true, True), (true.roll(1, 0), False)):
+        best = (costs @ paths.double().T).argmin(1) == train.vertex
+        assert bool(best.all()) == right
+        for value in (
+            AdjacentVerticesLoss(solver, 1e-12, "none")(costs, neighbours),
+            ConeAlignedLoss(solver, reduction="none")(costs, normals),
+            ConeAlignedLoss(solver, "edges", reduction="none")(costs, neighbours),
+        ):
+            assert torch.equal(value < 1e-9, best)
+
+
+def test_every_method_trains_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    assert main(["decisions", *TINY, "--out", str(folder)]) == 0
+    rows = {row["method"]: row for row in json.loads((folder / "summary.json").read_text())}
+    assert list(rows) == [*GridPaths.methods, "expected costs", "equal costs"]
+    assert all(0 <= row["regret"] < 2 for row in rows.values())
+    assert min(rows["equal costs"]["regret"], *(rows[name]["regret"] for name in GridPaths.methods)) > 0
+    settings = json.loads((folder / "config.json").read_text())
+    expected = {"schedule": "constant", "learning_rate": 1e-2, "batch": 32, "weight_decay": 0.0, "perturbed.samples": 3}
+    assert expected.items() <= settings.items()
+    out = capsys.readouterr().out
+    assert "an epoch, as a multiple of two-stage's (median):" in out
+    assert (folder / "regret.png").stat().st_size > 5000
+
+
+def test_a_run_is_the_same_twice_and_goes_on(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        assert main(["decisions", *TINY, "--method", "spo-plus", "lava", "--out", str(tmp_path / name)]) == 0
+        rows = json.loads((tmp_path / name / "summary.json").read_text())
+        found.append([row["regret"] for row in rows])
+    assert found[0] == found[1]
+    assert main(["decisions", "--resume", str(tmp_path / "one"), "--workers", "1"]) == 0
+
+
+def test_ratios_are_of_medians() -> None:
+    rows = [{"method": name, "seconds": s} for name, s in (("two-stage", 1.0), ("two-stage", 3.0), ("lava", 3.0))]
+    assert epoch_ratios(rows) == {"two-stage": 1.0, "lava": 1.5}
+    assert epoch_ratios(rows[2:]) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "sp6"], "data='sp6' must be one of sp5"),
+        (["--data", "sp5:here"], "data='sp5:here' must be one of sp5"),
+        (["--noise", "2"], "noise=2.0 must be from 0 to 1"),
+        (["--degree", "0"], "degree=0 must be at least 1"),
+    ],
+)
+def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decisions", *arguments, "--out", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
