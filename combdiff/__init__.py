@@ -5,7 +5,15 @@ from typing import Any
 from combdiff import compute, errors, metrics, noise, soft, solvers, temperature
 from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
-from combdiff.layers import Interpolation, Perturbed
+from combdiff.layers import (
+    AdaptiveImplicitMLE,
+    Identity,
+    ImplicitMLE,
+    Interpolation,
+    LagrangianProximal,
+    Perturbed,
+    StraightThrough,
+)
 from combdiff.losses import (
     FenchelYoungLoss,
     PairwiseLoss,
@@ -34,8 +42,12 @@ from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
 
 __all__ = [
+    "AdaptiveImplicitMLE",
     "FenchelYoungLoss",
+    "Identity",
+    "ImplicitMLE",
     "Interpolation",
+    "LagrangianProximal",
     "PairwiseLoss",
     "Perturbed",
     "Sense",
@@ -50,6 +62,7 @@ __all__ = [
     "SolverLayer",
     "SpearmanLoss",
     "Status",
+    "StraightThrough",
     "TrimmedLoss",
     "collate",
     "compute",

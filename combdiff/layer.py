@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,25 @@ from combdiff.temperature import Adaptive, Temperature
 from combdiff_solvers.protocol import Instances, Sense, Sets, Solver, as_instances
 
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a layer or a loss asks of the data and of the solver: a class attribute `needs` of each.
+
+    Attributes:
+        target: what it learns from: a loss on solutions ("task loss"), the true solution, the true costs, or labels (of
+            the soft losses, which have no solver).
+        forward, backward: solves a row, as a formula; "0" for none.
+        negative: whether it asks for solutions of negative costs, though θ is positive.
+        no_potential: why it has no potential, and so no Fenchel–Young loss; "" where it has one, or is a loss.
+    """
+
+    target: Literal["task loss", "solution", "costs", "labels"] = "task loss"
+    forward: str = "1"
+    backward: str = "0"
+    negative: bool = False
+    no_potential: str = ""
 
 
 class SolverLayer(nn.Module, ABC):
@@ -38,12 +58,16 @@ class SolverLayer(nn.Module, ABC):
         degree: k where y(aθ) = aᵏ y(θ) for every a > 0 under the same noise (of a solver without a term h(y)), None
             where no k does it. With degree 0 nothing holds the scale of θ in training: a warning is given, once, when
             the mean of |θ| has changed by a factor of 10.
+        temperature: of the layer, under the name that all share; None where it has none.
+        needs: what it asks of the data and of the solver.
 
     Laws, each a test of `combdiff.testing.LayerContract`: a batch is its rows; any leading batch dimensions; min of θ
     is max of −θ; every float dtype; NaN and inf are refused; one bad row costs no other its gradient.
     """
 
-    degree: int | None = None
+    degree: Any = None  # int | None, a class attribute or a property
+    temperature: Any = None
+    needs: Needs = Needs(no_potential="its gradient is not that of a function of theta")
 
     def __init__(self, solver: Solver, on_failure: OnFailure = "raise") -> None:
         super().__init__()
@@ -148,8 +172,6 @@ class SmoothedLayer(SolverLayer):
         temperature: how smooth it is, a positive float or a schedule; the layer's own name for it, such as σ, has
             the unit.
     """
-
-    temperature: Any
 
     @abstractmethod
     def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:

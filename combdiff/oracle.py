@@ -64,6 +64,16 @@ class Report:
         failed = self.status > FEASIBLE
         return failed if failed.any() else None
 
+    def worst(self, other: Report) -> Report:
+        """How the rows of two calls ended: each as the worse of its two."""
+        messages = {
+            row: text
+            for report, worse in ((self, self.status >= other.status), (other, other.status > self.status))
+            for row, text in report.messages.items()
+            if worse.flatten()[row]
+        }
+        return Report(torch.maximum(self.status, other.status), messages)
+
 
 class Answer:
     """What the solver said of costs of shape (*lead, b, n).

@@ -113,8 +113,12 @@ def test_the_version_is_that_of_pyproject() -> None:
 def test_public_names() -> None:
     assert sorted(combdiff.__all__) == combdiff.__all__
     assert combdiff.__all__ == [
+        "AdaptiveImplicitMLE",
         "FenchelYoungLoss",
+        "Identity",
+        "ImplicitMLE",
         "Interpolation",
+        "LagrangianProximal",
         "PairwiseLoss",
         "Perturbed",
         "Sense",
@@ -129,6 +133,7 @@ def test_public_names() -> None:
         "SolverLayer",
         "SpearmanLoss",
         "Status",
+        "StraightThrough",
         "TrimmedLoss",
         "collate",
         "compute",

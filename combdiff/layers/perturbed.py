@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from combdiff.autograd import with_vjp
 from combdiff.layer import SmoothedLayer
-from combdiff.noise import NOISES, PERTURBATIONS, Noise, Perturbation, named
+from combdiff.noise import NOISES, PERTURBATIONS, Name, Noise, Perturbation, named, whole
 from combdiff.oracle import Answer, Costs, OnFailure, Report
 from combdiff.temperature import Adaptive, Auto, Schedule, Temperature
 from combdiff_solvers.protocol import Sets, Solver
@@ -46,7 +45,8 @@ class Perturbed(SmoothedLayer):
         sigma: the temperature σ, a positive float, a schedule or "auto", in units of θ (additive) or of log θ
             (multiplicative). Large is smooth and biased, small is sharp with a noisy gradient.
         samples: M, solves a row.
-        noise: "gaussian", "gumbel" (additive only), or any `combdiff.noise.Noise`.
+        noise: "gaussian"; additive only: "gumbel", "laplace", "logistic", "sum-of-gamma" (without a gradient of the
+            layer, for Fenchel–Young losses), or any `combdiff.noise.Noise`.
         mode: "additive", "multiplicative", or any `combdiff.noise.Perturbation`.
         antithetic: sample pairs Z, −Z (M even, symmetric noise only): less variance in y, and so in the
             Fenchel–Young gradient E[y] − ȳ (by a factor of 1.3 to 4). From about M = 4 on the variance of the *layer's*
@@ -81,7 +81,7 @@ class Perturbed(SmoothedLayer):
         solver: Solver,
         sigma: float | Literal["auto"] | Schedule = 1.0,
         samples: int = 1,
-        noise: Literal["gaussian", "gumbel"] | Noise = "gaussian",
+        noise: Name | Noise = "gaussian",
         mode: Literal["additive", "multiplicative"] | Perturbation = "additive",
         antithetic: bool = False,
         variance_reduction: bool | None = None,
@@ -89,9 +89,7 @@ class Perturbed(SmoothedLayer):
         on_failure: OnFailure = "raise",
     ) -> None:
         super().__init__(solver, on_failure)
-        if not isinstance(samples, int | np.integer) or isinstance(samples, bool) or samples < 1:
-            raise ValueError(f"samples={samples!r} must be a whole number, at least 1")
-        samples = int(samples)
+        samples = whole("samples", samples)
         self.noise = named("noise", noise, Noise, NOISES)  # type: ignore[type-abstract]
         self.mode = named("mode", mode, Perturbation, PERTURBATIONS)  # type: ignore[type-abstract]
         self.mode.check(self.noise)

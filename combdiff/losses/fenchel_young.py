@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from combdiff import _bridge
 from combdiff.autograd import not_compiled, with_gradient
-from combdiff.layer import SmoothedLayer
+from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.temperature import Auto, Schedule
 from combdiff_solvers.protocol import Instances, as_instances
 
@@ -58,8 +58,10 @@ class FenchelYoungLoss(nn.Module):
     def __init__(self, layer: SmoothedLayer, reduction: Reduction = "mean") -> None:
         super().__init__()
         if not isinstance(layer, SmoothedLayer):
+            reason = f" ({layer.needs.no_potential})" if isinstance(layer, SolverLayer) else ""
             raise TypeError(
-                f"a {type(layer).__name__} has no potential: a Fenchel–Young loss needs a SmoothedLayer, like Perturbed"
+                f"a {type(layer).__name__} has no potential{reason}: a Fenchel–Young loss needs a SmoothedLayer, like "
+                "Perturbed"
             )
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
