@@ -7,11 +7,14 @@ from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import (
     AdaptiveImplicitMLE,
+    FrankWolfe,
+    GumbelTopK,
     Identity,
     ImplicitMLE,
     Interpolation,
     LagrangianProximal,
     Perturbed,
+    ScoreFunction,
     StraightThrough,
 )
 from combdiff.losses import (
@@ -44,12 +47,15 @@ from combdiff_solvers.wrap import wrap
 __all__ = [
     "AdaptiveImplicitMLE",
     "FenchelYoungLoss",
+    "FrankWolfe",
+    "GumbelTopK",
     "Identity",
     "ImplicitMLE",
     "Interpolation",
     "LagrangianProximal",
     "PairwiseLoss",
     "Perturbed",
+    "ScoreFunction",
     "Sense",
     "SmoothedLayer",
     "SoftMAPLoss",

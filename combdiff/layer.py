@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled, with_gradient
+from combdiff.needs import Needs
 from combdiff.oracle import Costs, OnFailure, Oracle, Report, Stats
-from combdiff.temperature import Adaptive, Temperature
+from combdiff.temperature import Adaptive, Auto, Temperature
 from combdiff_solvers.protocol import Instances, Sense, Sets, Solver, as_instances
 
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a layer or a loss asks of the data and of the solver: a class attribute `needs` of each.
-
-    Attributes:
-        target: what it learns from: a loss on solutions ("task loss"), the true solution, the true costs, or labels (of
-            the soft losses, which have no solver).
-        forward, backward: solves a row, as a formula; "0" for none.
-        negative: whether it asks for solutions of negative costs, though θ is positive.
-        no_potential: why it has no potential, and so no Fenchel–Young loss; "" where it has one, or is a loss.
-    """
-
-    target: Literal["task loss", "solution", "costs", "labels"] = "task loss"
-    forward: str = "1"
-    backward: str = "0"
-    negative: bool = False
-    no_potential: str = ""
 
 
 class SolverLayer(nn.Module, ABC):
@@ -60,6 +41,7 @@ class SolverLayer(nn.Module, ABC):
             the mean of |θ| has changed by a factor of 10.
         temperature: of the layer, under the name that all share; None where it has none.
         needs: what it asks of the data and of the solver.
+        theta_sets_unit: whether the temperature is in units of θ; else it is in those of θ² over the loss (of a step).
 
     Laws, each a test of `combdiff.testing.LayerContract`: a batch is its rows; any leading batch dimensions; min of θ
     is max of −θ; every float dtype; NaN and inf are refused; one bad row costs no other its gradient.
@@ -68,6 +50,7 @@ class SolverLayer(nn.Module, ABC):
     degree: Any = None  # int | None, a class attribute or a property
     temperature: Any = None
     needs: Needs = Needs(no_potential="its gradient is not that of a function of theta")
+    theta_sets_unit = False
 
     def __init__(self, solver: Solver, on_failure: OnFailure = "raise") -> None:
         super().__init__()
@@ -173,12 +156,26 @@ class SmoothedLayer(SolverLayer):
             the unit.
     """
 
+    needs = Needs()
+    theta_sets_unit = True
+
     @abstractmethod
     def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:
         """The smoothed optimal value of costs to be minimised, its gradient by them, and how the rows ended.
 
         The costs require no gradient. Failed rows may be anything finite.
         """
+
+    def conjugate(self, y: Costs) -> Float[Tensor, " b"] | None:
+        """What the smoothing costs at y, which a Fenchel–Young loss adds; None where it is not known (noise)."""
+        return None
+
+    def _strength(self, costs: Costs, instances: Sets) -> float:
+        """The temperature now."""
+        temperature = self.temperature
+        if isinstance(temperature, Auto):
+            temperature.choose(self, self.as_theta(costs), instances=instances, again=True)
+        return float(temperature)
 
     @not_compiled
     def potential(self, theta: Float[Tensor, "*dims"], instances: Instances | None = None) -> Float[Tensor, "*batch"]:

@@ -241,9 +241,11 @@ class Perturbation(ABC):
     Attributes:
         degree: k where the solution under a·c is aᵏ times that under c for every a > 0 and the same noise; None where
             no k does it.
+        keeps_sign: whether costs that are positive stay so.
     """
 
     degree: ClassVar[int | None] = None
+    keeps_sign: ClassVar[bool] = False
 
     def check(self, noise: Noise) -> None:  # noqa: B027  (most take any noise)
         """Raise a ValueError for noise that it does not take."""
@@ -287,6 +289,7 @@ class Multiplicative(Perturbation):
     """
 
     degree = 0
+    keeps_sign = True
 
     def check(self, noise: Noise) -> None:
         """Refuse all but Gaussian noise, whose factors have the mean 1."""

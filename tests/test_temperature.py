@@ -135,4 +135,4 @@ def test_a_method_without_a_temperature_says_so() -> None:
     layer = Identity(TopK(3))
     assert layer.temperature is None
     with pytest.raises(AttributeError, match="temperature"):
-        layer.temperature = 0.5  # type: ignore[misc]
+        layer.temperature = 0.5  # type: ignore[assignment]

@@ -142,7 +142,7 @@ class SolverProbe(Probe):
         if not self.grows:
             return 0.1  # of log θ
         unit = float(self.spread().mean()) or 1.0
-        if not isinstance(self.smooth, SmoothedLayer):  # λ · ∂L/∂y is to be of the size of θ
+        if not self.smooth.theta_sets_unit:  # λ · ∂L/∂y is to be of the size of θ
             gradient = self._incoming(self.task.outputs[self.rows])
             unit /= float(gradient.square().mean().sqrt()) or 1.0
         return unit

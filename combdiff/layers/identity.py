@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from combdiff.autograd import with_vjp
-from combdiff.layer import Needs, SolverLayer
+from combdiff.layer import SolverLayer
+from combdiff.needs import Needs
 from combdiff.oracle import Costs, OnFailure, Report
 from combdiff_solvers.protocol import Sets, Solver
 

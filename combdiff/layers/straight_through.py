@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from combdiff.layer import Needs, SmoothedLayer, SolverLayer
+from combdiff.layer import SmoothedLayer, SolverLayer
+from combdiff.needs import Needs
 from combdiff.oracle import Costs, Oracle, Report
 from combdiff.temperature import Schedule
 from combdiff_solvers.protocol import Sets

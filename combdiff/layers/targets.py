@@ -12,7 +12,8 @@ from torch import Tensor
 from combdiff import _bridge
 from combdiff.autograd import with_vjp
 from combdiff.errors import SolverError
-from combdiff.layer import Needs, SolverLayer
+from combdiff.layer import SolverLayer
+from combdiff.needs import Needs
 from combdiff.oracle import Costs, Report
 from combdiff.temperature import Adaptive, Auto
 from combdiff.temperature.adaptive import GAIN
