@@ -11,7 +11,7 @@ from combdiff.layers.regularizers import Regularizer
 STEPS, HALVINGS, BISECTIONS = 100, 40, 50
 DROPPED = 1e-13  # a smaller weight is none
 RIDGE = 1e-13  # of the largest diagonal entry: affinely dependent points leave the weights undetermined
-FALL = 1e-20  # of the size of the objective: a smaller fall is rounding; below its root a value tells nothing
+FALL = 1e-24  # of the size of the objective: a smaller fall is rounding; below its root a value tells nothing
 INSIDE = 0.95  # of the way to the boundary, where the Hessian may change on it
 
 Weights = Float[Tensor, "b k"]
@@ -84,10 +84,11 @@ class ActiveSet:
         for _ in range(STEPS):
             mu, weights = self.mean(rows), self.weights[rows]
             slope = (self.points[rows] * self.slope(rows, mu)[:, None]).sum(-1) + self.heights[rows]
+            size = (slope.abs() * weights).sum(-1)
+            slope = slope - (weights * slope).sum(-1, keepdim=True)  # a constant, as d sums to 0, that hides the fall
             direction = self.solve(rows, mu, slope, RIDGE if self.omega.quadratic else 1e3 * RIDGE)
             fall = -(slope * direction).sum(-1)
-            size = (slope.abs() * weights).sum(-1)
-            open_ = fall > (1e-15 if self.omega.quadratic else FALL) * size  # a quadratic step is exact
+            open_ = fall > FALL * size
             if not bool(open_.any()):
                 return
             rows, weights, direction, fall, size = (one[open_] for one in (rows, weights, direction, fall, size))

@@ -122,7 +122,10 @@ def test_losses_noises_and_means_over_splits(
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
         (["--workers", "0"], "workers=0 must be at least 1"),
-        (["--method", "imitation"], "unknown method 'imitation': choose from adjacent-cauchy, bitonic"),
+        (
+            ["--method", "imitation"],
+            "unknown method 'imitation': choose from adaptive-implicit-mle, adjacent-cauchy, bitonic",
+        ),
         (["--method", "nowhere.at.all:Method"], "method 'nowhere.at.all:Method': No module named 'nowhere'"),
         (["--method", "pathlib:Path"], "pathlib has no class Path that derives from Method"),
         (["--method", "two-stage", "--lam", "2"], "unknown setting 'lam'"),
@@ -219,3 +222,18 @@ def test_resume_with_another_option(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "epochs is 1 there and 9 here" in capsys.readouterr().err
     assert start("--method", "two-stage", *TINY, "--out", str(folder)) == 2
     assert "holds a run already" in capsys.readouterr().err
+
+
+LAYERS = [
+    *("identity", "straight-through", "implicit-mle", "adaptive-implicit-mle"),
+    *("lagrangian-proximal", "score-function", "frank-wolfe"),
+]
+
+
+@pytest.mark.parametrize("task", ["shortest-path", "ranking"])
+def test_every_layer_is_a_method(task: str, tmp_path: Path, no_pictures: None) -> None:
+    sizes = {"shortest-path": [*TINY, "--size", "4"], "ranking": ["--lists", "12", "--epochs", "1", "--workers", "1"]}
+    folder = tmp_path / "run"
+    assert main([task, *sizes[task], "--method", *LAYERS, "--out", str(folder)]) == 0
+    rows = json.loads((folder / "summary.json").read_text())
+    assert [row["method"] for row in rows][: len(LAYERS)] == LAYERS
