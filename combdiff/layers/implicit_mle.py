@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -60,6 +61,7 @@ class ImplicitMLE(TargetLayer):
     """
 
     degree = None
+    needs = replace(TargetLayer.needs, forward="M", backward="M")
     lam: Any = Temperature()
     temperature: Any = lam
     sigma: Any = Temperature()

@@ -158,7 +158,10 @@ class Perturbed(SmoothedLayer):
             gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
             scale = 1.0 / sigma / (self.samples - 1)
         if schedule is not None and schedule.signal == "snr":
-            schedule.feed(_signal_to_noise(gain * self.noise.score(noise)))
+            parts = gain * self.noise.score(noise)
+            if self.scrambles:  # only these are independent
+                parts = parts.reshape(self.scrambles, -1, *costs.shape).mean(1)
+            schedule.feed(_signal_to_noise(parts))
         result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs)
         self.stats.no_gradient += without
         return result
@@ -212,8 +215,9 @@ class Perturbed(SmoothedLayer):
     def _measure_moves(self, schedule: Adaptive, costs: Costs, answer: Answer, sigma: float, instances: Sets) -> None:
         """Give a schedule the share of y in which two independent samples of a row differ."""
         one = answer.y
-        if len(one) > 1 + self.antithetic:  # neighbours are independent, also the last of Z and the first of −Z
-            other = one.roll(1, 0)
+        near = self.samples // self.scrambles if self.scrambles else 1  # the next one that is independent
+        if len(one) > near + self.antithetic:  # also the last of Z and the first of −Z
+            other = one.roll(near, 0)
         else:
             other = self._solve(costs, self.noise.sample((1, *costs.shape), costs, self.generator), sigma, instances)[
                 0

@@ -75,7 +75,7 @@ class ScoreFunction(Perturbed):
         super().__init__(solver, sigma, samples, noise, mode, False, one, generator=generator, on_failure=on_failure)
         self.baseline = baseline
         if baseline == "solution":
-            self.needs = replace(self.needs, forward="M + 1")
+            self.needs = replace(self.needs, forward="M, and 1 for the expected loss")
 
     @not_compiled
     def expected_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from combdiff.layer import SmoothedLayer, SolverLayer
@@ -48,7 +49,6 @@ class StraightThrough(SolverLayer):
     needs = Needs(
         forward="1 + those of the layer",
         backward="those of the layer",
-        negative=True,
         no_potential="its gradient belongs to its layer, not to its answer: give the loss that layer",
     )
 
@@ -59,6 +59,8 @@ class StraightThrough(SolverLayer):
             )
         super().__init__(layer.solver, layer.on_failure)
         self.layer = layer
+        own = layer.needs
+        self.needs = replace(self.needs, forward=f"1 + {own.forward}", backward=own.backward, negative=own.negative)
 
     @property
     def oracle(self) -> Oracle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -70,6 +71,7 @@ class FenchelYoungLoss(nn.Module):
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
         self.layer, self.reduction = layer, reduction
+        self.needs = replace(self.needs, forward=layer.needs.forward, negative=layer.needs.negative)
 
     @property
     def degree(self) -> int | None:

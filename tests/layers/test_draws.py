@@ -9,6 +9,7 @@ import torch
 from combdiff import FenchelYoungLoss, Perturbed
 from combdiff.layers.draws import sobol
 from combdiff.solvers import Ranking, TopK
+from combdiff.temperature import Adaptive
 from combdiff.testing import HYPERSIMPLEX, Enumerated
 from tests.layers.estimates import repeated, standard_errors
 
@@ -118,6 +119,26 @@ class TestSobol:
             spread.append(y.var(1).sum(-1))
         error = torch.sqrt((spread[0].var() + spread[1].var()) / 20)
         assert spread[0].mean() - spread[1].mean() > 5 * error
+
+    @pytest.mark.parametrize(("samples", "scrambles"), [(16, 1), (16, 4)])
+    @pytest.mark.parametrize("signal", ["moves", "snr"])
+    def test_what_is_measured_is_of_independent_samples(self, signal: Any, samples: int, scrambles: int) -> None:
+        """As of independent samples: the share that differs, and the signal over the noise of the mean."""
+        found = []
+        for sequences in (None, scrambles):
+            schedule, generator = Adaptive(1.0, signal=signal), torch.Generator().manual_seed(0)
+            layer = Perturbed(TopK(4), schedule, samples, scrambles=sequences, generator=generator)
+            theta = torch.zeros(2000, 4, requires_grad=True)
+            if signal == "snr" and sequences == 1:
+                with pytest.raises(ValueError, match="one sample has no spread"):
+                    layer(theta).backward(torch.randn(2000, 4))
+                return
+            layer(theta).backward(torch.linspace(-1.0, 1.0, 4).expand(2000, 4))
+            found.append(schedule.measured)
+        if signal == "moves":
+            assert found[1] == pytest.approx(found[0], abs=0.02)
+        else:
+            assert found[1] > 0.8 * found[0]
 
     def test_a_fenchel_young_loss_takes_them(self) -> None:
         theta = torch.rand(3, 4, requires_grad=True)
