@@ -30,7 +30,8 @@ class ActiveSet:
 
     def __init__(self, costs: Tensor, points: Tensor, heights: Tensor, omega: Regularizer, epsilon: float) -> None:
         self.costs, self.omega, self.epsilon = costs, omega, epsilon
-        self.points, self.heights = points[:, None], heights[:, None]  # shapes: (b, k, n), (b, k)
+        self.first = points
+        self.points, self.heights = points[:, None].clone(), heights[:, None].clone()  # shapes: (b, k, n), (b, k)
         self.weights: Weights = torch.ones_like(self.heights)
         self.active: Bool[Tensor, "b k"] = torch.ones_like(self.weights, dtype=torch.bool)
 

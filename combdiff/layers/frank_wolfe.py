@@ -103,6 +103,7 @@ class FrankWolfe(SmoothedLayer):
         found, report = self._minimise(costs.detach(), epsilon, instances)
         rows = torch.arange(len(costs), device=costs.device)
         mu = found.mean(rows)
+        self._measure_moves(mu, found.first)
 
         def vjp(gradient: Tensor, costs: Tensor) -> Tensor:
             if auto is not None:
@@ -115,7 +116,9 @@ class FrankWolfe(SmoothedLayer):
     def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:
         found, report = self._minimise(costs, self._strength(costs, instances), instances)
         rows = torch.arange(len(costs), device=costs.device)
-        return found.value(rows).to(costs.dtype), found.mean(rows).to(costs.dtype), report
+        mu = found.mean(rows)
+        self._measure_moves(mu, found.first, until_reached=True)  # ε is the unit of θ from there on
+        return found.value(rows).to(costs.dtype), mu.to(costs.dtype), report
 
     def conjugate(self, y: Costs) -> Float[Tensor, " b"]:
         return float(self.epsilon) * self.omega.value(y)
@@ -156,13 +159,18 @@ class FrankWolfe(SmoothedLayer):
             if len(rows):
                 found.add(rows, y, height)
                 found.minimise(rows)
-        schedule = self.adaptive(self.epsilon)
-        if schedule is not None and len(costs):
-            mu = found.mean(torch.arange(len(costs), device=costs.device))
-            low = torch.minimum(first.amin(-1, keepdim=True), mu.amin(-1, keepdim=True))
-            share = (mu - first).abs().sum(-1) / (torch.maximum(mu, first) - low).sum(-1).clamp(min=1e-12)
-            schedule.feed(float(share.mean()), len(costs))
         return found, Report(status, messages)
+
+    def _measure_moves(self, mu: Tensor, hard: Tensor, until_reached: bool = False) -> None:
+        """Give an adaptive schedule the share of y in which μ differs from the solver's answer."""
+        schedule = self.adaptive(self.epsilon)
+        if schedule is None or not len(mu) or (until_reached and schedule.reached):
+            return
+        if schedule.signal != "moves":
+            raise ValueError(f"signal={schedule.signal!r} is of samples, and there are none: use signal='moves'")
+        low = torch.minimum(hard, mu).amin(-1, keepdim=True)
+        share = (mu - hard).abs().sum(-1) / (torch.maximum(mu, hard) - low).sum(-1).clamp(min=1e-12)
+        schedule.feed(float(share.mean()), len(mu))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, epsilon={self.epsilon}, omega={self.omega}, max_solves={self.max_solves}"

@@ -87,6 +87,8 @@ class GumbelTopK(SolverLayer):
             auto.choose(self, self.as_theta(costs), instances=instances, again=True)
         tau, schedule = float(self.tau), self.adaptive(self.tau)
         soft = None if self.hard and schedule is None else relaxed_subset(keys, k, tau)
+        if schedule is not None and schedule.signal != "moves":
+            raise ValueError(f"signal={schedule.signal!r} needs more samples than one: use signal='moves'")
         if schedule is not None and soft is not None and len(soft):
             schedule.feed(float(((soft - answer.y).abs().sum(-1) / (2.0 * k.clamp(min=1))).mean()), len(soft))
 

@@ -57,11 +57,11 @@ class Perturbed(SmoothedLayer):
             (linear), 18.3 against 12.0 (top-k), 78 against 51 (ranking).
         variance_reduction: subtract from each sample the mean of the others, which leaves the gradient unbiased. None:
             where it applies (M > 1, not antithetic: pairs cancel every baseline already).
+        generator: source of the noise; torch's global one if None.
+        on_failure: "raise" or "mask", see `SolverLayer`.
         scrambles: R: instead of independent samples, R independently scrambled Sobol sequences of M/R points in each
             row. Points of one sequence depend on each other, so that `variance_reduction` is by the mean of the other
             sequences, and the spread over the R means tells the error. At most 21,201 entries a row.
-        generator: source of the noise; torch's global one if None.
-        on_failure: "raise" or "mask", see `SolverLayer`.
 
     Raises:
         ValueError: for an argument out of range, or two that exclude each other.
@@ -92,9 +92,9 @@ class Perturbed(SmoothedLayer):
         mode: Literal["additive", "multiplicative"] | Perturbation = "additive",
         antithetic: bool = False,
         variance_reduction: bool | None = None,
-        scrambles: int | None = None,
         generator: torch.Generator | None = None,
         on_failure: OnFailure = "raise",
+        scrambles: int | None = None,
     ) -> None:
         super().__init__(solver, on_failure)
         samples = whole("samples", samples)

@@ -228,6 +228,11 @@ def test_regularizers_have_the_derivatives_that_they_say() -> None:
         torch.testing.assert_close(given if given.ndim == 3 else torch.diag_embed(given), whole)
 
 
+def test_bad_signal_is_refused() -> None:
+    with pytest.raises(ValueError, match="use signal='moves'"):
+        FrankWolfe(TopK(3), Adaptive(1.0, signal="snr"))(torch.rand(3, requires_grad=True))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"epsilon": 0.0}, "epsilon=0"), ({"omega": "cubic"}, "omega='cubic'"), ({"max_solves": 0}, "max_solves=0")],

@@ -124,6 +124,11 @@ def test_bad_solvers_are_refused(solver: Any) -> None:
         GumbelTopK(solver)(torch.randn(50, 4))
 
 
+def test_bad_signal_is_refused() -> None:
+    with pytest.raises(ValueError, match="use signal='moves'"):
+        GumbelTopK(TopK(3), Adaptive(1.0, signal="snr"))(torch.rand(3, requires_grad=True))
+
+
 def test_bad_tau_is_refused() -> None:
     with pytest.raises(ValueError, match="tau=0"):
         GumbelTopK(TopK(3), 0.0)
