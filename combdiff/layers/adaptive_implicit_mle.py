@@ -41,7 +41,7 @@ class AdaptiveImplicitMLE(ImplicitMLE):
         ValueError: for an argument out of range.
 
     Source: Minervini, Franceschi & Niepert (2023), "Adaptive perturbation-based gradient estimation for discrete latent
-    variable models", section 3.2, equation 8 and algorithm 1; here on one side, and with λ for each row.
+    variable models", equation 8 and its algorithm; here on one side, and with λ for each row.
     Not for: second derivatives (refused).
 
     >>> import combdiff.solvers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -77,7 +77,7 @@ class Draws:
         return y.reshape(theta.shape).to(theta.dtype)
 
 
-@cache
+@lru_cache(32)
 def _net(points: int, entries: int) -> Tensor:
     """The first points of a Sobol sequence, as whole numbers of BITS bits."""
     drawn = torch.quasirandom.SobolEngine(entries).draw(points, dtype=torch.float64)  # type: ignore[no-untyped-call]

@@ -62,8 +62,8 @@ class FrankWolfe(SmoothedLayer):
     Raises:
         ValueError: for an argument out of range.
 
-    Sources: Niculae, Martins, Blondel & Cardie (2018), "SparseMAP: differentiable sparse structured inference",
-    equations 4 and 8; Dalle et al. (2022), "Learning with combinatorial optimization layers", section 3.3;
+    Sources: Niculae, Martins, Blondel & Cardie (2018), "SparseMAP: differentiable sparse structured inference"
+    (active set, backward pass); Dalle et al. (2022), "Learning with combinatorial optimization layers", section 3.3;
     Lacoste-Julien & Jaggi (2015), "On the global linear convergence of Frank–Wolfe optimization variants".
     Not for: second derivatives (refused); slow solvers, since a row takes about as many solves as its mean has
     solutions, up to the dimension and 1 where ε is large.

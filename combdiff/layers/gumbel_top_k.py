@@ -44,7 +44,7 @@ class GumbelTopK(SolverLayer):
         ValueError: for an argument out of range; in the forward pass for a solution that is no such subset.
 
     Sources: Xie & Ermon (2019), "Reparameterizable subset sampling via continuous relaxations", algorithm 2; Kool, van
-    Hoof & Welling (2019), "Stochastic beams and where to find them", section 2 (the samples).
+    Hoof & Welling (2019), "Stochastic beams and where to find them" (the samples).
     Not for: second derivatives (refused); solvers other than of k-subsets: see `StraightThrough`.
 
     >>> import combdiff.solvers

@@ -44,7 +44,7 @@ class Identity(SolverLayer):
         ValueError: for another projection.
 
     Source: Sahoo, Paulus, Vlastelica, Musil, Kuleshov & Martius (2023), "Backpropagation through combinatorial
-    algorithms: identity with projection works", equation 6 and section 3.3.
+    algorithms: identity with projection works", algorithm and projections of section 3.
     Not for: second derivatives (refused), or losses far from linear in y, of which g says little.
 
     >>> import combdiff.solvers

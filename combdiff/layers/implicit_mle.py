@@ -47,7 +47,7 @@ class ImplicitMLE(TargetLayer):
         ValueError: for an argument out of range.
 
     Source: Niepert, Minervini & Franceschi (2021), "Implicit MLE: backpropagating through discrete exponential family
-    distributions", algorithm 1, with the target distribution of section 3.2.
+    distributions", algorithm 1, with the target distribution by perturbation-based implicit differentiation.
     Not for: second derivatives (refused).
 
     >>> import combdiff.solvers

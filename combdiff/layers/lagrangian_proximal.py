@@ -46,7 +46,7 @@ class LagrangianProximal(TargetLayer):
             ones.
 
     Source: Paulus, Martius & Musil (2024), "LPGD: a general framework for backpropagation through embedded
-    optimization layers", section 4, for an objective linear in c.
+    optimization layers", the lower, upper and average LPGD updates, for an objective linear in c.
     Not for: second derivatives (refused).
 
     >>> import combdiff.solvers

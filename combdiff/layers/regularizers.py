@@ -89,7 +89,15 @@ class Entropy(Regularizer):
         return torch.xlogy(mu, mu).sum(-1)
 
     def gradient(self, mu: Points) -> Points:
-        """log μ + 1; at 0, where it has no limit, a large negative number."""
+        """log μ + 1; at 0, where it has no limit, a large negative number.
+
+        Raises:
+            ValueError: for a negative entry.
+        """
+        if bool((mu < 0.0).any()):
+            raise ValueError(
+                f"omega='entropy' needs solutions that are not negative, but an entry is {float(mu.min())}"
+            )
         return mu.clamp(min=1e-300).log() + 1.0
 
     def hessian(self, mu: Points) -> Points:

@@ -42,7 +42,7 @@ class ScoreFunction(Perturbed):
     Raises:
         ValueError: for an argument out of range; "leave-one-out" with one sample.
 
-    Sources: Williams (1992), "Simple statistical gradient-following algorithms", equation 4; Rennie et al. (2017),
+    Sources: Williams (1992), "Simple statistical gradient-following algorithms"; Rennie et al. (2017),
     "Self-critical sequence training"; Kool, van Hoof & Welling (2019), "Buy 4 REINFORCE samples, get a baseline for
     free!". For solvers: Silvestri et al. (2023), "Score function gradient estimation to widen the applicability of
     decision-focused learning".

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.needs import Needs
 from combdiff.oracle import Costs, Oracle, Report
@@ -80,6 +83,10 @@ class StraightThrough(SolverLayer):
     @temperature.setter
     def temperature(self, value: Any) -> None:
         self.layer.temperature = value
+
+    def costs(self, theta: Float[Tensor, "*dims"]) -> Costs:
+        """As the layer's, which knows whether anything holds the scale of θ."""
+        return self.layer.costs(theta)
 
     def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         answer = self.oracle.solve(costs, instances)

@@ -242,6 +242,11 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         FrankWolfe(TopK(3), **options)
 
 
+def test_bad_solutions_for_entropy_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"not negative, but an entry is -1\.0"):
+        FrankWolfe(Enumerated(HYPERSIMPLEX - 1.0), omega="entropy")(torch.rand(2, 4))
+
+
 def test_bad_layers_for_a_fenchel_young_loss_are_refused_with_the_reason() -> None:
     with pytest.raises(TypeError, match=r"Interpolation has no potential \(its gradient is a finite difference"):
         FenchelYoungLoss(Interpolation(TopK(3)))  # type: ignore[arg-type]

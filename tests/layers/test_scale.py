@@ -90,7 +90,7 @@ def test_a_fenchel_young_loss_tells_of_a_drifting_scale() -> None:
         loss(start / 20, TARGET)
 
 
-@pytest.mark.parametrize("name", ["additive", "gumbel", "implicit-mle"])
+@pytest.mark.parametrize("name", ["additive", "gumbel", "implicit-mle", "straight-through"])
 def test_a_method_with_a_scale_of_its_own_stays_silent(name: str) -> None:
     layer, start = LAYERS[name](), THETA.clone().requires_grad_()
     with warnings.catch_warnings():
