@@ -165,7 +165,7 @@ MUTANTS = [
         ("return 1.0 / mu", "return mu"),
     ),
     *of(
-        "combdiff/noise.py",
+        "combdiff/noise/distributions.py",
         "tests/test_noise.py",
         ("return torch.exp(z - np.euler_gamma) - 1.0", "return torch.exp(z - np.euler_gamma)"),
         ("return torch.exp(z - np.euler_gamma) - z", "return torch.exp(z - np.euler_gamma) + z"),

@@ -1,64 +1,17 @@
-"""Noise on costs: what is drawn, its score, and how it perturbs.
-
-`combdiff.Perturbed` takes any `Noise` and any `Perturbation`; "gaussian", "gumbel", "laplace", "logistic",
-"sum-of-gamma", "additive" and "multiplicative" are short for the ones of this module.
-"""
+"""Distributions of noise on costs."""
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Generator, Tensor
 
-T = TypeVar("T")
-Samples = Float[Tensor, "..."]  # of a shape that the caller gives
-Costs = Float[Tensor, "b n"]
-Perturbed = Float[Tensor, "m b n"]
+from combdiff.noise.named import whole
+from combdiff.noise.noise import Noise, Samples
+
 Name = Literal["gaussian", "gumbel", "laplace", "logistic", "sum-of-gamma"]
-
-
-class Noise(ABC):
-    """A distribution of density ∝ exp(−ν(z)) and mean zero, of independent entries.
-
-    Laws, each a test: E[Z] = 0; E[∇ν(Z)] = 0; E[f(Z) ∇ν(Z)] = E[f'(Z)] (the score is that of the samples).
-
-    Attributes:
-        symmetric: whether Z and −Z have one distribution, as antithetic pairs need.
-    """
-
-    symmetric: ClassVar[bool] = False
-
-    @abstractmethod
-    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
-        """Draw Z of a shape, with the dtype and device of `like`, from the generator or torch's global one."""
-
-    @abstractmethod
-    def score(self, z: Samples) -> Samples:
-        """∇ν(z), entry by entry."""
-
-    def energy(self, z: Samples) -> Samples:
-        """ν(z) but for a constant, entry by entry; `Perturbed.draw` needs it to weigh samples.
-
-        Raises:
-            ValueError: for noise that does not know it.
-        """
-        raise ValueError(f"samples of {self!r} cannot be weighed: define its method energy, whose derivative is score")
-
-    def quantile(self, u: Samples) -> Samples:
-        """The z with P(Z ≤ z) = u, entry by entry; points of a Sobol sequence become samples by it.
-
-        Raises:
-            ValueError: for noise that does not know it.
-        """
-        raise ValueError(f"{self!r} cannot be drawn by a Sobol sequence: define its method quantile, or leave it out")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
 
 def _empty(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
@@ -235,81 +188,6 @@ class SumOfGamma(Noise):
         return f"SumOfGamma(k={self.k}, terms={self.terms})"
 
 
-class Perturbation(ABC):
-    """How noise Z of strength σ changes costs c.
-
-    Attributes:
-        degree: k where the solution under a·c is aᵏ times that under c for every a > 0 and the same noise; None where
-            no k does it.
-        keeps_sign: whether costs that are positive stay so.
-    """
-
-    degree: ClassVar[int | None] = None
-    keeps_sign: ClassVar[bool] = False
-
-    def check(self, noise: Noise) -> None:  # noqa: B027  (most take any noise)
-        """Raise a ValueError for noise that it does not take."""
-
-    @abstractmethod
-    def perturb(self, costs: Costs, noise: Perturbed, sigma: float) -> tuple[Perturbed, Perturbed | None]:
-        """The perturbed costs, and their derivatives by c, entry by entry; None where these are 1."""
-
-    def divide(self, gradient: Costs, costs: Costs) -> tuple[Costs, int]:
-        """Turn Σ ⟨g, y⟩ ∇ν(Z) / σ into the gradient by c; and the number of entries that get none."""
-        return gradient, 0
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-class Additive(Perturbation):
-    """c + σZ, with σ in units of c. Costs may become negative.
-
-    >>> Additive().perturb(torch.ones(1, 2), torch.tensor([[[1.0, -4.0]]]), sigma=0.5)
-    (tensor([[[ 1.5000, -1.0000]]]), None)
-    """
-
-    def perturb(self, costs: Costs, noise: Perturbed, sigma: float) -> tuple[Perturbed, None]:
-        """c + σZ."""
-        return torch.add(costs, noise, alpha=sigma), None
-
-
-class Multiplicative(Perturbation):
-    """c ⊙ exp(σZ − σ²/2), with σ in units of log c: factors of mean 1 that keep the sign of every cost.
-
-    Its Jacobian divides by c: an entry that is zero or next to it (at most √eps of the row's largest |c|) gets none.
-
-    Source: Dalle et al. (2022), "Learning with combinatorial optimization layers", section 3.2.
-
-    >>> costs, weight = Multiplicative().perturb(torch.tensor([[-1.0, 2.0]]), torch.zeros(1, 1, 2), sigma=1.0)
-    >>> costs
-    tensor([[[-0.6065,  1.2131]]])
-    >>> Multiplicative().divide(torch.tensor([[1.0, 1.0]]), torch.tensor([[4.0, 0.0]]))
-    (tensor([[0.2500, 0.0000]]), 1)
-    """
-
-    degree = 0
-    keeps_sign = True
-
-    def check(self, noise: Noise) -> None:
-        """Refuse all but Gaussian noise, whose factors have the mean 1."""
-        if not isinstance(noise, Gaussian):
-            raise ValueError(f"multiplicative noise is log-normal: use noise='gaussian', not {noise!r}")
-
-    def perturb(self, costs: Costs, noise: Perturbed, sigma: float) -> tuple[Perturbed, Perturbed]:
-        """c ⊙ w and w = exp(σZ − σ²/2)."""
-        weight = torch.exp(sigma * noise - sigma**2 / 2)
-        return costs * weight, weight
-
-    def divide(self, gradient: Costs, costs: Costs) -> tuple[Costs, int]:
-        """Divide by c, and by infinity where c is too near zero."""
-        if not costs.numel():
-            return gradient, 0
-        size = costs.abs()
-        small = size <= math.sqrt(torch.finfo(costs.dtype).eps) * size.amax(dim=-1, keepdim=True)
-        return gradient / costs.masked_fill(small, torch.inf), int(small.sum())
-
-
 NOISES: dict[str, type[Noise]] = {
     "gaussian": Gaussian,
     "gumbel": Gumbel,
@@ -317,33 +195,3 @@ NOISES: dict[str, type[Noise]] = {
     "logistic": Logistic,
     "sum-of-gamma": SumOfGamma,
 }
-PERTURBATIONS: dict[str, type[Perturbation]] = {"additive": Additive, "multiplicative": Multiplicative}
-
-
-def whole(name: str, value: int) -> int:
-    """A number that counts something.
-
-    Raises:
-        ValueError: for anything but a whole number, at least 1.
-    """
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
-    return int(value)
-
-
-def named(name: str, value: str | T, kind: type[T], known: dict[str, type[T]]) -> T:
-    """An object of a kind: `value` itself, or what its short name stands for.
-
-    Raises:
-        ValueError: for an unknown short name.
-        TypeError: for anything else.
-    """
-    if isinstance(value, kind):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}, but must be a {kind.__name__} or its name")
-    if value not in known:
-        raise ValueError(
-            f"{name}={value!r} is none of {', '.join(map(repr, known))} (or give a combdiff.noise.{kind.__name__})"
-        )
-    return known[value]()
