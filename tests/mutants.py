@@ -103,7 +103,7 @@ MUTANTS = [
     ),
     *of(
         LAYERS + "perturbed.py",
-        TESTS + "test_draws.py::TestSobol::test_value_and_jacobian_are_unbiased",
+        TESTS + "test_perturbed.py::test_the_mean_of_the_others_takes_every_constant_off",
         ("(self.samples - size)", "self.samples"),
         ("gain.sum(0) - parts.sum(1)", "gain.sum(0)"),
     ),

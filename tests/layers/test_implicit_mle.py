@@ -87,18 +87,18 @@ def test_the_step_of_each_row_is_alpha_times_the_ratio_of_norms() -> None:
 
 
 def test_alpha_goes_up_where_the_gradient_is_sparse_and_down_where_it_is_not() -> None:
-    layer = AdaptiveImplicitMLE(TopK(4), 0.5, 1e-9, rate=0.1, decay=0.5)
+    layer = AdaptiveImplicitMLE(TopK(4), 0.5, 1e-9, rate=0.1, decay=0.75)
     theta = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
-    one_gradient(layer, theta, torch.zeros(1, 4))  # no entry: the mean is (1 + 0)/2
+    one_gradient(layer, theta, torch.zeros(1, 4))  # no entry: the mean is (3 · 1 + 0)/4
     assert layer.alpha == pytest.approx(0.6)
-    assert layer.mean == pytest.approx(0.5)
-    one_gradient(layer, theta, torch.tensor([[-9.0, 0.0, 0.0, 9.0]]))  # two entries: (0.5 + 2)/2
+    assert layer.mean == pytest.approx(0.75)
+    one_gradient(layer, theta, torch.tensor([[-9.0, 0.0, 0.0, 9.0]]))  # two entries: (3 · 0.75 + 2)/4
     assert layer.alpha == pytest.approx(0.5)
-    assert layer.mean == pytest.approx(1.25)
+    assert layer.mean == pytest.approx(1.0625)
     layer.eval()
     one_gradient(layer, theta, torch.zeros(1, 4))
     assert layer.alpha == pytest.approx(0.5)
-    assert layer.mean == pytest.approx(1.25)
+    assert layer.mean == pytest.approx(1.0625)
     other = AdaptiveImplicitMLE(TopK(4))
     other.load_state_dict(layer.state_dict())
     assert (other.alpha, other.mean) == (layer.alpha, layer.mean)

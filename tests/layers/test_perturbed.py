@@ -129,13 +129,14 @@ def test_jacobian_by_finite_differences_of_the_mean(options: dict[str, Any], sen
         assert (difference < 5 * error + 0.002).all()  # 0.002: above step²/6 times the third derivative
 
 
-@pytest.mark.parametrize("samples", [1, 4])
-def test_one_over_sigma_and_one_over_m_count_once(samples: int) -> None:
+@pytest.mark.parametrize(("samples", "variance_reduction"), [(1, None), (4, None), (4, False)])
+def test_one_over_sigma_and_one_over_m_count_once(samples: int, variance_reduction: bool | None) -> None:
     """On a line, y = [θ + σZ > 0]: the derivative of its mean is φ(θ/σ)/σ."""
     torch.manual_seed(0)
     for sigma in (0.5, 2.0):
         theta = torch.tensor([0.6, 0.0], dtype=torch.float64)
-        layer = Perturbed(Enumerated(np.array([[0.0, 0.0], [1.0, 0.0]]), "max"), sigma, samples)
+        points = Enumerated(np.array([[0.0, 0.0], [1.0, 0.0]]), "max")
+        layer = Perturbed(points, sigma, samples, variance_reduction=variance_reduction)
         y, jacobian = repeated(layer, theta, 50_000)
         ratio = torch.tensor(0.6 / sigma, dtype=torch.float64)
         assert standard_errors(y[:, 0], normal_cdf(ratio)) < 5
@@ -157,6 +158,17 @@ def test_multiplicative_value_in_closed_form() -> None:
     # under the log-normal weight the noise shifts by σ: E[w1 y1] = Φ(scaled − σ/√2)
     expected = target[0] - normal_cdf(scaled - sigma / math.sqrt(2))
     assert standard_errors(gradient[:, 0], expected) < 5
+
+
+@pytest.mark.parametrize("options", [{}, {"scrambles": 2}, {"scrambles": 4}, {"antithetic": True}])
+def test_the_mean_of_the_others_takes_every_constant_off(options: dict[str, Any]) -> None:
+    """A gain that all solutions share changes no gradient, under the same noise."""
+    theta, found = torch.tensor([1.0, 1.2, 0.7, 1.1], dtype=torch.float64, requires_grad=True), []
+    for offset in (0.0, 10.0):
+        torch.manual_seed(0)
+        layer = Perturbed(Enumerated(offset + HYPERSIMPLEX), 0.5, 8, **options)
+        found.append(torch.autograd.grad(layer(theta), theta, torch.tensor([1.0, -2.0, 0.5, 3.0]).double())[0])
+    torch.testing.assert_close(found[0], found[1])
 
 
 @pytest.mark.parametrize("options", [{"variance_reduction": True}, {"antithetic": True}])

@@ -29,7 +29,9 @@ def test_the_answer_is_exact_and_the_jacobian_that_of_softmax(sense: str) -> Non
     sigma, theta = 0.7, torch.tensor([0.3, -0.5, 0.9, 0.2], dtype=torch.float64)
     sign, incoming = (1.0 if sense == "max" else -1.0), torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
     layer = StraightThrough(Perturbed(TopK(4, 1, sense), sigma, 20, noise="gumbel"))
-    assert layer(theta).tolist() == ([0.0, 0.0, 1.0, 0.0] if sense == "max" else [0.0, 1.0, 0.0, 0.0])
+    assert layer(theta.clone().requires_grad_()).tolist() == (
+        [0.0, 0.0, 1.0, 0.0] if sense == "max" else [0.0, 1.0, 0.0, 0.0]
+    )
     point = theta.clone().requires_grad_()
     (expected,) = torch.autograd.grad(torch.softmax(sign * point / sigma, 0), point, incoming)
     assert (standard_errors(gradients(layer, theta, incoming, 20_000), expected) < 5).all()
