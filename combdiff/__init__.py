@@ -5,7 +5,18 @@ from typing import Any
 from combdiff import compute, errors, metrics, noise, soft, solvers, temperature
 from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
-from combdiff.layers import Interpolation, Perturbed
+from combdiff.layers import (
+    AdaptiveImplicitMLE,
+    FrankWolfe,
+    GumbelTopK,
+    Identity,
+    ImplicitMLE,
+    Interpolation,
+    LagrangianProximal,
+    Perturbed,
+    ScoreFunction,
+    StraightThrough,
+)
 from combdiff.losses import (
     AdjacentVerticesLoss,
     ConeAlignedLoss,
@@ -45,11 +56,17 @@ from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
 
 __all__ = [
+    "AdaptiveImplicitMLE",
     "AdjacentVerticesLoss",
     "ConeAlignedLoss",
     "ContrastiveMAPLoss",
     "FenchelYoungLoss",
+    "FrankWolfe",
+    "GumbelTopK",
+    "Identity",
+    "ImplicitMLE",
     "Interpolation",
+    "LagrangianProximal",
     "LearningToRankLoss",
     "NoiseContrastiveLoss",
     "PairwiseLoss",
@@ -58,6 +75,7 @@ __all__ = [
     "PushforwardLoss",
     "RegretLoss",
     "SPOPlusLoss",
+    "ScoreFunction",
     "Sense",
     "SmoothedLayer",
     "SoftMAPLoss",
@@ -71,6 +89,7 @@ __all__ = [
     "SolverLayer",
     "SpearmanLoss",
     "Status",
+    "StraightThrough",
     "StructuredHingeLoss",
     "TrimmedLoss",
     "collate",

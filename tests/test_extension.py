@@ -10,15 +10,15 @@ from combdiff.solvers import TopK
 from combdiff.testing import HYPERSIMPLEX, Enumerated, LayerContract
 from tests.snippets import load
 
-Identity = load("combdiff/layers/identity.py").Identity
+NegativeIdentity = load("combdiff/layers/negative_identity.py").NegativeIdentity
 PerceptronLoss = load("combdiff/losses/perceptron.py").PerceptronLoss
 load("solvers/combdiff_solvers/problems/window.py")
 TestWindow = load("tests/solvers/problems/test_window.py").TestWindow
 
 
-class TestIdentity(LayerContract):
+class TestNegativeIdentity(LayerContract):
     def make(self, solver: Solver, on_failure: Any = "raise") -> SolverLayer:
-        return Identity(solver, on_failure)
+        return NegativeIdentity(solver, on_failure)
 
 
 @pytest.mark.parametrize("sense", ["min", "max"])
@@ -49,7 +49,7 @@ def test_costs_that_overflow_are_refused(size: float) -> None:
         Perturbed(TopK(3), sigma=1e38, samples=20)(theta)
 
 
-@pytest.mark.parametrize("kind", [Perturbed, Interpolation, Identity, FenchelYoungLoss])
+@pytest.mark.parametrize("kind", [Perturbed, Interpolation, NegativeIdentity, FenchelYoungLoss])
 def test_bad_keywords_are_refused(kind: Any) -> None:
     first = Perturbed(TopK(3)) if kind is FenchelYoungLoss else TopK(3)
     with pytest.raises(TypeError, match="unexpected keyword argument 'sigm'"):

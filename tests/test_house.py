@@ -113,11 +113,17 @@ def test_the_version_is_that_of_pyproject() -> None:
 def test_public_names() -> None:
     assert sorted(combdiff.__all__) == combdiff.__all__
     assert combdiff.__all__ == [
+        "AdaptiveImplicitMLE",
         "AdjacentVerticesLoss",
         "ConeAlignedLoss",
         "ContrastiveMAPLoss",
         "FenchelYoungLoss",
+        "FrankWolfe",
+        "GumbelTopK",
+        "Identity",
+        "ImplicitMLE",
         "Interpolation",
+        "LagrangianProximal",
         "LearningToRankLoss",
         "NoiseContrastiveLoss",
         "PairwiseLoss",
@@ -126,6 +132,7 @@ def test_public_names() -> None:
         "PushforwardLoss",
         "RegretLoss",
         "SPOPlusLoss",
+        "ScoreFunction",
         "Sense",
         "SmoothedLayer",
         "SoftMAPLoss",
@@ -139,6 +146,7 @@ def test_public_names() -> None:
         "SolverLayer",
         "SpearmanLoss",
         "Status",
+        "StraightThrough",
         "StructuredHingeLoss",
         "TrimmedLoss",
         "collate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled, with_gradient
-from combdiff.layer import SmoothedLayer
+from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.losses.decision import (
     Reduction,
     Step,
@@ -20,6 +21,7 @@ from combdiff.losses.decision import (
     reduced,
     step_of,
 )
+from combdiff.needs import Needs
 from combdiff.oracle import Report
 from combdiff.temperature import Auto, Schedule
 from combdiff_solvers.protocol import Instances, Sets, as_instances
@@ -34,7 +36,8 @@ class FenchelYoungLoss(nn.Module):
 
     It is convex in c, differentiable, and needs one batch of solves forward and none backward. For noise of mean
     zero and a target that is a vertex of the feasible set, L ≥ 0 up to the Monte Carlo error of F, and it is zero
-    in the limit only, where E[y] = ȳ. (A target inside the hull lowers L by a constant.)
+    in the limit only, where E[y] = ȳ. (A target inside the hull lowers L by a constant.) Over `FrankWolfe` L has its
+    term ε Ω(ȳ), too, and is 0 exactly where y_ε(c) = ȳ.
     With Gumbel noise over one-hot vectors it is σ times the cross-entropy of softmax(−c/σ). With
     multiplicative noise w the gradient is ȳ − E[w ⊙ y]. A solver with a term h(y) of its own shifts L by h(ȳ).
 
@@ -64,13 +67,18 @@ class FenchelYoungLoss(nn.Module):
     True
     """
 
+    needs = Needs(target="solution", forward="those of the layer")
+
     def __init__(self, layer: SmoothedLayer, reduction: Reduction = "mean") -> None:
         super().__init__()
         if not isinstance(layer, SmoothedLayer):
+            reason = f" ({layer.needs.no_potential})" if isinstance(layer, SolverLayer) else ""
             raise TypeError(
-                f"a {type(layer).__name__} has no potential: a Fenchel–Young loss needs a SmoothedLayer, like Perturbed"
+                f"a {type(layer).__name__} has no potential{reason}: a Fenchel–Young loss needs a SmoothedLayer, like "
+                "Perturbed"
             )
         self.layer, self.reduction = layer, check_reduction(reduction)
+        self.needs = replace(self.needs, forward=layer.needs.forward, negative=layer.needs.negative)
         self.last: Step | None = None
 
     @property
@@ -127,6 +135,9 @@ class FenchelYoungLoss(nn.Module):
         if report.failed is not None:
             target = target.masked_fill(report.failed.to(costs.device).unsqueeze(-1), 0.0)
         loss = (point * target).sum(-1).sub_(value)
+        own = layer.conjugate(target)
+        if own is not None:
+            loss.add_(own)
         if not finite(loss):
             check_finite("y_true", target.reshape(theta.shape))
         self.last = step_of(recorded, theta, gradient, target)

@@ -45,8 +45,10 @@ class Adaptive(Schedule):
                                            that differ; over a simplex the chance that the samples differ
         soft operators and losses          the share of entries that differ from the hard ones by more than a hundredth
                                            of their standard deviation
-        Interpolation                      ⟨g, y − y_λ⟩ / ⟨g, y − y_∞⟩: of what any λ can gain of the linearised loss
-                                           what this λ gains, in the mean over the rows where that is not 0
+        FrankWolfe, GumbelTopK             Σ|μ − y| over Σ max(μ, y) (over 2k): how far the mean or the relaxation is
+                                           from the hard answer
+        Interpolation, LagrangianProximal, ⟨g, y − y_λ⟩ / ⟨g, y − y_∞⟩: of what any λ can gain of the linearised loss
+        ImplicitMLE                        what this λ gains, in the mean over the rows where that is not 0
 
     All grow from 0 with the temperature (soft: "pav" with "l2"; other methods in practice), up to a limit of 0.5 (two
     candidates), 0.6 to 0.85 (paths on grids, subsets) or nearly 1 (long rankings). Where the limit is below the target

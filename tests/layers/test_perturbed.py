@@ -11,23 +11,9 @@ from combdiff.losses import FenchelYoungLoss
 from combdiff.solvers import GridInstances, ShortestPath, TopK
 from combdiff.temperature import Geometric
 from combdiff.testing import HYPERSIMPLEX, Enumerated, SmoothedLayerContract
+from tests.layers.estimates import repeated, same_noise_in_every_row, standard_errors
 
 SAMPLES = 6
-
-
-def same_noise_in_every_row(layer: Perturbed) -> Perturbed:
-    """The layer with fixed noise, the same in each row and call."""
-    drawn = type(layer).sample_noise
-
-    def frozen(costs: Tensor) -> Tensor:
-        state = torch.random.get_rng_state()
-        torch.manual_seed(11)
-        noise = drawn(layer, costs.new_zeros(1, costs.shape[-1], dtype=torch.float64))
-        torch.random.set_rng_state(state)
-        return noise.to(costs.dtype).expand(-1, len(costs), -1)
-
-    layer.sample_noise = frozen  # type: ignore[method-assign]
-    return layer
 
 
 class TestGaussian(SmoothedLayerContract):
@@ -71,21 +57,6 @@ class TestMultiplicativeAntithetic(TestMultiplicative):
 class TestOneSample(TestGaussian):
     def make(self, solver: Solver, on_failure: Any = "raise") -> Perturbed:
         return Perturbed(solver, sigma=0.8, samples=1, on_failure=on_failure)
-
-
-def standard_errors(estimates: Tensor, truth: Tensor) -> Tensor:
-    """How many standard errors the mean of repeated estimates (first axis) is away from the truth."""
-    error = estimates.std(0) / math.sqrt(len(estimates))
-    return (estimates.mean(0) - truth).abs() / error.clamp_min(1e-12)
-
-
-def repeated(layer: Perturbed, theta: Tensor, times: int) -> tuple[Tensor, Tensor]:
-    """Independent estimates of y and of the Jacobian, (times, n) and (times, n, n) with [., i, j] = dy_i/dθ_j."""
-    n = theta.shape[-1]
-    rows = theta.detach().expand(times, n).clone().requires_grad_()
-    y = layer(rows)
-    jacobian = [torch.autograd.grad(y[:, i].sum(), rows, retain_graph=True)[0] for i in range(n)]
-    return y.detach(), torch.stack(jacobian, dim=1)
 
 
 @pytest.mark.parametrize("sense", ["min", "max"])
@@ -158,13 +129,14 @@ def test_jacobian_by_finite_differences_of_the_mean(options: dict[str, Any], sen
         assert (difference < 5 * error + 0.002).all()  # 0.002: above step²/6 times the third derivative
 
 
-@pytest.mark.parametrize("samples", [1, 4])
-def test_one_over_sigma_and_one_over_m_count_once(samples: int) -> None:
+@pytest.mark.parametrize(("samples", "variance_reduction"), [(1, None), (4, None), (4, False)])
+def test_one_over_sigma_and_one_over_m_count_once(samples: int, variance_reduction: bool | None) -> None:
     """On a line, y = [θ + σZ > 0]: the derivative of its mean is φ(θ/σ)/σ."""
     torch.manual_seed(0)
     for sigma in (0.5, 2.0):
         theta = torch.tensor([0.6, 0.0], dtype=torch.float64)
-        layer = Perturbed(Enumerated(np.array([[0.0, 0.0], [1.0, 0.0]]), "max"), sigma, samples)
+        points = Enumerated(np.array([[0.0, 0.0], [1.0, 0.0]]), "max")
+        layer = Perturbed(points, sigma, samples, variance_reduction=variance_reduction)
         y, jacobian = repeated(layer, theta, 50_000)
         ratio = torch.tensor(0.6 / sigma, dtype=torch.float64)
         assert standard_errors(y[:, 0], normal_cdf(ratio)) < 5
@@ -186,6 +158,17 @@ def test_multiplicative_value_in_closed_form() -> None:
     # under the log-normal weight the noise shifts by σ: E[w1 y1] = Φ(scaled − σ/√2)
     expected = target[0] - normal_cdf(scaled - sigma / math.sqrt(2))
     assert standard_errors(gradient[:, 0], expected) < 5
+
+
+@pytest.mark.parametrize("options", [{}, {"scrambles": 2}, {"scrambles": 4}, {"antithetic": True}])
+def test_the_mean_of_the_others_takes_every_constant_off(options: dict[str, Any]) -> None:
+    """A gain that all solutions share changes no gradient, under the same noise."""
+    theta, found = torch.tensor([1.0, 1.2, 0.7, 1.1], dtype=torch.float64, requires_grad=True), []
+    for offset in (0.0, 10.0):
+        torch.manual_seed(0)
+        layer = Perturbed(Enumerated(offset + HYPERSIMPLEX), 0.5, 8, **options)
+        found.append(torch.autograd.grad(layer(theta), theta, torch.tensor([1.0, -2.0, 0.5, 3.0]).double())[0])
+    torch.testing.assert_close(found[0], found[1])
 
 
 @pytest.mark.parametrize("options", [{"variance_reduction": True}, {"antithetic": True}])

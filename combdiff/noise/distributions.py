@@ -1,0 +1,197 @@
+"""Distributions of noise on costs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from combdiff.noise.named import whole
+from combdiff.noise.noise import Noise, Samples
+
+Name = Literal["gaussian", "gumbel", "laplace", "logistic", "sum-of-gamma"]
+
+
+def _empty(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
+    """Room for samples where the generator can draw them."""
+    return torch.empty(shape, dtype=like.dtype, device=(generator or like).device)
+
+
+class Gaussian(Noise):
+    """Standard normal: ν(z) = z²/2.
+
+    >>> _ = torch.manual_seed(0)
+    >>> z = Gaussian().sample((100_000,), like=torch.zeros(()))
+    >>> bool(z.mean().abs() < 0.02), bool(torch.equal(Gaussian().score(z), z))
+    (True, True)
+    """
+
+    symmetric = True
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape."""
+        return _empty(shape, like, generator).normal_(generator=generator).to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """∇ν(z) = z."""
+        return z
+
+    def energy(self, z: Samples) -> Samples:
+        """z²/2."""
+        return z.square() / 2.0
+
+    def quantile(self, u: Samples) -> Samples:
+        """Φ⁻¹(u)."""
+        return torch.special.ndtri(u)
+
+
+class Gumbel(Noise):
+    """Minus a Gumbel variable, centred: ν(z) = exp(z − γ) − z, with Euler's constant γ.
+
+    Costs take the minus: over one-hot vectors y the mean of y(c + σZ) is then softmax(−c/σ) exactly.
+
+    >>> _ = torch.manual_seed(0)
+    >>> z = Gumbel().sample((100_000, 2), like=torch.zeros(()))
+    >>> share = ((torch.tensor([1.0, 2.0]) + z).argmin(-1) == 0).double().mean()
+    >>> bool((share - torch.softmax(torch.tensor([-1.0, -2.0]), 0)[0]).abs() < 0.01)
+    True
+    """
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape: the logarithm of an exponential variable, and γ."""
+        z = _empty(shape, like, generator).exponential_(generator=generator)
+        return z.clamp_(min=torch.finfo(z.dtype).tiny).log_().add_(np.euler_gamma).to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """∇ν(z) = exp(z − γ) − 1."""
+        return torch.exp(z - np.euler_gamma) - 1.0
+
+    def energy(self, z: Samples) -> Samples:
+        """exp(z − γ) − z."""
+        return torch.exp(z - np.euler_gamma) - z
+
+    def quantile(self, u: Samples) -> Samples:
+        """log(−log(1 − u)) + γ."""
+        return torch.log(-torch.log1p(-u)) + np.euler_gamma
+
+
+class Laplace(Noise):
+    """Of density exp(−|z|)/2 and variance 2: ν(z) = |z|, whose score is bounded.
+
+    >>> Laplace().score(torch.tensor([-3.0, 0.5]))
+    tensor([-1.,  1.])
+    """
+
+    symmetric = True
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape: the difference of two exponential variables."""
+        one, other = (_empty(shape, like, generator).exponential_(generator=generator) for _ in range(2))
+        return one.sub_(other).to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """∇ν(z) = sign(z)."""
+        return torch.sign(z)
+
+    def energy(self, z: Samples) -> Samples:
+        """|z|."""
+        return z.abs()
+
+    def quantile(self, u: Samples) -> Samples:
+        """log(2u) up to ½, −log(2(1 − u)) above."""
+        side = u - 0.5
+        return -torch.sign(side) * torch.log1p(-2.0 * side.abs())
+
+
+class Logistic(Noise):
+    """Standard logistic, of variance π²/3: ν(z) = z + 2 log(1 + exp(−z)). The difference of two Gumbel variables.
+
+    Over two one-hot vectors, with the noise on one cost alone, the mean of y(c + σZ) is sigmoid((c₁ − c₀)/σ).
+
+    >>> Logistic().score(torch.tensor([0.0, 100.0]))
+    tensor([0., 1.])
+    """
+
+    symmetric = True
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape: the logarithm of the ratio of two exponential variables."""
+        one, other = (
+            _empty(shape, like, generator).exponential_(generator=generator).clamp_(min=torch.finfo(like.dtype).tiny)
+            for _ in range(2)
+        )
+        return one.log_().sub_(other.log_()).to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """∇ν(z) = tanh(z/2)."""
+        return torch.tanh(z / 2.0)
+
+    def energy(self, z: Samples) -> Samples:
+        """z + 2 log(1 + exp(−z))."""
+        return z + 2.0 * torch.nn.functional.softplus(-z)
+
+    def quantile(self, u: Samples) -> Samples:
+        """log(u / (1 − u))."""
+        return torch.logit(u)
+
+
+class SumOfGamma(Noise):
+    """Minus a Sum-of-Gamma variable, centred: −(1/k) Σᵢ₌₁ˢ Gᵢ + Hₛ/k, with Gᵢ of shape 1/k and scale k/i.
+
+    The sum of k of them is minus a (centred) Gumbel variable for s → ∞: a solution with k ones gets Gumbel noise on
+    its cost, which makes perturb-and-MAP of k-subsets nearer to the exponential family than Gumbel noise on every
+    entry. Costs take the minus, as of `Gumbel`. Its variance is (1/k) Σ 1/i², so it stays below π²/(6k).
+
+    Its density has no closed form, and so it has no score: for `ImplicitMLE` and Fenchel–Young losses, not for the
+    layer's own gradient of `Perturbed`.
+
+    Args:
+        k: the number of ones in a solution.
+        terms: s.
+
+    Raises:
+        ValueError: for k or s below 1.
+
+    Source: Niepert, Minervini & Franceschi (2021), "Implicit MLE", theorem 1.
+
+    >>> _ = torch.manual_seed(0)
+    >>> z = SumOfGamma(k=3).sample((100_000,), like=torch.zeros(()))
+    >>> bool(z.mean().abs() < 0.01), bool((z.var() - sum(1 / i**2 for i in range(1, 11)) / 3).abs() < 0.02)
+    (True, True)
+    """
+
+    def __init__(self, k: int = 5, terms: int = 10) -> None:
+        self.k, self.terms = whole("k", k), whole("terms", terms)
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape."""
+        alpha = _empty(shape, like, generator).fill_(1.0 / self.k)
+        total = torch.full_like(alpha, sum(1.0 / i for i in range(1, self.terms + 1)) / self.k)
+        for i in range(1, self.terms + 1):
+            total.sub_(torch._standard_gamma(alpha, generator=generator), alpha=1.0 / i)
+        return total.to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """Refuse: there is none in closed form.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            "the density of Sum-of-Gamma noise has no closed form, so that it has no score: use noise='gumbel', or "
+            "ImplicitMLE or a Fenchel–Young loss, which need none"
+        )
+
+    def __repr__(self) -> str:
+        return f"SumOfGamma(k={self.k}, terms={self.terms})"
+
+
+NOISES: dict[str, type[Noise]] = {
+    "gaussian": Gaussian,
+    "gumbel": Gumbel,
+    "laplace": Laplace,
+    "logistic": Logistic,
+    "sum-of-gamma": SumOfGamma,
+}
