@@ -2,5 +2,6 @@
 
 from combdiff.layers.interpolation import Interpolation
 from combdiff.layers.perturbed import Perturbed
+from combdiff.layers.satnet import SatNet
 
-__all__ = ["Interpolation", "Perturbed"]
+__all__ = ["Interpolation", "Perturbed", "SatNet"]
