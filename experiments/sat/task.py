@@ -24,12 +24,17 @@ from experiments.harness.errors import InputError
 from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
+from experiments.sat.parity import Parity
+from experiments.sat.rules import Rules4, Rules9
 from experiments.sat.source import Source
 from experiments.sat.sudoku import Sudoku4, Sudoku9
 
 SOURCES: dict[str, type[Source]] = {
     "sudoku4": Sudoku4,
     "sudoku9": Sudoku9,
+    "rules4": Rules4,
+    "rules9": Rules9,
+    "parity": Parity,
 }
 
 
@@ -52,6 +57,7 @@ class Satisfiability(Task[Any]):
     clues: int = option(4, "digits are removed while more than these are left and one solution (sudoku4)", least=4)
     level: str = option("easy", "which of the files NAME.txt and NAME.solutions.txt of a folder (sudoku9)")
     digits: str = option("scans", "handwriting: scans (of scikit-learn), or mnist:FILE (Sudoku)")
+    length: int = option(20, "bits of a string (parity)", least=2)
     time_limit: float = option(0.5, "seconds for one board (9×9)", positive=True)
 
     def __post_init__(self) -> None:
