@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from combdiff.solvers import Solver, SudokuInstances
+from combdiff_solvers.protocol import Status
 from experiments.digits import Pool
 from experiments.harness.task import Examples
 
@@ -79,13 +80,16 @@ def deduce(labels: Int64[Tensor, "boards n n"], solver: Solver) -> Int64[Tensor,
     """The digits that are the same in every filled grid with these labels; 0 where they differ.
 
     One grid is found, and then those that agree with it the least in the cells that are left, until none are lost.
+    Nothing follows where the solver ends at a limit.
     """
     held = given(labels)
     theta = np.zeros((len(labels), labels[0].numel() * labels.shape[-1]))
-    same = torch.from_numpy(solver.solve(theta, held).y).reshape(*labels.shape, -1)
+    same = np.nan_to_num(solver.solve(theta, held).y).reshape(*labels.shape, -1)
     while True:
-        other = torch.from_numpy(solver.solve(-same.reshape(len(labels), -1).numpy(), held).y).reshape(same.shape)
-        lost = (same != other).any(-1) & (same.amax(-1) > 0)
+        found = solver.solve(-same.reshape(theta.shape), held)
+        lost = (same != found.y.reshape(same.shape)).any(-1)
+        lost[found.status != Status.OPTIMAL] = True
+        lost &= same.any(-1)
         if not lost.any():
-            return digits_of(same)
+            return digits_of(torch.from_numpy(same))
         same[lost] = 0.0

@@ -52,6 +52,8 @@ class ClueReader(nn.Module):
 
     def codes(self, tiles: Float[Tensor, "tiles side side"]) -> Float[Tensor, "tiles kinds"]:
         """What the images look like."""
+        if not len(tiles):
+            return tiles.new_zeros(0, self.kinds)
         return torch.softmax(self.sharpness * self.encoder(tiles[:, None])[..., 0, 0], dim=1) * math.sqrt(self.kinds)
 
     def forward(self, inputs: Cells) -> Float[Tensor, "boards n n digits"]:

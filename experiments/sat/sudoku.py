@@ -19,6 +19,7 @@ from experiments.harness.errors import InputError
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, distance
 from experiments.sat.boards import Boards, Grids, deduce, digits_of, draw_boards, given
+from experiments.sat.figures import draw_boards_of
 from experiments.sat.puzzles import PuzzleFile, make_puzzles
 from experiments.sat.reader import BoardNetwork, ClueReader, augment
 from experiments.sat.source import Source
@@ -32,21 +33,27 @@ class SudokuSource(Source):
     target: ClassVar[str] = "boards"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("boards", "boards", "{:.1%}"),
-        Column("cells", "blank cells", "{:.1%}"),
+        Column("cells", "cells", "{:.1%}"),
         Column("read", "clues read", "{:.2%}"),
         Column("alone", "without solver", "{:.1%}"),
         Column("unproven", "not proven", "{:.1%}", plain=0.0),
     )
     time_limit: float | None = None
+    _proven: tuple[Tensor | None, float] = None, 0.0  # the solutions that were found last, and the share of OPTIMAL
 
     @abstractmethod
     def parts(self, split: int) -> tuple[Boards, Boards, Boards]:
-        """Train, validation and test boards, with all cells labelled."""
+        """Train, validation and test boards, with all cells labelled (see `load`)."""
 
     def load(self, split: int) -> DataSet[Boards]:
         train, validation, test = self.parts(split)
         if self.options.supervision == "blanks":
-            train = self.hide_clues(train)
+            train, validation = self.hide_clues(train), self.hide_clues(validation)
+            if not (bool(train.solutions.any()) and bool(validation.solutions.any())):
+                raise InputError("supervision=blanks: the boards have no blank cells; choose --supervision boards")
+        if self.options.labelled < 1:
+            chance = torch.rand(train.shown.shape, generator=torch.Generator().manual_seed(split))
+            train = replace(train, solutions=train.solutions * (chance < self.options.labelled)[..., None])
         train = replace(train, deduced=deduce(train.labels, self.solver("auto", train)) * train.shown)
         return DataSet(train, validation, test, augment=augment)
 
@@ -90,28 +97,32 @@ class SudokuSource(Source):
         return distance("hamming", y[labelled], examples.solutions[labelled])
 
     def score(self, solutions: Tensor, examples: Boards, costs: Tensor | None) -> dict[str, float]:
-        truth, blank = examples.labels, ~examples.shown
-        right = (digits_of(solutions) == truth) | ~blank
+        labels, blank = examples.labels, ~examples.shown
+        wrong = (digits_of(solutions) != labels) & (labels > 0)
         scores = {
-            "boards": float(right.flatten(1).all(1).double().mean()),
-            "cells": float(right[blank].double().mean()),
+            "boards": float((~wrong).flatten(1).all(1).double().mean()),
+            "cells": float((~wrong)[labels > 0].double().mean()),
             **dict.fromkeys(("read", "alone", "unproven"), float("nan")),
         }
         if costs is not None:
-            guess = costs.argmax(-1) + 1
             tells = costs.amax(-1) > costs.amin(-1)
+            guess = torch.where(tells, costs.argmax(-1) + 1, 0)
             if bool(tells[examples.shown].any()):
-                scores["read"] = float((guess == truth)[examples.shown].double().mean())
+                scores["read"] = float((guess == examples.clues)[examples.shown].double().mean())
             if bool(tells[blank].any()):
-                scores["alone"] = float(((guess == truth) | ~blank).flatten(1).all(1).double().mean())
+                scores["alone"] = float(((guess == labels) | ~blank).flatten(1).all(1).double().mean())
             if self._proven[0] is solutions:
                 scores["unproven"] = 1 - self._proven[1]
         return scores
 
+    def baselines(self, examples: Boards) -> dict[str, Tensor]:
+        return {"any board": self.solve(torch.zeros_like(examples.solutions), examples)}
+
     def pictures(
         self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Boards, learned: Sequence[Learned]
     ) -> list[str]:
-        return []
+        draw_boards_of(folder / "boards.png", examples, learned)
+        return ["boards.png"]
 
 
 class DrawnSudoku(SudokuSource):
@@ -140,7 +151,10 @@ class Sudoku4(DrawnSudoku):
     """4×4 puzzles that are made."""
 
     n = 4
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"demo": {"epochs": 5}, "full": {"epochs": 10}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "demo": {"epochs": 4, "boards": 500, "perturbed.samples": 2},
+        "full": {"epochs": 10, "perturbed.samples": 2},
+    }
 
     def puzzles(self, counts: tuple[int, ...], split: int) -> Sequence[tuple[Grids, Grids]]:
         seen: set[bytes] = set()
