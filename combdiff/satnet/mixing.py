@@ -41,8 +41,7 @@ def mixed(gram: Gram, start: Vectors, free: Free, most: int, eps: float, prox: f
         with torch.no_grad():
             gram = source[:size].view(norms.shape[1], -1)
             adjoint = _solve_adjoint(gram, vectors, norms, free, gradient, most, eps, prox)
-            of_gram = torch.einsum("bik,bjk->ij", adjoint, vectors)
-            of_gram = of_gram.fill_diagonal_(0.0)
+            of_gram = torch.einsum("bik,bjk->ij", adjoint, vectors)  # (its diagonal is 0: u_i is across v_i)
             if not fixed_learns:
                 return of_gram.flatten()
             of_fixed = (gradient + gram @ adjoint).masked_fill(free[..., None], 0.0)
