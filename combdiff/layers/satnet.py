@@ -54,8 +54,8 @@ class SatNet(nn.Module):
         clauses: S, (1 + n + aux, m), the parameter; row 0 is that of truth.
 
     Raises:
-        ValueError: for shapes that differ, and for z outside of [0, 1].
-        TypeError: for another dtype of z or given.
+        ValueError: for shapes that differ, for z outside of [0, 1], and for clauses that are not finite.
+        TypeError: for another dtype of z or given, and inside transforms (`torch.func`).
 
     Source: Wang, Donti, Wilder & Kolter (2019), "SATNet: bridging deep learning and logical reasoning using a
     differentiable satisfiability solver".
@@ -126,10 +126,14 @@ class SatNet(nn.Module):
             raise TypeError(
                 f"z has dtype {z.dtype} and the layer {self.clauses.dtype}: both float32 or both float64 are expected"
             )
-        bad = (_bridge.not_finite(z) is not None) or not bool(((z >= 0) & (z <= 1)).all())
-        if bad:
-            row, column = torch.nonzero(~((z >= 0) & (z <= 1)))[0].tolist()
-            raise ValueError(f"z[{row}, {column}] is {z[row, column].item()}: probabilities in [0, 1] are expected")
+        for name, values in (("clauses", self.clauses), ("z", z)):
+            wrong = _bridge.not_finite(values)
+            if name == "z" and wrong is None:
+                wrong = (z.detach() < 0) | (z.detach() > 1)
+            if wrong is not None and bool(wrong.any()):
+                row, column = torch.nonzero(wrong)[0].tolist()
+                expected = "probabilities in [0, 1] are" if name == "z" else "a finite number is"
+                raise ValueError(f"{name}[{row}, {column}] is {values[row, column].item()}: {expected} expected")
 
     def extra_repr(self) -> str:
         m, k = self.clauses.shape[1], self.start.shape[1]

@@ -221,6 +221,13 @@ def test_bad_values_are_refused() -> None:
         layer(z, given.long())
     with pytest.raises(TypeError, match=r"z has dtype torch.float32 and the layer torch.float64"):
         layer(z.float(), given)
+    with pytest.raises(TypeError, match="inside a transform"):
+        torch.func.grad(lambda s: torch.func.functional_call(layer, {"clauses": s}, (z, given)).sum())(
+            layer.clauses.detach()
+        )
+    layer.clauses.data[3, 1] = float("nan")
+    with pytest.raises(ValueError, match=r"clauses\[3, 1\] is nan: a finite number"):
+        layer(z, given)
 
 
 @pytest.mark.parametrize(
