@@ -2,6 +2,7 @@
 
   python -m experiments sat --data rules4 --boards 50 --epochs 100 --splits 3 --out results/sat/50
   python -m experiments.sat.exact_rules results/sat/50 results/sat/1000
+  python -m experiments.sat.exact_rules --mine rules9:FOLDER --boards 300 1000 9000
 
 takes the networks of each run of `--data rules4` or `rules9` (of their last epoch, which no label of a validation board
 has chosen), and makes clauses in four ways:
@@ -14,6 +15,7 @@ has chosen), and makes clauses in four ways:
 - mined + answers: pairs of which both is true;
 
 and of the largest sets of exclusive digits those of which every training board has one: one of them stands there.
+`--mine` needs no run: clauses mined from the first so many training boards of each of three splits.
 
 A row says how many pairs are false or missing (beside the true rules, which nothing learns from), and for how many test
 puzzles the clauses leave the one right board, none, or anything else; means over the splits. `exact_rules.csv` of each
@@ -36,8 +38,9 @@ from experiments.harness.run import Run
 from experiments.harness.run_folder import RunFolder
 from experiments.harness.table import Column, Row, log_console, mean_rows, print_table
 from experiments.sat.mining import Pairs, coupled, never_together, outcome, supported, with_groups
-from experiments.sat.rules import RuleNetwork
+from experiments.sat.rules import RuleNetwork, Symbols
 from experiments.sat.rules import Rules as RuleSource
+from experiments.sat.task import Satisfiability
 
 COLUMNS = (
     Column("boards", "training boards"),
@@ -100,25 +103,49 @@ def rows_of_split(folder: RunFolder, run: Run, source: RuleSource, split: int) -
     ways["mined"], known = never_together(truth), true_pairs(source.n)
     ways["mined + answers"] = ways["mined"] & ways["answers"]
     common = {"split": split, "boards": len(truth), "network": source.score(answers, data.test, None)["boards"]}
-    return [
-        {
-            **common,
-            "way": way,
-            "pairs": int(pairs.sum()) / 2,
-            "false": int((pairs & ~known).sum()) / 2,
-            "missing": int((known & ~pairs).sum()) / 2,
-            **outcome(with_groups(pairs, truth), data.test.inputs.flatten(1), data.test.completion.flatten(1)),
-        }
-        for way, pairs in ways.items()
-    ]
+    return [{**common, "way": way, **judged(pairs, truth, known, data.test)} for way, pairs in ways.items()]
+
+
+def judged(pairs: Pairs, truth: Tensor, known: Pairs, test: Symbols) -> Row:
+    """How good the clauses are that these pairs make."""
+    return {
+        "pairs": int(pairs.sum()) / 2,
+        "false": int((pairs & ~known).sum()) / 2,
+        "missing": int((known & ~pairs).sum()) / 2,
+        **outcome(with_groups(pairs, truth), test.inputs.flatten(1), test.completion.flatten(1)),
+    }
+
+
+def rows_of_mining(data: str, counts: Sequence[int]) -> list[list[Row]]:
+    """The rows of clauses that are mined from so many boards, each on three splits.
+
+    Raises:
+        InputError: for data that are no Sudokus as symbols, or too few of them.
+    """
+    task = Satisfiability(data=data, boards=max(counts))
+    source = task.source
+    if not isinstance(source, RuleSource):
+        raise InputError(f"data={data!r} must be rules4 or rules9:PATH")
+    groups: list[list[Row]] = [[] for _ in counts]
+    for split in range(3):
+        part = source.load(split)
+        for rows, count in zip(groups, counts, strict=True):
+            truth = part.train.completion[:count].flatten(1)
+            found = judged(never_together(truth), truth, true_pairs(source.n), part.test)
+            rows.append({"split": split, "boards": count, "way": "mined", **found})
+    return groups
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; return the exit status (0 fine, 2 bad input)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="results of runs")
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="results of runs")
+    parser.add_argument("--mine", metavar="DATA", help="rules4 or rules9:PATH: without a run")
+    parser.add_argument("--boards", type=int, nargs="+", default=[1000], help="so many training boards (default 1000)")
+    given = parser.parse_args(arguments)
     try:
-        found = [rows_of(RunFolder(path)) for path in parser.parse_args(arguments).folders]
+        found = [rows_of(RunFolder(path)) for path in given.folders]
+        found += rows_of_mining(given.mine, given.boards) if given.mine else []
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -158,14 +158,20 @@ def test_a_study_of_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert float(row["missing"]) == 0 or row["way"] != "mined"  # no board breaks a rule
 
 
+def test_a_study_without_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exact_rules.main(["--mine", "rules4", "--boards", "20", "400"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "mined" in line]
+    assert ["100.0%" in line for line in lines] == [False, True]  # few boards leave pairs out by chance
+
+
 def test_bad_folders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exact_rules.main([str(tmp_path)]) == 2
     assert "no results folder" in capsys.readouterr().err
     assert main(["sat", "--data", "parity", *TINY, "--out", str(tmp_path / "parity")]) == 0
     assert exact_rules.main([str(tmp_path / "parity")]) == 2
     assert "no run of --data rules4" in capsys.readouterr().err
-    for checkpoint in (tmp_path / "parity" / "checkpoints").iterdir():
-        checkpoint.unlink()
+    assert exact_rules.main(["--mine", "parity"]) == 2
+    assert "must be rules4" in capsys.readouterr().err
 
 
 def test_bad_data_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
