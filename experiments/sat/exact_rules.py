@@ -43,13 +43,13 @@ from experiments.sat.rules import Rules as RuleSource
 from experiments.sat.task import Satisfiability
 
 COLUMNS = (
-    Column("boards", "training boards"),
-    Column("network", "SATNet alone", "{:.1%}"),
+    Column("boards", "boards"),
+    Column("network", "SATNet", "{:.1%}"),
     Column("way", "clauses"),
     Column("pairs", "pairs", "{:.0f}"),
     Column("false", "false", "{:.0f}"),
     Column("missing", "missing", "{:.0f}"),
-    Column("right", "right board", "{:.1%}"),
+    Column("right", "right", "{:.1%}"),
     Column("none", "none", "{:.1%}"),
     Column("else", "other", "{:.1%}"),
 )
