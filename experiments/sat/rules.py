@@ -37,6 +37,7 @@ class Symbols(Examples):
 class RuleNetwork(nn.Module):
     """A `SatNet` with a variable for each digit in each cell; the n of a cell with a clue are given.
 
+    >>> import torch
     >>> RuleNetwork(4, m=10, aux=5)(torch.zeros(2, 4, 4, 4)).shape
     torch.Size([2, 4, 4, 4])
     """
