@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import combdiff_solvers as ours
+from combdiff.layers.satnet import SatNet
 from combdiff.soft import soft_rank, soft_sort, soft_topk
 from combdiff_solvers.protocol import Solver
 
@@ -23,7 +24,7 @@ def warm_up(*solvers: Solver) -> None:
 
     Args:
         solvers: each solves one row of ones, which compiles what it needs. Without any, everything is compiled:
-            all classic solvers, and the soft operators with their gradients, in about a minute and a half on one core.
+            all classic solvers, the soft operators and `SatNet` with their gradients, in under two minutes on one core.
 
     Raises:
         ValueError: for a solver that needs instances.
@@ -35,6 +36,7 @@ def warm_up(*solvers: Solver) -> None:
         solver.solve(np.ones((1, prod(solver.shape))))
     if not solvers:
         _soft_operators()
+        _satnet()
 
 
 def _every_kernel() -> list[Solver]:
@@ -65,3 +67,9 @@ def _soft_operators() -> None:
         mask = torch.ones(2, n, dtype=torch.bool) if masked else None
         torch.autograd.backward(operator(x, kind, 0.1, mask=mask).sum())
         soft_topk(x, 1, kind, 0.1, mask=mask)
+
+
+def _satnet() -> None:
+    for dtype in (torch.float32, torch.float64):
+        layer = SatNet(2, 1).to(dtype)
+        torch.autograd.backward(layer(torch.zeros(1, 2, dtype=dtype), torch.tensor([[True, False]])).sum())

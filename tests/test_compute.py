@@ -9,6 +9,7 @@ import torch
 
 import combdiff
 from combdiff.compute import warm_up
+from combdiff.layers import SatNet
 from combdiff.solvers import (
     Assignment,
     Cached,
@@ -67,6 +68,9 @@ def test_nothing_is_compiled_after_warm_up() -> None:
                 torch.autograd.backward(gradient.sum())
             combdiff.soft_topk(x, 1)
             combdiff.soft_quantile(x, 0.5)
+    for dtype in (torch.float32, torch.float64):
+        layer, z = SatNet(9, 3, aux=2, k=5, prox=0.0).to(dtype), torch.ones(3, 9, dtype=dtype, requires_grad=True)
+        torch.autograd.backward(layer(z, torch.eye(3).repeat(1, 3).bool()).sum())
     assert compiled() == ready
 
 

@@ -8,6 +8,7 @@ from combdiff.layers.implicit_mle import ImplicitMLE
 from combdiff.layers.interpolation import Interpolation
 from combdiff.layers.lagrangian_proximal import LagrangianProximal
 from combdiff.layers.perturbed import Perturbed
+from combdiff.layers.satnet import SatNet
 from combdiff.layers.score_function import ScoreFunction
 from combdiff.layers.straight_through import StraightThrough
 
@@ -20,6 +21,7 @@ __all__ = [
     "Interpolation",
     "LagrangianProximal",
     "Perturbed",
+    "SatNet",
     "ScoreFunction",
     "StraightThrough",
 ]

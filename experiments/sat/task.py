@@ -8,6 +8,9 @@ examples:
   python -m experiments sat --supervision boards --splits 3
   python -m experiments sat --data sudoku9:FOLDER --level easy --preset full
   python -m experiments sat --data photos:FOLDER
+  python -m experiments sat --data rules4
+  python -m experiments sat --data rules9:FOLDER --preset full --threads 2 --workers 1
+  python -m experiments sat --data parity
 """
 
 from __future__ import annotations
@@ -24,13 +27,18 @@ from experiments.harness.errors import InputError
 from experiments.harness.options import option
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
+from experiments.sat.parity import Parity
 from experiments.sat.photos import Photos
+from experiments.sat.rules import Rules4, Rules9
 from experiments.sat.source import Source
 from experiments.sat.sudoku import Sudoku4, Sudoku9
 
 SOURCES: dict[str, type[Source]] = {
     "sudoku4": Sudoku4,
     "sudoku9": Sudoku9,
+    "rules4": Rules4,
+    "rules9": Rules9,
+    "parity": Parity,
     "photos": Photos,
 }
 
@@ -50,11 +58,12 @@ class Satisfiability(Task[Any]):
         "blanks", "what is labelled: the cells of a Sudoku that are no clues, or all of them"
     )
     labelled: float = option(1.0, "share of these cells of the training boards that is labelled", positive=True)
-    boards: int = option(1000, "training boards (Sudoku)", least=1)
-    test_boards: int = option(500, "test boards, and as many for validation (Sudoku)", least=1)
+    boards: int = option(1000, "training boards, or strings of parity", least=1)
+    test_boards: int = option(500, "test boards or strings, and as many for validation", least=1)
     clues: int = option(4, "digits are removed while more than these are left and one solution (sudoku4)", least=4)
-    level: str = option("easy", "which of the files NAME.txt and NAME.solutions.txt of a folder (sudoku9)")
+    level: str = option("easy", "which of the files NAME.txt and NAME.solutions.txt of a folder (sudoku9, rules9)")
     digits: str = option("scans", "handwriting: scans (of scikit-learn), or mnist:FILE (Sudoku)")
+    length: int = option(20, "bits of a string (parity)", least=2)
     time_limit: float = option(0.5, "seconds for one board (9×9, photographs)", positive=True)
 
     def __post_init__(self) -> None:
