@@ -51,8 +51,8 @@ def advise(
     noise and bias into account in one number, and needs a target, a loss or a gradient.
 
     The proposal: the highest temperature, up to `growth` times the scale of θ, whose progress is at least 75 % of the
-    best (θ grows in training); or, where nothing is said of the task, where 40 % of y moves. Samples: the
-    least power of two at which the gradient of a row has a signal above its noise.
+    best, where it is known (θ grows in training); or one up to ten times lower, where the signal to noise is at least a
+    third above that. Samples: the least power of two at which the gradient of a row has a signal above its noise.
 
     Args:
         method: a layer, a `FenchelYoungLoss`, a soft operator as a module (`SoftRank` ...) or a soft loss.

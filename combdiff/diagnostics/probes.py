@@ -152,7 +152,7 @@ class SolverProbe(Probe):
 
     def gradients(self, temperature: float) -> tuple[Tensor, float]:
         self.generator.manual_seed(0)
-        schedule = Adaptive(temperature)
+        schedule = Adaptive(temperature, hold=True)
         self.layer.temperature = schedule
         copies = self.theta.expand(self.estimates, *self.theta.shape).clone().requires_grad_()
         given = _bridge.repeat(self.instances, self.estimates)

@@ -13,7 +13,6 @@ from combdiff.errors import SolverError
 from combdiff.layer import SolverLayer
 from combdiff.oracle import Answer, Costs, OnFailure, Report
 from combdiff.temperature import Adaptive, Auto, Schedule, Temperature
-from combdiff.temperature.adaptive import GAIN
 from combdiff_solvers.protocol import Sets, Solver
 
 MEASURED = 64  # rows of which an adaptive schedule is told
@@ -107,7 +106,7 @@ class Interpolation(SolverLayer):
             most = torch.maximum((gradient * (y - best)).sum(-1), gain)
             share, free = gain.double() / most, most > small
         if bool(free.any()):
-            schedule.feed(float(share[free].mean()), int(free.sum()), GAIN)
+            schedule.feed(float(share[free].mean()), int(free.sum()))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, lam={self.lam}"

@@ -125,7 +125,7 @@ class Perturbed(SmoothedLayer):
             if self.variance_reduction:
                 gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
             if schedule is not None and schedule.signal == "snr":
-                schedule.feed(_signal_to_noise(gain * self.noise.score(noise)))
+                schedule.feed(_signal_to_noise(gain * self.noise.score(noise)), gain.shape[1])
             scale = 1.0 / sigma / (self.samples - 1 if self.variance_reduction else self.samples)
             result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs.detach())
             self.stats.no_gradient += without
@@ -144,7 +144,7 @@ class Perturbed(SmoothedLayer):
                     f"signal={schedule.signal!r} is no guide where the gradient is zero because the answer is right, "
                     "as of a Fenchel–Young loss: use Adaptive(..., signal='moves')"
                 )
-            if not schedule.reached:  # σ is the unit of θ from there on
+            if schedule.hold:  # else σ is the unit of θ, whose gradient is not lost
                 self._measure_moves(schedule, costs, answer, sigma, instances)
         gradient = answer.y if weight is None else weight * answer.y
         return _mean(answer.value), _mean(gradient), answer.report
@@ -166,7 +166,7 @@ class Perturbed(SmoothedLayer):
         """σ now."""
         sigma = self.sigma
         if isinstance(sigma, Auto):
-            sigma.choose(self, self.as_theta(costs), instances=instances, again=True)
+            sigma.choose(self, self.as_theta(costs), instances=instances, growth=1.0, again=True)
         return float(sigma)
 
     def _measure_moves(self, schedule: Adaptive, costs: Costs, answer: Answer, sigma: float, instances: Sets) -> None:

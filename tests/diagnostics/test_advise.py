@@ -87,7 +87,7 @@ def test_the_columns_are_what_they_say() -> None:
     assert 0.0 < warm.bias < hot.bias
     assert warm.snr > hot.snr > 0.0
     layer = Perturbed(SOLVER, 1.0, 8, generator=torch.Generator().manual_seed(0))
-    layer.temperature = schedule = Adaptive(1.0)
+    layer.temperature = schedule = Adaptive(1.0, hold=True)
     layer(THETA.expand(100, ROWS, N))
     assert warm.moves == pytest.approx(schedule.measured, abs=5 * 0.5 / math.sqrt(ROWS * 8))
 
