@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 MOST_SAMPLES = 128
+CLEAR = 10.0  # a signal to noise
 MOVES = 0.1  # of y: where it moves
 NEAR = 0.75  # of the best progress, or signal to noise
 
@@ -87,13 +88,15 @@ class Advice:
         return axes
 
 
-def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None, most: float) -> tuple[float, str]:
+def propose(
+    table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None, most: float, noisy: float
+) -> tuple[float, str]:
     """The temperature that the measurements speak for, and why.
 
-    The highest up to `most` whose progress is at least 75 % of the best (any, where there is no hard loss); or one up
-    to ten times lower, where the signal to noise is at least a third above that. θ grows in training, so that what is
-    a high temperature now is a low one later; a temperature that is too high costs speed, one that is too low the
-    signal. Where y never moves, or no step lowers the hard loss: the middle of the ladder.
+    The highest whose progress is at least 75 % of the best (any, where there is no hard loss): up to `most`, or up to
+    `noisy` where the signal to noise is below 10, or up to ten times lower where that is at least a third higher. θ
+    grows in training, so that what is a high temperature now is a low one later; one that is too high costs speed and
+    noise, one that is too low the signal. Where y never moves, or no step lowers the hard loss: the ladder's middle.
     """
     gains = [float(rung.moves >= MOVES) for rung in table] if progress is None else progress.mean(1).tolist()
     best = max(gains)
@@ -102,7 +105,8 @@ def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | Non
             "no temperature of the ladder, whose middle this is, does any good: look at theta, or give temperatures"
         )
     good = [at for at, gain in enumerate(gains) if gain >= NEAR * best]
-    chosen = max((at for at in good if table[at].temperature <= most * 1.001), default=good[0])
+    limits = [1.001 * (noisy if rung.snr < CLEAR else most) for rung in table]  # NaN: without noise
+    chosen = max((at for at in good if table[at].temperature <= limits[at]), default=good[0])
     decade = [at for at in good if at <= chosen and table[at].temperature >= 0.099 * table[chosen].temperature]
     clearest = max((table[at].snr for at in decade if not math.isnan(table[at].snr)), default=math.nan)
     clear = max((at for at in decade if table[at].snr >= NEAR * clearest), default=chosen)

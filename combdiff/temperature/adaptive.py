@@ -81,6 +81,9 @@ class Adaptive(Auto):
 
     _state = ("value", "start", "open", "total", "weight", "mean")
     value: float
+    total: float  # of what was measured since the last step, times its rows
+    weight: int  # these rows
+    mean: float  # until the last step
 
     def __init__(
         self,

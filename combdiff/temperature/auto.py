@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from combdiff.temperature.schedule import Schedule
 
@@ -32,7 +33,7 @@ class Auto(Schedule):
     True
     """
 
-    _state = ("value",)
+    _state: ClassVar[Sequence[str]] = ("value",)
 
     def __init__(self) -> None:
         self.value: float | None = None
