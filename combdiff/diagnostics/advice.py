@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -11,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 MOST_SAMPLES = 128
-CLEAR = 10.0  # a signal to noise
-MOVES = 0.1  # of y: where it moves
+MOVES = 0.4  # of y: where it does
 NEAR = 0.75  # of the best progress, or signal to noise
 
 
@@ -93,10 +92,10 @@ def propose(
 ) -> tuple[float, str]:
     """The temperature that the measurements speak for, and why.
 
-    The highest whose progress is at least 75 % of the best (any, where there is no hard loss): up to `most`, or up to
-    `noisy` where the signal to noise is below 10, or up to ten times lower where that is at least a third higher. θ
-    grows in training, so that what is a high temperature now is a low one later; one that is too high costs speed and
-    noise, one that is too low the signal. Where y never moves, or no step lowers the hard loss: the ladder's middle.
+    The highest whose progress is at least 75 % of the best (any, where there is no hard loss), up to `most`; where the
+    signal to noise is below 75 % of the best at which y moves, up to `noisy`, and down to where it is 75 % of the best
+    of a decade. θ grows in training, so that what is a high temperature now is a low one later; one that is too high
+    costs speed and noise, one that is too low the signal. Where nothing helps: the middle of the ladder.
     """
     gains = [float(rung.moves >= MOVES) for rung in table] if progress is None else progress.mean(1).tolist()
     best = max(gains)
@@ -105,22 +104,27 @@ def propose(
             "no temperature of the ladder, whose middle this is, does any good: look at theta, or give temperatures"
         )
     good = [at for at, gain in enumerate(gains) if gain >= NEAR * best]
-    limits = [1.001 * (noisy if rung.snr < CLEAR else most) for rung in table]  # NaN: without noise
+    clear = NEAR * _clearest(rung for rung in table if rung.moves >= MOVES)
+    limits = [1.001 * (noisy if rung.snr < clear else most) for rung in table]  # NaN: without noise
     chosen = max((at for at in good if table[at].temperature <= limits[at]), default=good[0])
-    decade = [at for at in good if at <= chosen and table[at].temperature >= 0.099 * table[chosen].temperature]
-    clearest = max((table[at].snr for at in decade if not math.isnan(table[at].snr)), default=math.nan)
-    clear = max((at for at in decade if table[at].snr >= NEAR * clearest), default=chosen)
+    if table[chosen].snr < clear:
+        decade = [at for at in good if at <= chosen and table[at].temperature >= 0.099 * table[chosen].temperature]
+        clear = NEAR * _clearest(table[at] for at in decade)
+        chosen = max((at for at in decade if table[at].snr >= clear), default=chosen)
     low, high = (f"{table[good[end]].temperature:.3g}" for end in (0, -1))
     if progress is None:
         what = f"y moves there; it does from {low} on"
     else:
-        what = f"a step along its gradient lowers the hard loss by {100 * gains[clear]:.0f} %"
+        what = f"a step along its gradient lowers the hard loss by {100 * gains[chosen]:.0f} %"
         if len(good) > 1:
-            what += f", {100 * gains[clear] / best:.0f} % of what the best would; at least {100 * NEAR:.0f} % do those "
-            what += f"from {low} to {high}"
-    if clear < chosen:
-        what += f", of which {table[chosen].temperature:.3g} has more noise"
-    return table[clear].temperature, what
+            what += f", {100 * gains[chosen] / best:.0f} % of what the best would; at least {100 * NEAR:.0f} % do those"
+            what += f" from {low} to {high}"
+    return table[chosen].temperature, what
+
+
+def _clearest(rungs: Iterable[Rung]) -> float:
+    """The best signal to noise."""
+    return max((rung.snr for rung in rungs if not math.isnan(rung.snr)), default=math.nan)
 
 
 def propose_samples(snr: float, samples: int) -> int:

@@ -52,9 +52,9 @@ def advise(
     noise and bias into account in one number, and needs a target, a loss or a gradient.
 
     The proposal: the highest temperature, up to `growth` times the scale of θ, whose progress is at least 75 % of the
-    best, where it is known (θ grows in training). Where the signal to noise is below 10, up to a third of that; and one
-    up to ten times lower, where the signal to noise is at least a third higher. Samples: the least power of two at
-    which the gradient of a row has a signal above its noise.
+    best, where it is known (θ grows in training). Where noise grows with it (the signal to noise is below 75 % of the
+    best at which y moves), a third of `growth`, and down from there to 75 % of the best signal to noise of a decade.
+    Samples: the least power of two at which the gradient of a row has a signal above its noise.
 
     Args:
         method: a layer, a `FenchelYoungLoss`, a soft operator as a module (`SoftRank` ...) or a soft loss.
