@@ -310,10 +310,25 @@ def test_a_training_is_the_same_from_any_start(name: str) -> None:
     assert max(one) < 2.0 * one[0]
 
 
+@pytest.mark.parametrize("make", [lambda: Adaptive(1.0), lambda: "auto"])
+def test_the_first_gradient_is_that_of_the_chosen_temperature(make: Callable[[], Any]) -> None:
+    """Adam divides by the square root of the mean square of all gradients: one that is too large slows the training."""
+    found = []
+    layer = Perturbed(Enumerated(HYPERSIMPLEX), make(), samples=8)
+    for _ in range(2):
+        torch.manual_seed(0)
+        theta = some_theta().requires_grad_()
+        layer(theta).backward(some_theta(1))
+        found.append(theta.grad)
+        layer.sigma = float(layer.sigma)
+    torch.testing.assert_close(*found)
+    assert bool(found[0].any())
+
+
 def test_a_temperature_that_theta_has_outgrown_rises_until_y_moves_again() -> None:
     layer = Perturbed(Enumerated(HYPERSIMPLEX), samples=8)
     schedule = layer.sigma = Adaptive()
-    for factor, steps in ((1.0, 3), (1e4, 150)):
+    for factor, steps in ((1.0, 3), (1e5, 150)):
         theta = (factor * some_theta()).requires_grad_()
         for _ in range(steps):
             layer(theta).square().sum().backward()

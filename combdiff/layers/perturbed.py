@@ -119,14 +119,17 @@ class Perturbed(SmoothedLayer):
             self._measure_moves(schedule, point, answer, sigma, instances)
 
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-            if auto is not None:
+            strength = sigma
+            if auto is not None:  # the gradient at the new σ: that at the old one is larger by their ratio
                 auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
+                strength = float(auto)
+                y = self._solve(costs.detach(), noise, strength, instances)[0].y
             gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
             if self.variance_reduction:
                 gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
             if schedule is not None and schedule.signal == "snr":
                 schedule.feed(_signal_to_noise(gain * self.noise.score(noise)), gain.shape[1])
-            scale = 1.0 / sigma / (self.samples - 1 if self.variance_reduction else self.samples)
+            scale = 1.0 / strength / (self.samples - 1 if self.variance_reduction else self.samples)
             result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs.detach())
             self.stats.no_gradient += without
             return result
