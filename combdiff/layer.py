@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled, with_gradient
 from combdiff.oracle import Costs, OnFailure, Oracle, Report, Stats
-from combdiff.temperature import Adaptive, Temperature
+from combdiff.temperature import Adaptive, Auto, Temperature
 from combdiff_solvers.protocol import Instances, Sense, Sets, Solver, as_instances
 
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
@@ -110,6 +110,11 @@ class SolverLayer(nn.Module, ABC):
         """Costs to be minimised as the θ of as many rows that makes them."""
         costs = costs.detach().reshape(-1, *self.solver.shape)
         return costs if self.solver.sense is Sense.MIN else -costs
+
+    def ask(self, auto: Auto, costs: Costs, gradient: Costs, instances: Sets) -> None:
+        """Have a temperature chosen for costs to be minimised and a gradient ∂L/∂y, in a backward pass."""
+        theta = self.as_theta(costs)
+        auto.choose(self, theta, gradient=gradient.reshape(theta.shape), instances=instances)
 
     def _watch_scale(self, theta: Float[Tensor, "*dims"]) -> None:
         """Warn, once, when the mean of |θ| is ten times larger or smaller than in the first call that trains."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from combdiff import FenchelYoungLoss, Interpolation, Perturbed, SoftNDCGLoss, SoftTopKLoss, SpearmanLoss, TrimmedLoss
+from combdiff.diagnostics import advise
 from combdiff.soft import SoftPermutation, SoftRank, SoftSort, SoftTopK
 from combdiff.solvers import Ranking, ShortestPath, TopK
 from combdiff.temperature import Adaptive, Constant, Cosine, Geometric, OnPlateau, Schedule
@@ -310,6 +311,18 @@ def test_a_training_is_the_same_from_any_start(name: str) -> None:
     assert max(one) < 2.0 * one[0]
 
 
+@pytest.mark.parametrize("make", [lambda solver: Perturbed(solver, samples=4), Interpolation])
+@pytest.mark.parametrize("batch", [(ROWS,), (2, ROWS // 2)])
+def test_a_temperature_is_chosen_in_the_backward_pass_of_a_grid(make: Callable[..., Any], batch: tuple[int]) -> None:
+    """By the adviser's answer to the same θ and ∂L/∂y."""
+    layer = make(ShortestPath.grid(3, negative="clamp"))
+    layer.temperature = "auto"
+    theta, gradient = (some_theta(seed, 9).reshape(*batch, 3, 3) for seed in (0, 1))
+    layer(theta.abs().requires_grad_()).backward(gradient)
+    expected = advise(make(layer.solver), theta.abs(), gradient=gradient).temperature
+    assert float(layer.temperature) == expected
+
+
 @pytest.mark.parametrize("make", [lambda: Adaptive(1.0), lambda: "auto"])
 def test_the_first_gradient_is_that_of_the_chosen_temperature(make: Callable[[], Any]) -> None:
     """Adam divides by the square root of the mean square of all gradients: one that is too large slows the training."""
@@ -322,6 +335,7 @@ def test_the_first_gradient_is_that_of_the_chosen_temperature(make: Callable[[],
         found.append(theta.grad)
         layer.sigma = float(layer.sigma)
     torch.testing.assert_close(*found)
+    assert found[0] is not None
     assert bool(found[0].any())
 
 

@@ -69,7 +69,7 @@ class Interpolation(SolverLayer):
 
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor) -> Tensor:
             if auto is not None:
-                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
+                self.ask(auto, costs, gradient, instances)
             lam = strength if auto is None else float(auto)
             target = torch.add(costs, gradient, alpha=lam)
             bad = _bridge.not_finite(target)

@@ -121,7 +121,7 @@ class Perturbed(SmoothedLayer):
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor, noise: Tensor) -> Tensor:
             strength = sigma
             if auto is not None:  # the gradient at the new σ: that at the old one is larger by their ratio
-                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
+                self.ask(auto, costs, gradient, instances)
                 strength = float(auto)
                 y = self._solve(costs.detach(), noise, strength, instances)[0].y
             gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
