@@ -259,7 +259,9 @@ def test_right_answers_do_not_heat() -> None:
     assert float(schedule) == 1.0
 
 
-def train(method: nn.Module, sigma: Adaptive, loss: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> list[float]:
+def train(
+    method: nn.Module, sigma: Adaptive, loss: Callable[[nn.Module, Tensor, Tensor], Tensor], steps: int = 50
+) -> list[float]:
     """σ after each step, as a linear model learns the top 3 of ten scores with noise."""
     generator = torch.Generator().manual_seed(3)
     x, noise = (torch.randn(256, 10, size, generator=generator) for size in (6, 1))
@@ -270,7 +272,7 @@ def train(method: nn.Module, sigma: Adaptive, loss: Callable[[nn.Module, Tensor,
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     method.temperature = sigma  # type: ignore[assignment]
     values = []
-    for step in range(300):
+    for step in range(steps):
         rows = slice(32 * step % 256, 32 * step % 256 + 32)
         optimizer.zero_grad()
         value = loss(method, model(x[rows]).squeeze(-1), y[rows])
@@ -357,7 +359,7 @@ def test_a_temperature_that_theta_has_outgrown_rises_until_y_moves_again() -> No
 def test_with_hold_theta_and_sigma_go_to_zero_together() -> None:
     """What `hold` is not for: on labels with noise more than 40 % of y moves, whatever θ/σ has been learned."""
     make, loss = TRAININGS["Fenchel–Young"]
-    assert train(make(), Adaptive(0.3, 0.4, hold=True), loss)[-1] < 0.03
+    assert train(make(), Adaptive(0.3, 0.4, hold=True), loss, steps=300)[-1] < 0.03
 
 
 def test_the_mean_is_taken_over_some_rows() -> None:

@@ -20,7 +20,7 @@ class Adaptive(Auto):
         with `hold`        `start`                  log T ← log T + rate · clip(e, −1, 1)
 
     As it is, `start` counts for nothing: the outputs of an untrained network are small, and grow in training until they
-    fit the temperature, whatever it is, so that T begins as high as the adviser dares, and never follows θ down. It
+    fit the temperature, whatever it is, so that T begins as high as the adviser allows, and never follows θ down. It
     rises where θ outgrows it, and the gradient would vanish. That of a Fenchel–Young loss does not: T stays. Use it
     where the network is trained from the beginning.
 
