@@ -46,7 +46,7 @@ class Advice:
         temperature: proposed, in the method's unit.
         samples: proposed; None for a method without samples.
         reason: one sentence.
-        unit: the scale of the temperature: the spread of θ (σ, ε), or that over the size of ∂L/∂y (λ). Temperatures
+        unit: the scale of the temperature: the spread of θ (σ, ε), or its size over that of ∂L/∂y (λ). Temperatures
             over their units compare methods on one axis without a dimension. 0.1 for multiplicative noise.
         table: a `Rung` for each temperature, the lowest first.
     """

@@ -140,11 +140,12 @@ class SolverProbe(Probe):
     def unit(self) -> float:
         if not self.grows:
             return 0.1  # of log θ
-        unit = float(self.spread().mean()) or 1.0
-        if not isinstance(self.layer, SmoothedLayer):  # λ · ∂L/∂y is to be of the size of θ
-            gradient = self._incoming(self.task.outputs[self.rows])
-            unit /= float(gradient.square().mean().sqrt()) or 1.0
-        return unit
+        if isinstance(self.layer, SmoothedLayer):
+            return float(self.spread().mean()) or 1.0
+        # λ · ∂L/∂y is to be of the size of θ: the mean of all costs counts for solutions of different sizes
+        gradient = self._incoming(self.task.outputs[self.rows])
+        theta, gradient = (one.square().mean().sqrt() for one in (self.theta, gradient))
+        return (float(theta) or 1.0) / (float(gradient) or 1.0)
 
     def _incoming(self, y: Tensor) -> Tensor:
         y = y.clone().requires_grad_()
