@@ -13,6 +13,7 @@ from torch import Tensor
 MOST_SAMPLES = 128
 MOVES = 0.4  # of y: where it does
 NEAR = 0.75  # of the best progress, or signal to noise
+CLEAR = 0.9  # of the best signal to noise of a decade
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def propose(
     """The temperature that the measurements speak for, and why.
 
     The highest whose progress is at least 75 % of the best (any, where there is no hard loss), up to `most`; where the
-    signal to noise is below 75 % of the best at which y moves, up to `noisy`, and down to where it is 75 % of the best
+    signal to noise is below 75 % of the best at which y moves, up to `noisy`, and down to where it is 90 % of the best
     of a decade. θ grows in training, so that what is a high temperature now is a low one later; one that is too high
     costs speed and noise, one that is too low the signal. Where nothing helps: the middle of the ladder.
     """
@@ -109,7 +110,7 @@ def propose(
     chosen = max((at for at in good if table[at].temperature <= limits[at]), default=good[0])
     if table[chosen].snr < clear:
         decade = [at for at in good if at <= chosen and table[at].temperature >= 0.099 * table[chosen].temperature]
-        clear = NEAR * _clearest(table[at] for at in decade)
+        clear = CLEAR * _clearest(table[at] for at in decade)
         chosen = max((at for at in decade if table[at].snr >= clear), default=chosen)
     low, high = (f"{table[good[end]].temperature:.3g}" for end in (0, -1))
     if progress is None:

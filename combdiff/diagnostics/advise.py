@@ -53,7 +53,7 @@ def advise(
 
     The proposal: the highest temperature, up to `growth` times the scale of θ, whose progress is at least 75 % of the
     best, where it is known (θ grows in training). Where noise grows with it (the signal to noise is below 75 % of the
-    best at which y moves), a third of `growth`, and down from there to 75 % of the best signal to noise of a decade.
+    best at which y moves), a third of `growth`, and down from there to 90 % of the best signal to noise of a decade.
     Samples: the least power of two at which the gradient of a row has a signal above its noise.
 
     Args:
