@@ -78,7 +78,7 @@ def _tell(module: HasStrength, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     if isinstance(schedule, Adaptive) and module.training and torch.is_grad_enabled():
         if schedule.signal != "moves":
             raise ValueError(f"signal={schedule.signal!r} needs samples, which {type(module).__name__} has none of")
-        schedule.feed(module.share_moved(values, mask), max(1, values.numel() // values.shape[-1]))
+        schedule.feed(module.share_moved(values, mask), values.numel() // max(1, values.shape[-1]))
 
 
 class SoftLoss(HasStrength):
