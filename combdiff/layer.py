@@ -118,6 +118,11 @@ class SolverLayer(nn.Module, ABC):
         costs = costs.detach().reshape(-1, *self.solver.shape)
         return costs if self.solver.sense is Sense.MIN else -costs
 
+    def ask(self, auto: Auto, costs: Costs, gradient: Costs, instances: Sets) -> None:
+        """Have a temperature chosen for costs to be minimised and a gradient ∂L/∂y, in a backward pass."""
+        theta = self.as_theta(costs)
+        auto.choose(self, theta, gradient=gradient.reshape(theta.shape), instances=instances)
+
     def _watch_scale(self, theta: Float[Tensor, "*dims"]) -> None:
         """Warn, once, when the mean of |θ| is ten times larger or smaller than in the first call that trains."""
         scale = float(torch.linalg.vector_norm(theta.detach(), 1, dtype=torch.float64)) / max(theta.numel(), 1)
@@ -174,7 +179,7 @@ class SmoothedLayer(SolverLayer):
         """The temperature now."""
         temperature = self.temperature
         if isinstance(temperature, Auto):
-            temperature.choose(self, self.as_theta(costs), instances=instances, again=True)
+            temperature.choose(self, self.as_theta(costs), instances=instances, growth=1.0, again=True)
         return float(temperature)
 
     @not_compiled

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-MOVES = 0.4  # the share of y that is to move where nothing else is known
 MOST_SAMPLES = 128
-NEAR = 0.75  # of the best progress
+MOVES = 0.4  # of y: where it does
+NEAR = 0.75  # of the best progress, or signal to noise
+CLEAR = 0.9  # of the best signal to noise of a decade
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Advice:
         temperature: proposed, in the method's unit.
         samples: proposed; None for a method without samples.
         reason: one sentence.
-        unit: the scale of the temperature: the spread of θ (σ, ε), or that over the size of ∂L/∂y (λ). Temperatures
+        unit: the scale of the temperature: the spread of θ (σ, ε), or its size over that of ∂L/∂y (λ). Temperatures
             over their units compare methods on one axis without a dimension. 0.1 for multiplicative noise.
         table: a `Rung` for each temperature, the lowest first.
     """
@@ -88,37 +88,44 @@ class Advice:
         return axes
 
 
-def propose(table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None, most: float) -> tuple[float, str]:
+def propose(
+    table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None, most: float, noisy: float
+) -> tuple[float, str]:
     """The temperature that the measurements speak for, and why.
 
-    With a hard loss: the highest temperature up to `most` whose progress is at least 75 % of the best. θ grows in
-    training, so that what is a high temperature now is a low one later; a temperature that is too high costs speed, one
-    that is too low the signal. Without: where 40 % of y moves, interpolated; the middle of the ladder if
-    it never moves.
+    The highest whose progress is at least 75 % of the best (any, where there is no hard loss), up to `most`; where the
+    signal to noise is below 75 % of the best at which y moves, up to `noisy`, and down to where it is 90 % of the best
+    of a decade. θ grows in training, so that what is a high temperature now is a low one later; one that is too high
+    costs speed and noise, one that is too low the signal. Where nothing helps: the middle of the ladder.
     """
-    logs = [math.log(rung.temperature) for rung in table]
-    if progress is not None and float(progress.mean(1).max()) > 0.0:
-        mean = progress.mean(1)
-        good = (mean >= NEAR * mean.max()).nonzero().flatten().tolist()
-        chosen = max((at for at in good if table[at].temperature <= most * 1.001), default=good[0])
-        share = 100 * float(mean[chosen] / mean.max())
-        low, high = (f"{table[good[end]].temperature:.3g}" for end in (0, -1))
-        what = f"a step along its gradient lowers the hard loss by {100 * float(mean[chosen]):.0f} %"
-        if len(good) > 1:
-            what += f", {share:.0f} % of what the best would; at least {100 * NEAR:.0f} % do those from {low} to {high}"
-        return table[chosen].temperature, what
-    moves = torch.tensor([rung.moves for rung in table], dtype=torch.float64)
-    above = (moves >= MOVES).nonzero().flatten().tolist()
-    if not above:
-        return math.exp(sum(logs) / len(logs)), (
-            "y hardly moves at any temperature of the ladder, whose middle this is: look at theta, or give temperatures"
+    gains = [float(rung.moves >= MOVES) for rung in table] if progress is None else progress.mean(1).tolist()
+    best = max(gains)
+    if not best > 0.0:
+        return math.exp(sum(math.log(rung.temperature) for rung in table) / len(table)), (
+            "no temperature of the ladder, whose middle this is, does any good: look at theta, or give temperatures"
         )
-    high = above[0]
-    log = logs[high]
-    if high and moves[high] > moves[high - 1]:
-        share = float((MOVES - moves[high - 1]) / (moves[high] - moves[high - 1]))
-        log = logs[high - 1] + share * (logs[high] - logs[high - 1])
-    return math.exp(log), f"{100 * MOVES:.0f} % of y moves there, which is neither nothing nor all"
+    good = [at for at, gain in enumerate(gains) if gain >= NEAR * best]
+    clear = NEAR * _clearest(rung for rung in table if rung.moves >= MOVES)
+    limits = [1.001 * (noisy if rung.snr < clear else most) for rung in table]  # NaN: without noise
+    chosen = max((at for at in good if table[at].temperature <= limits[at]), default=good[0])
+    if table[chosen].snr < clear:
+        decade = [at for at in good if at <= chosen and table[at].temperature >= 0.099 * table[chosen].temperature]
+        clear = CLEAR * _clearest(table[at] for at in decade)
+        chosen = max((at for at in decade if table[at].snr >= clear), default=chosen)
+    low, high = (f"{table[good[end]].temperature:.3g}" for end in (0, -1))
+    if progress is None:
+        what = f"y moves there; it does from {low} on"
+    else:
+        what = f"a step along its gradient lowers the hard loss by {100 * gains[chosen]:.0f} %"
+        if len(good) > 1:
+            what += f", {100 * gains[chosen] / best:.0f} % of what the best would; at least {100 * NEAR:.0f} % do those"
+            what += f" from {low} to {high}"
+    return table[chosen].temperature, what
+
+
+def _clearest(rungs: Iterable[Rung]) -> float:
+    """The best signal to noise."""
+    return max((rung.snr for rung in rungs if not math.isnan(rung.snr)), default=math.nan)
 
 
 def propose_samples(snr: float, samples: int) -> int:

@@ -18,6 +18,7 @@ from combdiff_solvers.protocol import Instances, as_instances
 RUNGS, DECADES, SHIFTS = 9, 4.0, 3
 STEPS = (0.1, 0.3, 1.0)  # sizes of the steps that are tried, in units of the spread of θ
 GROUPS = 8  # of rows, between which the progress varies
+HALF = 10**0.5  # a decade: by so much the ladder, and a temperature without noise, is higher
 STEEP = 10.0  # times the unit of multiplicative noise, above which it overflows
 
 
@@ -34,7 +35,7 @@ def advise(
     temperatures: Sequence[float] | None = None,
     rows: int = 64,
     solves: int = 32,
-    growth: float = 100.0,
+    growth: float = 10**2.5,
 ) -> Advice:
     """Measure a method on a batch over a ladder of temperatures, and propose one.
 
@@ -51,8 +52,9 @@ def advise(
     noise and bias into account in one number, and needs a target, a loss or a gradient.
 
     The proposal: the highest temperature, up to `growth` times the scale of θ, whose progress is at least 75 % of the
-    best (θ grows in training); or, where nothing is said of the task, where 40 % of y moves. Samples: the
-    least power of two at which the gradient of a row has a signal above its noise.
+    best, where it is known (θ grows in training). Where noise grows with it (the signal to noise is below 75 % of the
+    best at which y moves), a third of `growth`, and down from there to 90 % of the best signal to noise of a decade.
+    Samples: the least power of two at which the gradient of a row has a signal above its noise.
 
     Args:
         method: a layer, a `FenchelYoungLoss`, a soft operator as a module (`SoftRank` ...) or a soft loss.
@@ -116,7 +118,8 @@ def advise(
     progress = _progress(probe, {one: gradients.mean(0) for one, (gradients, _) in found.items()})
     table = _table(probe, found, progress)
     unit = probe.unit()
-    temperature, reason = propose(table, progress, (growth if probe.grows else STEEP) * unit)
+    most = (growth if probe.grows else STEEP) * unit
+    temperature, reason = propose(table, progress, most, most / HALF if probe.grows else most)
     nearest = min(table, key=lambda rung: abs(math.log(rung.temperature / temperature)))
     samples = None if probe.samples is None else max(probe.least, propose_samples(nearest.snr, probe.samples))
     return Advice(temperature, samples, reason, unit, tuple(table))
@@ -128,7 +131,7 @@ def _in_shape(loss: Callable[..., Tensor], shape: torch.Size) -> Callable[..., T
 
 def _ladder(probe: Probe) -> list[float]:
     """Temperatures around the scale of θ, moved by whole ladders while y never or always moves."""
-    centre = probe.unit()
+    centre = probe.unit() * (HALF if probe.grows else 1.0)
     for _ in range(SHIFTS):
         ladder = [centre * 10 ** (DECADES * (at / (RUNGS - 1) - 0.5)) for at in range(RUNGS)]
         low, high = (probe.gradients(ladder[end])[1] for end in (0, -1))

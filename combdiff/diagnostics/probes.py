@@ -141,11 +141,12 @@ class SolverProbe(Probe):
     def unit(self) -> float:
         if not self.grows:
             return 0.1  # of log θ
-        unit = float(self.spread().mean()) or 1.0
-        if not self.smooth.theta_sets_unit:  # λ · ∂L/∂y is to be of the size of θ
-            gradient = self._incoming(self.task.outputs[self.rows])
-            unit /= float(gradient.square().mean().sqrt()) or 1.0
-        return unit
+        if self.smooth.theta_sets_unit:
+            return float(self.spread().mean()) or 1.0
+        # λ · ∂L/∂y is to be of the size of θ: the mean of all costs counts for solutions of different sizes
+        gradient = self._incoming(self.task.outputs[self.rows])
+        theta, gradient = (one.square().mean().sqrt() for one in (self.theta, gradient))
+        return (float(theta) or 1.0) / (float(gradient) or 1.0)
 
     def _incoming(self, y: Tensor) -> Tensor:
         y = y.clone().requires_grad_()
@@ -153,7 +154,7 @@ class SolverProbe(Probe):
 
     def gradients(self, temperature: float) -> tuple[Tensor, float]:
         self.generator.manual_seed(0)
-        schedule = Adaptive(temperature)
+        schedule = Adaptive(temperature, hold=True)
         self.layer.temperature = schedule
         copies = self.theta.expand(self.estimates, *self.theta.shape).clone().requires_grad_()
         given = _bridge.repeat(self.instances, self.estimates)

@@ -107,7 +107,7 @@ class FrankWolfe(SmoothedLayer):
 
         def vjp(gradient: Tensor, costs: Tensor) -> Tensor:
             if auto is not None:
-                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
+                self.ask(auto, costs, gradient, instances)
             inner = (found.points * gradient.detach().double()[:, None]).sum(-1)
             return found.mean(rows, found.solve(rows, mu, inner)).to(gradient.dtype)
 
@@ -117,7 +117,7 @@ class FrankWolfe(SmoothedLayer):
         found, report = self._minimise(costs, self._strength(costs, instances), instances)
         rows = torch.arange(len(costs), device=costs.device)
         mu = found.mean(rows)
-        self._measure_moves(mu, found.first, until_reached=True)  # ε is the unit of θ from there on
+        self._measure_moves(mu, found.first, only_held=True)  # else ε is the unit of θ, whose gradient is not lost
         return found.value(rows).to(costs.dtype), mu.to(costs.dtype), report
 
     def conjugate(self, y: Costs) -> Float[Tensor, " b"]:
@@ -161,10 +161,10 @@ class FrankWolfe(SmoothedLayer):
                 found.minimise(rows)
         return found, Report(status, messages)
 
-    def _measure_moves(self, mu: Tensor, hard: Tensor, until_reached: bool = False) -> None:
+    def _measure_moves(self, mu: Tensor, hard: Tensor, only_held: bool = False) -> None:
         """Give an adaptive schedule the share of y in which μ differs from the solver's answer."""
         schedule = self.adaptive(self.epsilon)
-        if schedule is None or not len(mu) or (until_reached and schedule.reached):
+        if schedule is None or not len(mu) or (only_held and not schedule.hold):
             return
         if schedule.signal != "moves":
             raise ValueError(f"signal={schedule.signal!r} is of samples, and there are none: use signal='moves'")

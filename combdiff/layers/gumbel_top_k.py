@@ -94,7 +94,7 @@ class GumbelTopK(SolverLayer):
 
         def vjp(gradient: Tensor, costs: Tensor, keys: Tensor) -> Tensor:
             if auto is not None:
-                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
+                self.ask(auto, costs, gradient, instances)
             with torch.enable_grad():
                 point = keys.detach().requires_grad_()
                 value = relaxed_subset(point, k, tau)

@@ -135,10 +135,13 @@ class Perturbed(SmoothedLayer):
             self._measure_moves(schedule, point, answer, sigma, instances)
 
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-            if auto is not None:
-                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
+            strength = sigma
+            if auto is not None:  # the gradient at the new σ: that at the old one is larger by their ratio
+                self.ask(auto, costs, gradient, instances)
+                strength = float(auto)
+                y = self._solve(costs.detach(), noise, strength, instances)[0].y
             gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
-            return self.by_score(gain, noise, costs.detach(), sigma, schedule)
+            return self.by_score(gain, noise, costs.detach(), strength, schedule)
 
         mean = answer.y.mean(0) if self.samples > 1 else answer.y[0].clone()
         return with_vjp(mean, vjp, costs, answer.y, noise), answer.report
@@ -161,7 +164,7 @@ class Perturbed(SmoothedLayer):
             parts = gain * self.noise.score(noise)
             if self.scrambles:  # only these are independent
                 parts = parts.reshape(self.scrambles, -1, *costs.shape).mean(1)
-            schedule.feed(_signal_to_noise(parts))
+            schedule.feed(_signal_to_noise(parts), gain.shape[1])
         result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs)
         self.stats.no_gradient += without
         return result
@@ -176,7 +179,7 @@ class Perturbed(SmoothedLayer):
                     f"signal={schedule.signal!r} is no guide where the gradient is zero because the answer is right, "
                     "as of a Fenchel–Young loss: use Adaptive(..., signal='moves')"
                 )
-            if not schedule.reached:  # σ is the unit of θ from there on
+            if schedule.hold:  # else σ is the unit of θ, whose gradient is not lost
                 self._measure_moves(schedule, costs, answer, sigma, instances)
         gradient = answer.y if weight is None else weight * answer.y
         return _mean(answer.value), _mean(gradient), answer.report

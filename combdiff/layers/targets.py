@@ -16,7 +16,6 @@ from combdiff.layer import SolverLayer
 from combdiff.needs import Needs
 from combdiff.oracle import Costs, Report
 from combdiff.temperature import Adaptive, Auto
-from combdiff.temperature.adaptive import GAIN
 from combdiff_solvers.protocol import Sets
 
 MEASURED = 64  # rows of which an adaptive schedule is told
@@ -66,7 +65,7 @@ class TargetLayer(SolverLayer):
 
         def vjp(gradient: Tensor, costs: Tensor, y: Tensor, noise: Tensor | None) -> Tensor:
             if auto is not None:
-                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
+                self.ask(auto, costs, gradient, instances)
             step = self.step(strength if auto is None else float(auto), costs, gradient)
             point = costs if noise is None else costs + noise
             target = self.targets(point, gradient, step, y)
@@ -105,4 +104,4 @@ class TargetLayer(SolverLayer):
             most = torch.maximum((gradient * (y - best)).sum(-1), gain)
             share, free = gain.double() / most, most > small
         if bool(free.any()):
-            schedule.feed(float(share[free].mean()), int(free.sum()), GAIN)
+            schedule.feed(float(share[free].mean()), int(free.sum()))

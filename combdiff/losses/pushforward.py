@@ -66,7 +66,7 @@ class PushforwardLoss(nn.Module):
     @property
     def temperature(self) -> float | Schedule:
         """That of the layer, in its unit; it may be set."""
-        return self.layer.temperature  # type: ignore[return-value]
+        return self.layer.temperature
 
     @temperature.setter
     def temperature(self, value: Any) -> None:

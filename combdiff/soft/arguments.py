@@ -29,7 +29,7 @@ class HasStrength(nn.Module):
     """A module with a regularization strength ε, which is its temperature: a number, a schedule or an `nn.Parameter`.
 
     It may be changed between steps by either name. Its unit is that of the values (see the operator). "auto" is an
-    `Auto`; a schedule that wants to be told something (`Adaptive`, `Auto`) is told before each call.
+    `Auto`; a schedule that wants to be told something (`Auto`, `Adaptive`) is told before each call.
     """
 
     regularization_strength: Strength
@@ -47,7 +47,7 @@ class HasStrength(nn.Module):
             if self._told is not None:
                 self._told.remove()
                 self._told = None
-            if isinstance(value, Adaptive | Auto):
+            if isinstance(value, Auto):
                 self._told = self.register_forward_pre_hook(_tell, with_kwargs=True)
             if not isinstance(value, Auto):
                 checked_strength(value)
@@ -76,10 +76,10 @@ def _tell(module: HasStrength, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     schedule = module.regularization_strength
     if isinstance(schedule, Auto):
         schedule.choose(module, values.detach(), *targets, mask=mask)
-    elif isinstance(schedule, Adaptive) and module.training and torch.is_grad_enabled():
+    if isinstance(schedule, Adaptive) and module.training and torch.is_grad_enabled():
         if schedule.signal != "moves":
             raise ValueError(f"signal={schedule.signal!r} needs samples, which {type(module).__name__} has none of")
-        schedule.feed(module.share_moved(values, mask), values.numel())
+        schedule.feed(module.share_moved(values, mask), values.numel() // max(1, values.shape[-1]))
 
 
 class SoftLoss(HasStrength):

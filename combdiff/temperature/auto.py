@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from combdiff.temperature.schedule import Schedule
 
@@ -15,7 +16,7 @@ class Auto(Schedule):
 
     `layer.temperature = "auto"` makes one. A Fenchel–Young loss measures with its targets, `Perturbed` and
     `Interpolation` with the gradient of the first backward pass (until then `Perturbed` has a temperature at which y
-    moves), a soft operator without either. Only the temperature is set: the layer's number of
+    moves), a soft operator without either, as high as θ may grow. Only the temperature is set: the layer's number of
     samples stays. The choice and its reason are logged, once, at the level INFO of the logger "combdiff". A temperature
     from a checkpoint is kept.
 
@@ -32,7 +33,7 @@ class Auto(Schedule):
     True
     """
 
-    _state = ("value",)
+    _state: ClassVar[Sequence[str]] = ("value",)
 
     def __init__(self) -> None:
         self.value: float | None = None
@@ -50,7 +51,7 @@ class Auto(Schedule):
         Args:
             again: whether the next call, which knows more, measures once more.
         """
-        if self.open and not (again and self.value is not None):
+        if self.open and not (again and self.advice is not None):
             from combdiff.diagnostics import advise  # the diagnostics are loaded where they are used
 
             self.advice = advise(method, theta, *args, **kwargs)

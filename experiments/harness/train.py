@@ -57,9 +57,7 @@ class Training:
         if word:
             examples = data.train.pick(slice(ADVISED_ROWS)).to(self.settings.device)
             began = time.perf_counter()
-            with torch.random.fork_rng(), torch.no_grad():
-                scores = copy.deepcopy(self.network)(examples.inputs)  # a copy: a batch norm would move
-                asked = self.method.advice_arguments(scores, examples)
+            asked = self.advice_arguments(examples)
             if word == "auto":
                 self.advised = advise(**asked).temperature
                 self._set_temperature(self.advised)
@@ -80,6 +78,16 @@ class Training:
         self.clocks = {"seconds": 0.0, "solver_seconds": 0.0, "solves": 0.0}
         self.best: dict[str, Any] = {"score": -math.inf, "epoch": 0, "weights": {}}
         self.history: list[dict[str, float]] = []  # the figures of each epoch
+
+    def advice_arguments(self, examples: Any) -> dict[str, Any]:
+        """What `advise` has to know of a batch and the network as it is, for the gradient of a step of the training."""
+        with torch.random.fork_rng(), torch.no_grad():
+            scores = copy.deepcopy(self.network)(examples.inputs)  # a copy: a batch norm would move
+            asked = self.method.advice_arguments(scores, examples)
+        if "loss" in asked:  # of a sum over the examples, whose mean over a batch is what a step follows
+            whole, batch = asked["loss"], self.settings.batch
+            asked["loss"] = lambda *y: whole(*y) / batch
+        return asked
 
     def _set_temperature(self, heat: Any) -> None:
         if self._option is not None:

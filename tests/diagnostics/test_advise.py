@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from combdiff import FenchelYoungLoss, Interpolation, Perturbed, SoftTopKLoss, SpearmanLoss
-from combdiff.diagnostics import Advice, advise
+from combdiff.diagnostics import Advice, Rung, advise
+from combdiff.diagnostics.advice import propose
 from combdiff.soft import SoftRank, soft_rank
 from combdiff.solvers import ShortestPath, TopK
 from combdiff.temperature import Adaptive, Auto
@@ -87,9 +88,44 @@ def test_the_columns_are_what_they_say() -> None:
     assert 0.0 < warm.bias < hot.bias
     assert warm.snr > hot.snr > 0.0
     layer = Perturbed(SOLVER, 1.0, 8, generator=torch.Generator().manual_seed(0))
-    layer.temperature = schedule = Adaptive(1.0)
+    layer.temperature = schedule = Adaptive(1.0, hold=True)
     layer(THETA.expand(100, ROWS, N))
     assert warm.moves == pytest.approx(schedule.measured, abs=5 * 0.5 / math.sqrt(ROWS * 8))
+
+
+PLACES = [10 ** (at / 2 - 1.5) for at in range(9)]  # 0.03 to 316
+FLAT, NONE = [1.0] * 9, [math.nan] * 9
+FALLING = [20.0, 10.0, 7.0, 4.2, 2.9, 2.8, 2.8, 2.8, 2.8]
+
+
+@pytest.mark.parametrize(
+    ("snr", "moves", "gain", "at"),
+    [
+        (NONE, [0.9] * 9, [0.3] * 9, 8),
+        (FLAT, [0.9] * 9, [0.3] * 9, 8),
+        (FLAT[::-1], [0.9] * 9, [0.3] * 6 + [0.2] * 3, 5),  # progress
+        (FALLING, [0.9] * 9, [0.3] * 9, 7),  # a third of the growth
+        ([*FALLING[:5], 2.8, 2.8, 1.9, 1.8], [0.9] * 9, [0.3] * 9, 6),  # clearer within a decade
+        ([99.0, 99.0, *FLAT[2:]], [0.1, 0.2] + [0.9] * 7, [0.3] * 9, 8),  # nothing moves, and nothing is noise
+        (NONE, [0.1] * 4 + [0.9] * 5, None, 8),  # of a task that is not known
+        (NONE, [0.1] * 9, None, 4),
+        (FLAT, [0.9] * 9, [-0.1] * 9, 4),
+    ],
+)
+def test_as_high_as_progress_and_noise_allow(
+    snr: list[float], moves: list[float], gain: list[float] | None, at: int
+) -> None:
+    nan = math.nan
+    table = [Rung(place, move, 0.0, one, nan, nan, nan) for place, move, one in zip(PLACES, moves, snr, strict=True)]
+    progress = None if gain is None else torch.tensor(gain)[:, None]
+    assert propose(table, progress, PLACES[8], PLACES[7])[0] == pytest.approx(PLACES[at])
+
+
+def test_growth_is_the_limit_where_the_task_is_not_known() -> None:
+    unit = float(THETA.std(1, correction=0).mean())
+    for method in (SoftRank(), Perturbed(SOLVER, samples=4)):
+        assert advise(method, THETA).temperature == pytest.approx(10**2.5 * unit)
+        assert 0.1 * unit <= advise(method, THETA, growth=1.0).temperature <= 1.01 * unit
 
 
 def test_interpolation_is_told_the_gradient_of_the_whole_batch() -> None:

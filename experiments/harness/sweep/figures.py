@@ -29,7 +29,7 @@ GRADIENTS = {
 def draw_temperatures(run: Run, folder: RunFolder, gradients: Sequence[Row]) -> list[str]:
     """The score, the gradients and the time in the solver against temperature, all methods on one axis.
 
-    The axis is the temperature over its unit at the start of the training (the spread of θ, or that over the size of
+    The axis is the temperature over its unit at the start of the training (the spread of θ, or its size over that of
     ∂L/∂y), so that it has no dimension; where no unit was measured, the temperature itself.
     """
     sweeps, target = read_sweeps(folder), run.task.target_column()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict
-from typing import Any
-
-import torch
 
 from combdiff.diagnostics import advise
 from experiments.harness.errors import InputError
@@ -52,15 +48,10 @@ def _of_method(run: Run, folder: RunFolder, sweep: Sweep, solves: int) -> list[R
             training.use_best()
         examples = training.data.train.pick(slice(ADVISED_ROWS))
         try:
-            asked = _asked(training, examples)
+            asked = training.advice_arguments(examples)
         except InputError:  # the method has no layer to measure
             return []
         advice = advise(**asked, temperatures=sweep.ladder, rows=ROWS, solves=solves)
         names = {"method": sweep.variant[0], "solver": sweep.variant[1], "network": network, "unit": advice.unit}
         rows += [{**names, **asdict(rung)} for rung in advice.table]
     return rows
-
-
-def _asked(training: Training, examples: Any) -> dict[str, Any]:
-    with torch.no_grad():
-        return training.method.advice_arguments(copy.deepcopy(training.network)(examples.inputs), examples)
