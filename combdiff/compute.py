@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import combdiff_solvers as ours
+from combdiff.polyhedra import Neighbours, project
 from combdiff.soft import soft_rank, soft_sort, soft_topk
 from combdiff_solvers.protocol import Solver
 
@@ -35,6 +36,8 @@ def warm_up(*solvers: Solver) -> None:
         solver.solve(np.ones((1, prod(solver.shape))))
     if not solvers:
         _soft_operators()
+        Neighbours.among(torch.eye(3), torch.zeros(3), complete=False)
+        project(torch.ones(1, 2), torch.ones(1, 1, 2))
 
 
 def _every_kernel() -> list[Solver]:
