@@ -10,6 +10,7 @@ import torch
 
 import combdiff_solvers as ours
 from combdiff.layers.satnet import SatNet
+from combdiff.polyhedra import Neighbours, project
 from combdiff.soft import soft_rank, soft_sort, soft_topk
 from combdiff_solvers.protocol import Solver
 
@@ -37,6 +38,8 @@ def warm_up(*solvers: Solver) -> None:
     if not solvers:
         _soft_operators()
         _satnet()
+        Neighbours.among(torch.eye(3), torch.zeros(3), complete=False)
+        project(torch.ones(1, 2), torch.ones(1, 1, 2))
 
 
 def _every_kernel() -> list[Solver]:

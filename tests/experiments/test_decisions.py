@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from combdiff.losses import AdjacentVerticesLoss, ConeAlignedLoss
+from combdiff.losses import AdjacentVerticesLoss, ConeAlignedLoss, SPOPlusLoss
 from combdiff.polyhedra import binding_normals
 from experiments.__main__ import main
 from experiments.decisions.grid_paths import FIRST_SEED, SIZE, GridPaths, all_paths, grid_edges
@@ -32,6 +32,20 @@ def test_the_data_are_those_of_pyepo() -> None:
 def test_the_edges_are_those_of_pyepo() -> None:
     model = pytest.importorskip("pyepo.model.ort").shortestPathModel((SIZE, SIZE), solver="glop")
     assert [tuple(edge) for edge in grid_edges(SIZE).tolist()] == list(model.arcs)
+
+
+def test_spo_plus_is_that_of_pyepo() -> None:
+    """Value and gradient, of the same costs: what differs in a table is the draw of network and batches."""
+    func = pytest.importorskip("pyepo.func")
+    model = pytest.importorskip("pyepo.model.ort").shortestPathModel((SIZE, SIZE), solver="glop")
+    task = DecisionTask(examples=50)
+    train = task.load(0).train
+    theta = (train.true_costs.roll(1, 0) + 0.1).requires_grad_()
+    ours = SPOPlusLoss(task.source.solver(), "sum")(theta, train.true_costs, train.solutions)
+    theirs = func.SPOPlus(model, reduction="sum")(theta, train.true_costs, train.solutions, train.objectives)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
+    for one, other in zip(torch.autograd.grad(ours, theta), torch.autograd.grad(theirs, theta), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_floor_is_the_published_one() -> None:
