@@ -126,7 +126,7 @@ class TestSobol:
         """As of independent samples: the share that differs, and the signal over the noise of the mean."""
         found = []
         for sequences in (None, scrambles):
-            schedule, generator = Adaptive(1.0, signal=signal), torch.Generator().manual_seed(0)
+            schedule, generator = Adaptive(1.0, signal=signal, hold=True), torch.Generator().manual_seed(0)
             layer = Perturbed(TopK(4), schedule, samples, scrambles=sequences, generator=generator)
             theta = torch.zeros(2000, 4, requires_grad=True)
             if signal == "snr" and sequences == 1:

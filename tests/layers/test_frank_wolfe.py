@@ -207,7 +207,7 @@ def test_measured_temperatures() -> None:
     theta, gain = torch.randn(2, 40, 6, generator=torch.Generator().manual_seed(0))
     shares = []
     for epsilon in (0.01, 1.0, 100.0):
-        schedule = Adaptive(epsilon)
+        schedule = Adaptive(epsilon, hold=True)
         FrankWolfe(TopK(6, 2), schedule)(theta.clone().requires_grad_())
         shares.append(schedule.measured)
     assert 0.0 <= shares[0] < shares[1] < shares[2] < 0.9

@@ -108,7 +108,7 @@ def test_measured_temperatures() -> None:
     theta, gain = torch.randn(2, 40, 6)
     shares = []
     for tau in (0.01, 1.0, 100.0):
-        schedule = Adaptive(tau)
+        schedule = Adaptive(tau, hold=True)
         GumbelTopK(TopK(6, 2), schedule)(theta.clone().requires_grad_())
         shares.append(schedule.measured)
     assert 0.0 <= shares[0] < shares[1] < shares[2] < 1.0

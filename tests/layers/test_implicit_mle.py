@@ -127,7 +127,7 @@ def test_temperatures_that_are_measured(kind: Any) -> None:
     layer = kind(TopK(4), "auto")
     one_gradient(layer, theta, gain)
     assert 0.0 < float(layer.temperature) < 1e3
-    layer = kind(TopK(4), adaptive := Adaptive(1e-3))
+    layer = kind(TopK(4), adaptive := Adaptive(1e-3, hold=True))
     one_gradient(layer, theta, gain)
     assert 0.0 <= adaptive.measured < 0.1
     adaptive.step()

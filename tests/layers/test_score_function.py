@@ -98,7 +98,7 @@ def test_rows_that_fail_are_masked() -> None:
 
 def test_measured_temperatures() -> None:
     torch.manual_seed(0)
-    schedule = Adaptive(1e-6)
+    schedule = Adaptive(1e-6, hold=True)
     layer = ScoreFunction(TopK(4), schedule)
     layer.expected_loss(lambda y: y[..., 0], torch.rand(5, 4, requires_grad=True))
     assert schedule.measured == 0.0
