@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from combdiff import _bridge
+from combdiff.autograd import with_gradient
 from combdiff.oracle import Answer, Costs, OnFailure, Oracle, Report, Stats
 from combdiff_solvers.protocol import Instances, Sets, Solver, as_instances
 
@@ -240,23 +241,30 @@ def reduced(
     failed: Bool[Tensor, " b"] | None,
     reduction: str,
     batch: tuple[int, ...],
+    known: tuple[Costs, Costs] | None = None,
 ) -> Float[Tensor, "*reduced"]:
     """The loss of each row, reduced over those that did not fail, in the dtype of θ (under autocast at least float32).
 
     Args:
         loss: finite in failed rows, too, with a finite gradient.
         batch: the batch dimensions of θ.
+        known: the gradient of a loss without a graph, and the costs that it is by: the result is then one node.
     """
-    rows = loss.shape[0]
+    rows, (gradient, costs) = loss.shape[0], known or (None, None)
     if failed is not None:
-        loss = loss.masked_fill(failed.to(loss.device), torch.nan if reduction == "none" else 0.0)
+        failed = failed.to(loss.device)
+        loss = loss.masked_fill(failed, torch.nan if reduction == "none" else 0.0)
         rows -= int(failed.sum())
-    if reduction == "none":
-        loss = loss if loss.shape == batch else loss.reshape(batch)
-    else:
+        gradient = None if gradient is None else gradient.masked_fill(failed.unsqueeze(-1), 0.0)
+    if reduction != "none":
         loss = loss.sum()
-        if reduction == "mean":
-            loss = loss / max(rows, 1)
+    if reduction == "mean" and rows > 1:
+        loss = loss / rows
+        gradient = None if gradient is None else gradient / rows
+    if gradient is not None and costs is not None:
+        loss = with_gradient(loss, gradient, costs)
+    if reduction == "none" and loss.shape != batch:
+        loss = loss.reshape(batch)
     same = loss.dtype is theta.dtype or torch.is_autocast_enabled(loss.device.type)
     return loss if same else loss.to(theta.dtype)
 

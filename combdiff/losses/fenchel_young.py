@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from combdiff.autograd import not_compiled, with_gradient
+from combdiff.autograd import not_compiled
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.losses.decision import (
     Reduction,
@@ -108,8 +108,9 @@ class FenchelYoungLoss(nn.Module):
         Args:
             theta: (*batch, *solver.shape).
             y_true: the target solutions, of the same shape; or several for each row, (s, *batch, *solver.shape), such
-                as near-optimal ones, whose mean is the target (L is then the mean of their losses). No gradient flows
-                to them. Where the layer masks a row that has no solution, the row's target is ignored, and may be NaN.
+                as near-optimal ones, whose mean is the target (L is then the mean of their losses, up to a constant).
+                No gradient flows to them. Where the layer masks a row that has no solution, the row's target is
+                ignored, and may be NaN.
             instances: the feasible set of each row.
             c_true: true costs in place of y_true, of θ's shape: the target is the best solution for them, found in
                 every call (solve for it once where it is asked for again).
@@ -141,8 +142,8 @@ class FenchelYoungLoss(nn.Module):
         if not finite(loss):
             check_finite("y_true", target.reshape(theta.shape))
         self.last = step_of(recorded, theta, gradient, target)
-        loss = with_gradient(loss, target - gradient, costs)
-        return reduced(loss, theta, report.failed, self.reduction, recorded.status.shape)
+        known = target - gradient, costs
+        return reduced(loss, theta, report.failed, self.reduction, recorded.status.shape, known)
 
     def _target(
         self, theta: Tensor, y_true: Tensor | None, instances: Sets, c_true: Tensor | None
