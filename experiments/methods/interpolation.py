@@ -30,7 +30,7 @@ class Interpolation(Method):
         dims = tuple(range(1, costs.ndim))
         if self.task.shift_invariant:
             costs = costs - costs.mean(dims, keepdim=True)
-        return costs / costs.abs().mean(dims, keepdim=True)
+        return costs / costs.abs().mean(dims, keepdim=True).clamp(min=1e-12)  # costs that are all 0 stay so
 
     def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
         loss = {"loss": lambda y: self.solution_loss(self.loss or "task", y, examples)}

@@ -34,7 +34,7 @@ class Perturbed(Method):
 
     def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
         if self._fenchel_young:
-            given = {"method": self._potential, "target": examples.solutions}
+            given = {"method": self._potential, "target": self.task.completed(self.costs(scores), examples)}
         else:
             given = {"method": self.layer, "loss": lambda y: self.solution_loss(self.loss or "task", y, examples)}
         return {"theta": self.costs(scores), "instances": examples.instances(), **given}
@@ -42,5 +42,5 @@ class Perturbed(Method):
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
         costs, instances = self.costs(scores), examples.instances()
         if self._fenchel_young:
-            return self._potential(costs, examples.solutions, instances)
+            return self._potential(costs, self.task.completed(costs, examples), instances)
         return self.solution_loss(self.loss or "task", self.layer(costs, instances), examples)

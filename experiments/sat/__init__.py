@@ -1,0 +1,1 @@
+"""SAT trained end to end: visual Sudoku, learned rules, weighted formulas."""

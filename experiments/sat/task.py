@@ -1,0 +1,109 @@
+"""SAT trained end to end: read a Sudoku from pictures of its clues, labelled by nothing but its solution.
+
+Trains one network through a SAT solver that knows the rules, beside networks that were trained without it, and writes
+one results folder: config.json, metrics.csv, checkpoints, summary.csv and .json, pictures, report.html.
+
+examples:
+  python -m experiments sat
+  python -m experiments sat --supervision boards --splits 3
+  python -m experiments sat --data sudoku9:FOLDER --level easy --preset full
+  python -m experiments sat --data photos:FOLDER
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from combdiff.solvers import Solver
+from experiments.harness.errors import InputError
+from experiments.harness.options import option
+from experiments.harness.table import Column, Row
+from experiments.harness.task import DataSet, Learned, Task
+from experiments.sat.photos import Photos
+from experiments.sat.source import Source
+from experiments.sat.sudoku import Sudoku4, Sudoku9
+
+SOURCES: dict[str, type[Source]] = {
+    "sudoku4": Sudoku4,
+    "sudoku9": Sudoku9,
+    "photos": Photos,
+}
+
+
+@dataclass
+class Satisfiability(Task[Any]):
+    """Feasible sets given by clauses: which solution is wanted is learned."""
+
+    methods: ClassVar[tuple[str, ...]] = ()
+    backends: ClassVar[tuple[str, ...]] = ("auto",)
+    shift_invariant: ClassVar[bool] = True
+    target: str = ""
+    columns: tuple[Column, ...] = ()
+
+    data: str = option("sudoku4", f"{', '.join(k + ':PATH' * s.takes_path for k, s in SOURCES.items())}")
+    supervision: Literal["blanks", "boards"] = option(
+        "blanks", "what is labelled: the cells of a Sudoku that are no clues, or all of them"
+    )
+    labelled: float = option(1.0, "share of these cells of the training boards that is labelled", positive=True)
+    boards: int = option(1000, "training boards (Sudoku)", least=1)
+    test_boards: int = option(500, "test boards, and as many for validation (Sudoku)", least=1)
+    clues: int = option(4, "digits are removed while more than these are left and one solution (sudoku4)", least=4)
+    level: str = option("easy", "which of the files NAME.txt and NAME.solutions.txt of a folder (sudoku9)")
+    digits: str = option("scans", "handwriting: scans (of scikit-learn), or mnist:FILE (Sudoku)")
+    time_limit: float = option(0.5, "seconds for one board (9×9, photographs)", positive=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kind, colon, path = self.data.partition(":")
+        if kind not in SOURCES or bool(colon) != bool(path) or bool(path) != SOURCES[kind].takes_path:
+            named = ", ".join(name + ":PATH" * source.takes_path for name, source in SOURCES.items())
+            raise InputError(f"data={self.data!r} must be one of {named}")
+        if self.labelled > 1:
+            raise InputError(f"labelled={self.labelled} must be at most 1: a share of the cells")
+        self.source = SOURCES[kind](self, path)
+        self.target, self.columns = self.source.target, self.source.columns
+
+    @classmethod
+    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        source = SOURCES.get(str(given.get("data", "sudoku4")).partition(":")[0], Sudoku4)
+        return {"methods": source.methods, **source.presets.get(name, {})}
+
+    def describe(self) -> str:
+        return self.source.describe()
+
+    def load(self, split: int) -> DataSet[Any]:
+        return self.source.load(split)
+
+    def network(self, examples: Any) -> nn.Module:
+        return self.source.network(examples)
+
+    def solver(self, backend: str, examples: Any) -> Solver:
+        return self.source.solver(backend, examples)
+
+    def solve(self, costs: Tensor, examples: Any) -> Tensor:
+        return self.source.solve(costs, examples)
+
+    def loss(self, y: Tensor, examples: Any) -> Tensor:
+        return self.source.loss(y, examples)
+
+    def completed(self, costs: Tensor, examples: Any) -> Tensor:
+        return self.source.completed(costs, examples)
+
+    def score(self, solutions: Tensor, examples: Any, costs: Tensor | None = None) -> dict[str, float]:
+        return self.source.score(solutions, examples, costs)
+
+    def baselines(self, examples: Any) -> dict[str, Tensor]:
+        return self.source.baselines(examples)
+
+    def remarks(self, examples: Any, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
+        return self.source.remarks(examples, metrics, learned)
+
+    def pictures(
+        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Any, learned: Sequence[Learned]
+    ) -> list[str]:
+        return self.source.pictures(folder, metrics, rows, examples, learned)
