@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
 	$(if $(COMBDIFF_DATA),satlib sudoku)
 
-.PHONY: demo test lint types kernels unit benchmarks torchsort clean
+.PHONY: demo test lint types kernels unit mutants benchmarks torchsort clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments shortest-path --preset demo
@@ -34,6 +34,10 @@ kernels: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+# Changed signs and factors, each of which a test must see (tests/mutants.py).
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
 
 # Every ratio that experiments/benchmarks/README.md prints; COMBDIFF_DATA names the data of satlib and sudoku.
 benchmarks: $(READY) torchsort

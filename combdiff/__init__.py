@@ -5,7 +5,18 @@ from typing import Any
 from combdiff import compute, errors, metrics, noise, soft, solvers, temperature
 from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
-from combdiff.layers import Interpolation, Perturbed
+from combdiff.layers import (
+    AdaptiveImplicitMLE,
+    FrankWolfe,
+    GumbelTopK,
+    Identity,
+    ImplicitMLE,
+    Interpolation,
+    LagrangianProximal,
+    Perturbed,
+    ScoreFunction,
+    StraightThrough,
+)
 from combdiff.losses import (
     FenchelYoungLoss,
     PairwiseLoss,
@@ -34,10 +45,17 @@ from combdiff_solvers.protocol import Sense, Solutions, Solver, Status
 from combdiff_solvers.wrap import wrap
 
 __all__ = [
+    "AdaptiveImplicitMLE",
     "FenchelYoungLoss",
+    "FrankWolfe",
+    "GumbelTopK",
+    "Identity",
+    "ImplicitMLE",
     "Interpolation",
+    "LagrangianProximal",
     "PairwiseLoss",
     "Perturbed",
+    "ScoreFunction",
     "Sense",
     "SmoothedLayer",
     "SoftMAPLoss",
@@ -50,6 +68,7 @@ __all__ = [
     "SolverLayer",
     "SpearmanLoss",
     "Status",
+    "StraightThrough",
     "TrimmedLoss",
     "collate",
     "compute",

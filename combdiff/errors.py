@@ -9,6 +9,7 @@ class SolverError(RuntimeError):
     Attributes:
         rows: flat indices (row-major over the batch dimensions) of the failed rows.
         statuses: the name of the status of each, as in `Status`.
+        reasons: what is said of each, by its number.
 
     >>> raise SolverError([3], ["INFEASIBLE"], {3: "no way out"}, batch=8)  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
@@ -20,6 +21,7 @@ class SolverError(RuntimeError):
     def __init__(self, rows: list[int], statuses: list[str], reasons: dict[int, str], batch: int) -> None:
         self.rows = rows
         self.statuses = statuses
+        self.reasons = reasons
         shown = zip(rows[: self.SHOWN], statuses, strict=False)
         lines = [f"  row {row}: {status}: {reasons[row]}" for row, status in shown]
         if len(rows) > self.SHOWN:
@@ -33,3 +35,8 @@ class SolverError(RuntimeError):
                 else "\nTo go on without them, give the layer on_failure='mask': they become NaN and get no gradient."
             )
         )
+
+    def within(self, rows: list[int], batch: int) -> SolverError:
+        """The same error, of some rows of a batch, with their numbers in it."""
+        reasons = {rows[row]: text for row, text in self.reasons.items()}
+        return SolverError([rows[row] for row in self.rows], self.statuses, reasons, batch)

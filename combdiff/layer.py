@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled, with_gradient
+from combdiff.needs import Needs
 from combdiff.oracle import Costs, OnFailure, Oracle, Report, Stats
-from combdiff.temperature import Adaptive, Temperature
+from combdiff.temperature import Adaptive, Auto, Temperature
 from combdiff_solvers.protocol import Instances, Sense, Sets, Solver, as_instances
 
 DRIFT = 10.0  # by this factor the mean of |θ| may change before a homogeneous method warns
@@ -38,12 +39,18 @@ class SolverLayer(nn.Module, ABC):
         degree: k where y(aθ) = aᵏ y(θ) for every a > 0 under the same noise (of a solver without a term h(y)), None
             where no k does it. With degree 0 nothing holds the scale of θ in training: a warning is given, once, when
             the mean of |θ| has changed by a factor of 10.
+        temperature: of the layer, under the name that all share; None where it has none.
+        needs: what it asks of the data and of the solver.
+        theta_sets_unit: whether the temperature is in units of θ; else it is in those of θ² over the loss (of a step).
 
     Laws, each a test of `combdiff.testing.LayerContract`: a batch is its rows; any leading batch dimensions; min of θ
     is max of −θ; every float dtype; NaN and inf are refused; one bad row costs no other its gradient.
     """
 
-    degree: int | None = None
+    degree: Any = None  # int | None, a class attribute or a property
+    temperature: Any = None
+    needs: Needs = Needs(no_potential="its gradient is not that of a function of theta")
+    theta_sets_unit = False
 
     def __init__(self, solver: Solver, on_failure: OnFailure = "raise") -> None:
         super().__init__()
@@ -149,7 +156,8 @@ class SmoothedLayer(SolverLayer):
             the unit.
     """
 
-    temperature: Any
+    needs = Needs()
+    theta_sets_unit = True
 
     @abstractmethod
     def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:
@@ -157,6 +165,17 @@ class SmoothedLayer(SolverLayer):
 
         The costs require no gradient. Failed rows may be anything finite.
         """
+
+    def conjugate(self, y: Costs) -> Float[Tensor, " b"] | None:
+        """What the smoothing costs at y, which a Fenchel–Young loss adds; None where it is not known (noise)."""
+        return None
+
+    def _strength(self, costs: Costs, instances: Sets) -> float:
+        """The temperature now."""
+        temperature = self.temperature
+        if isinstance(temperature, Auto):
+            temperature.choose(self, self.as_theta(costs), instances=instances, again=True)
+        return float(temperature)
 
     @not_compiled
     def potential(self, theta: Float[Tensor, "*dims"], instances: Instances | None = None) -> Float[Tensor, "*batch"]:

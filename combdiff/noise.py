@@ -1,14 +1,14 @@
 """Noise on costs: what is drawn, its score, and how it perturbs.
 
-`combdiff.Perturbed` takes any `Noise` and any `Perturbation`; "gaussian", "gumbel", "additive" and "multiplicative" are
-short for the ones of this module.
+`combdiff.Perturbed` takes any `Noise` and any `Perturbation`; "gaussian", "gumbel", "laplace", "logistic",
+"sum-of-gamma", "additive" and "multiplicative" are short for the ones of this module.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ T = TypeVar("T")
 Samples = Float[Tensor, "..."]  # of a shape that the caller gives
 Costs = Float[Tensor, "b n"]
 Perturbed = Float[Tensor, "m b n"]
+Name = Literal["gaussian", "gumbel", "laplace", "logistic", "sum-of-gamma"]
 
 
 class Noise(ABC):
@@ -39,6 +40,22 @@ class Noise(ABC):
     @abstractmethod
     def score(self, z: Samples) -> Samples:
         """∇ν(z), entry by entry."""
+
+    def energy(self, z: Samples) -> Samples:
+        """ν(z) but for a constant, entry by entry; `Perturbed.draw` needs it to weigh samples.
+
+        Raises:
+            ValueError: for noise that does not know it.
+        """
+        raise ValueError(f"samples of {self!r} cannot be weighed: define its method energy, whose derivative is score")
+
+    def quantile(self, u: Samples) -> Samples:
+        """The z with P(Z ≤ z) = u, entry by entry; points of a Sobol sequence become samples by it.
+
+        Raises:
+            ValueError: for noise that does not know it.
+        """
+        raise ValueError(f"{self!r} cannot be drawn by a Sobol sequence: define its method quantile, or leave it out")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -68,6 +85,14 @@ class Gaussian(Noise):
         """∇ν(z) = z."""
         return z
 
+    def energy(self, z: Samples) -> Samples:
+        """z²/2."""
+        return z.square() / 2.0
+
+    def quantile(self, u: Samples) -> Samples:
+        """Φ⁻¹(u)."""
+        return torch.special.ndtri(u)
+
 
 class Gumbel(Noise):
     """Minus a Gumbel variable, centred: ν(z) = exp(z − γ) − z, with Euler's constant γ.
@@ -90,6 +115,125 @@ class Gumbel(Noise):
         """∇ν(z) = exp(z − γ) − 1."""
         return torch.exp(z - np.euler_gamma) - 1.0
 
+    def energy(self, z: Samples) -> Samples:
+        """exp(z − γ) − z."""
+        return torch.exp(z - np.euler_gamma) - z
+
+    def quantile(self, u: Samples) -> Samples:
+        """log(−log(1 − u)) + γ."""
+        return torch.log(-torch.log1p(-u)) + np.euler_gamma
+
+
+class Laplace(Noise):
+    """Of density exp(−|z|)/2 and variance 2: ν(z) = |z|, whose score is bounded.
+
+    >>> Laplace().score(torch.tensor([-3.0, 0.5]))
+    tensor([-1.,  1.])
+    """
+
+    symmetric = True
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape: the difference of two exponential variables."""
+        one, other = (_empty(shape, like, generator).exponential_(generator=generator) for _ in range(2))
+        return one.sub_(other).to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """∇ν(z) = sign(z)."""
+        return torch.sign(z)
+
+    def energy(self, z: Samples) -> Samples:
+        """|z|."""
+        return z.abs()
+
+    def quantile(self, u: Samples) -> Samples:
+        """log(2u) up to ½, −log(2(1 − u)) above."""
+        side = u - 0.5
+        return -torch.sign(side) * torch.log1p(-2.0 * side.abs())
+
+
+class Logistic(Noise):
+    """Standard logistic, of variance π²/3: ν(z) = z + 2 log(1 + exp(−z)). The difference of two Gumbel variables.
+
+    Over two one-hot vectors, with the noise on one cost alone, the mean of y(c + σZ) is sigmoid((c₁ − c₀)/σ).
+
+    >>> Logistic().score(torch.tensor([0.0, 100.0]))
+    tensor([0., 1.])
+    """
+
+    symmetric = True
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape: the logarithm of the ratio of two exponential variables."""
+        one, other = (
+            _empty(shape, like, generator).exponential_(generator=generator).clamp_(min=torch.finfo(like.dtype).tiny)
+            for _ in range(2)
+        )
+        return one.log_().sub_(other.log_()).to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """∇ν(z) = tanh(z/2)."""
+        return torch.tanh(z / 2.0)
+
+    def energy(self, z: Samples) -> Samples:
+        """z + 2 log(1 + exp(−z))."""
+        return z + 2.0 * torch.nn.functional.softplus(-z)
+
+    def quantile(self, u: Samples) -> Samples:
+        """log(u / (1 − u))."""
+        return torch.logit(u)
+
+
+class SumOfGamma(Noise):
+    """Minus a Sum-of-Gamma variable, centred: −(1/k) Σᵢ₌₁ˢ Gᵢ + Hₛ/k, with Gᵢ of shape 1/k and scale k/i.
+
+    The sum of k of them is minus a (centred) Gumbel variable for s → ∞: a solution with k ones gets Gumbel noise on
+    its cost, which makes perturb-and-MAP of k-subsets nearer to the exponential family than Gumbel noise on every
+    entry. Costs take the minus, as of `Gumbel`. Its variance is (1/k) Σ 1/i², so it stays below π²/(6k).
+
+    Its density has no closed form, and so it has no score: for `ImplicitMLE` and Fenchel–Young losses, not for the
+    layer's own gradient of `Perturbed`.
+
+    Args:
+        k: the number of ones in a solution.
+        terms: s.
+
+    Raises:
+        ValueError: for k or s below 1.
+
+    Source: Niepert, Minervini & Franceschi (2021), "Implicit MLE", theorem 1.
+
+    >>> _ = torch.manual_seed(0)
+    >>> z = SumOfGamma(k=3).sample((100_000,), like=torch.zeros(()))
+    >>> bool(z.mean().abs() < 0.01), bool((z.var() - sum(1 / i**2 for i in range(1, 11)) / 3).abs() < 0.02)
+    (True, True)
+    """
+
+    def __init__(self, k: int = 5, terms: int = 10) -> None:
+        self.k, self.terms = whole("k", k), whole("terms", terms)
+
+    def sample(self, shape: tuple[int, ...], like: Tensor, generator: Generator | None = None) -> Samples:
+        """Draw Z of a shape."""
+        alpha = _empty(shape, like, generator).fill_(1.0 / self.k)
+        total = torch.full_like(alpha, sum(1.0 / i for i in range(1, self.terms + 1)) / self.k)
+        for i in range(1, self.terms + 1):
+            total.sub_(torch._standard_gamma(alpha, generator=generator), alpha=1.0 / i)
+        return total.to(like.device)
+
+    def score(self, z: Samples) -> Samples:
+        """Refuse: there is none in closed form.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            "the density of Sum-of-Gamma noise has no closed form, so that it has no score: use noise='gumbel', or "
+            "ImplicitMLE or a Fenchel–Young loss, which need none"
+        )
+
+    def __repr__(self) -> str:
+        return f"SumOfGamma(k={self.k}, terms={self.terms})"
+
 
 class Perturbation(ABC):
     """How noise Z of strength σ changes costs c.
@@ -97,9 +241,11 @@ class Perturbation(ABC):
     Attributes:
         degree: k where the solution under a·c is aᵏ times that under c for every a > 0 and the same noise; None where
             no k does it.
+        keeps_sign: whether costs that are positive stay so.
     """
 
     degree: ClassVar[int | None] = None
+    keeps_sign: ClassVar[bool] = False
 
     def check(self, noise: Noise) -> None:  # noqa: B027  (most take any noise)
         """Raise a ValueError for noise that it does not take."""
@@ -143,6 +289,7 @@ class Multiplicative(Perturbation):
     """
 
     degree = 0
+    keeps_sign = True
 
     def check(self, noise: Noise) -> None:
         """Refuse all but Gaussian noise, whose factors have the mean 1."""
@@ -163,8 +310,25 @@ class Multiplicative(Perturbation):
         return gradient / costs.masked_fill(small, torch.inf), int(small.sum())
 
 
-NOISES: dict[str, type[Noise]] = {"gaussian": Gaussian, "gumbel": Gumbel}
+NOISES: dict[str, type[Noise]] = {
+    "gaussian": Gaussian,
+    "gumbel": Gumbel,
+    "laplace": Laplace,
+    "logistic": Logistic,
+    "sum-of-gamma": SumOfGamma,
+}
 PERTURBATIONS: dict[str, type[Perturbation]] = {"additive": Additive, "multiplicative": Multiplicative}
+
+
+def whole(name: str, value: int) -> int:
+    """A number that counts something.
+
+    Raises:
+        ValueError: for anything but a whole number, at least 1.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
+    return int(value)
 
 
 def named(name: str, value: str | T, kind: type[T], known: dict[str, type[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ class Stats:
     """What an oracle has asked of its solver since it was made, or since `reset()`.
 
     >>> Stats(solves=8, seconds=0.5).reset()
-    Stats(calls=0, solves=0, seconds=0.0, cached=0, failures=0, feasible=0, empty=0, no_gradient=0)
+    Stats(calls=0, solves=0, seconds=0.0, cached=0, failures=0, feasible=0, empty=0, no_gradient=0, effective=nan)
     """
 
     calls: int = 0  # batches sent to the solver
@@ -39,6 +40,7 @@ class Stats:
     feasible: int = 0  # rows with a solution that is not proven optimal (`Status.FEASIBLE`)
     empty: int = 0  # batches of which no row has a solution, those without rows, too: they teach nothing
     no_gradient: int = 0  # entries of θ too near zero to divide by (multiplicative noise), whose gradient is 0
+    effective: float = math.nan  # the least effective sample size of a row, when samples were weighed last
 
     def reset(self) -> Stats:
         """Begin again at zero."""
@@ -63,6 +65,16 @@ class Report:
         """Which rows have no solution; None where every row has one."""
         failed = self.status > FEASIBLE
         return failed if failed.any() else None
+
+    def worst(self, other: Report) -> Report:
+        """How the rows of two calls ended: each as the worse of its two."""
+        messages = {
+            row: text
+            for report, worse in ((self, self.status >= other.status), (other, other.status > self.status))
+            for row, text in report.messages.items()
+            if worse.flatten()[row]
+        }
+        return Report(torch.maximum(self.status, other.status), messages)
 
 
 class Answer:

@@ -113,10 +113,17 @@ def test_the_version_is_that_of_pyproject() -> None:
 def test_public_names() -> None:
     assert sorted(combdiff.__all__) == combdiff.__all__
     assert combdiff.__all__ == [
+        "AdaptiveImplicitMLE",
         "FenchelYoungLoss",
+        "FrankWolfe",
+        "GumbelTopK",
+        "Identity",
+        "ImplicitMLE",
         "Interpolation",
+        "LagrangianProximal",
         "PairwiseLoss",
         "Perturbed",
+        "ScoreFunction",
         "Sense",
         "SmoothedLayer",
         "SoftMAPLoss",
@@ -129,6 +136,7 @@ def test_public_names() -> None:
         "SolverLayer",
         "SpearmanLoss",
         "Status",
+        "StraightThrough",
         "TrimmedLoss",
         "collate",
         "compute",

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from combdiff import Perturbed
-from combdiff.noise import Additive, Gaussian, Gumbel, Noise, Perturbation
+from combdiff import FenchelYoungLoss, Perturbed
+from combdiff.noise import Additive, Gaussian, Gumbel, Laplace, Logistic, Noise, Perturbation, SumOfGamma
 from combdiff.soft import gumbel_perturbed
 from combdiff.solvers import Ranking, TopK
 
@@ -40,7 +40,7 @@ def assert_zero_mean(samples: Tensor) -> None:
     assert samples.mean().abs() <= 5 * error
 
 
-@pytest.mark.parametrize("noise", [Gaussian(), Gumbel(), WideGaussian()], ids=repr)
+@pytest.mark.parametrize("noise", [Gaussian(), Gumbel(), Laplace(), Logistic(), WideGaussian()], ids=repr)
 def test_the_score_is_that_of_the_samples(noise: Noise) -> None:
     z = noise.sample((400_000,), torch.zeros((), dtype=torch.float64), torch.Generator().manual_seed(0))
     score = noise.score(z)
@@ -88,7 +88,45 @@ def test_a_noise_of_the_users_own(antithetic: bool) -> None:
         torch.testing.assert_close(slope, found[0][1])
 
 
+@pytest.mark.parametrize("noise", [Gaussian(), Gumbel(), Laplace(), Logistic()], ids=repr)
+def test_energy_quantile_and_score_are_of_one_distribution(noise: Noise) -> None:
+    """∇energy = score; the quantiles are those of the samples, within 5 standard errors of a binomial count."""
+    u = torch.linspace(0.01, 0.99, 50, dtype=torch.float64)
+    z = noise.quantile(u).requires_grad_()
+    assert torch.autograd.gradcheck(noise.energy, z)
+    torch.testing.assert_close(torch.autograd.grad(noise.energy(z).sum(), z)[0], noise.score(z.detach()))
+    drawn = noise.sample((200_000, 1), torch.zeros((), dtype=torch.float64), torch.Generator().manual_seed(0))
+    share = (drawn <= z).double().mean(0)
+    assert ((share - u).abs() < 5 * (u * (1 - u) / len(drawn)).sqrt()).all()
+    ends = noise.quantile(torch.tensor([0.5 / 2**30, 1 - 0.5 / 2**30], dtype=torch.float64))
+    assert torch.isfinite(ends).all()
+
+
+@pytest.mark.parametrize(("k", "terms"), [(1, 10), (5, 10), (3, 40)])
+def test_k_sums_of_gammas_are_the_largest_of_exponentials(k: int, terms: int) -> None:
+    """Rényi: Σ Eᵢ/i is the largest of s exponentials, P(≤ x) = (1 − e⁻ˣ)ˢ, which tends to a Gumbel variable."""
+    draws = SumOfGamma(k, terms).sample((100_000, k), torch.zeros((), dtype=torch.float64), torch.Generator())
+    assert_zero_mean(draws)
+    most = sum(1.0 / i for i in range(1, terms + 1)) - draws.sum(1, keepdim=True)
+    x = torch.linspace(0.5, 6.0, 20, dtype=torch.float64)
+    exact, share = (1 - torch.exp(-x)) ** terms, (most <= x).double().mean(0)
+    assert ((share - exact).abs() < 5 * (exact * (1 - exact) / len(draws)).sqrt() + 1e-9).all()
+
+
+def test_sum_of_gamma_has_a_fenchel_young_loss_and_no_gradient_of_the_layer() -> None:
+    layer = Perturbed(TopK(3), samples=4, noise="sum-of-gamma")
+    theta = torch.rand(2, 3, requires_grad=True)
+    FenchelYoungLoss(layer)(theta, torch.eye(3)[:2]).backward()
+    with pytest.raises(ValueError, match="no closed form, so that it has no score: use noise='gumbel'"):
+        layer(theta).sum().backward()
+
+
 def test_bad_noise_is_refused() -> None:
+    with pytest.raises(ValueError, match="k=0"):
+        SumOfGamma(0)
+    for missing in ("energy", "quantile"):
+        with pytest.raises(ValueError, match=f"define its method {missing}"):
+            getattr(WideGaussian(), missing)(torch.zeros(3))
     with pytest.raises(ValueError, match="'cauchy' is none of 'gaussian', 'gumbel'"):
         Perturbed(TopK(3), noise="cauchy")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="noise=3 is a int, but must be a Noise"):

@@ -6,13 +6,18 @@ import pytest
 import torch
 
 from combdiff import (
+    AdaptiveImplicitMLE,
     FenchelYoungLoss,
+    Identity,
+    ImplicitMLE,
     Interpolation,
+    LagrangianProximal,
     PairwiseLoss,
     Perturbed,
     SoftNDCGLoss,
     SoftTopKLoss,
     SpearmanLoss,
+    StraightThrough,
     TrimmedLoss,
 )
 from combdiff.soft import SoftArgmax, SoftMedian, SoftPermutation, SoftQuantile, SoftRank, SoftSort, SoftTopK
@@ -73,6 +78,10 @@ def test_bad_parameter_as_a_temperature() -> None:
 METHODS = [
     (lambda: Perturbed(TopK(3), sigma=0.5), "sigma"),
     (lambda: Interpolation(TopK(3), lam=0.5), "lam"),
+    (lambda: LagrangianProximal(TopK(3), tau=0.5), "tau"),
+    (lambda: ImplicitMLE(TopK(3), lam=0.5), "lam"),
+    (lambda: AdaptiveImplicitMLE(TopK(3), alpha=0.5), "alpha"),
+    (lambda: StraightThrough(Perturbed(TopK(3), sigma=0.5)), "layer.sigma"),
     (lambda: FenchelYoungLoss(Perturbed(TopK(3), sigma=0.5)), "layer.sigma"),
     (lambda: SpearmanLoss(regularization_strength=0.5), "regularization_strength"),
     (lambda: PairwiseLoss(0.5), "regularization_strength"),
@@ -120,3 +129,10 @@ def test_bad_temperatures_are_refused_by_either_name() -> None:
         layer.temperature = -1.0
     with pytest.raises(TypeError, match=r"temperature cannot be an nn\.Parameter"):
         layer.temperature = torch.nn.Parameter(torch.tensor(0.5))  # type: ignore[assignment]
+
+
+def test_a_method_without_a_temperature_says_so() -> None:
+    layer = Identity(TopK(3))
+    assert layer.temperature is None
+    with pytest.raises(AttributeError, match="temperature"):
+        layer.temperature = 0.5  # type: ignore[assignment]

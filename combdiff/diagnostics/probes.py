@@ -113,23 +113,24 @@ class SolverProbe(Probe):
         instances: Sets, solves: int,
     ) -> None:  # fmt: skip
         super().__init__(theta, rows)
-        self.method = twin(method)
-        self.layer: Any = self.method
+        self.method = self.layer = self.smooth = twin(method)
+        if hasattr(method, "layer"):  # a loss of a layer, or a layer that takes its gradient from another one
+            self.smooth = self.method.layer = twin(method.layer)
         self.is_loss = not isinstance(method, SolverLayer)
         if self.is_loss:
             if target is None:
                 raise ValueError(f"a {type(method).__name__} learns from target solutions: give target=")
-            self.layer = self.method.layer = twin(method.layer)
+            self.layer = self.smooth
             self.method.reduction = "sum"
-        self.grows = not (self.layer.degree == 0 and isinstance(self.layer, SmoothedLayer))  # multiplicative noise
+        self.grows = not (self.smooth.degree == 0 and isinstance(self.smooth, SmoothedLayer))  # multiplicative noise
         self.layer.oracle = Oracle(Cached(self.layer.solver), on_failure="mask")
         self.instances = _bridge.take(instances, rows)
-        self.samples = getattr(self.layer, "samples", None)
+        self.samples = getattr(self.smooth, "samples", None)
         self.estimates = 1 if self.samples is None else max(4, solves // self.samples)
         self.generator = torch.Generator(device=theta.device)
         if self.samples is not None:
-            self.least = 2 if self.layer.antithetic else 1
-            self.layer.generator = self.generator
+            self.least = 2 if getattr(self.smooth, "antithetic", False) else 1
+            self.smooth.generator = self.generator
         whole = theta.detach()
         hard = self._solve(whole, instances)
         if isinstance(target, Tensor) and loss is None:
@@ -141,7 +142,7 @@ class SolverProbe(Probe):
         if not self.grows:
             return 0.1  # of log θ
         unit = float(self.spread().mean()) or 1.0
-        if not isinstance(self.layer, SmoothedLayer):  # λ · ∂L/∂y is to be of the size of θ
+        if not self.smooth.theta_sets_unit:  # λ · ∂L/∂y is to be of the size of θ
             gradient = self._incoming(self.task.outputs[self.rows])
             unit /= float(gradient.square().mean().sqrt()) or 1.0
         return unit
@@ -239,7 +240,7 @@ def probe_of(
     if isinstance(method, HasStrength):
         return SoftProbe(method, theta, rows, target, loss, mask)
     layer = getattr(method, "layer", method)
-    if not isinstance(layer, SolverLayer) or not hasattr(layer, "temperature"):
+    if not isinstance(layer, SolverLayer) or layer.temperature is None:
         raise TypeError(
             f"a {type(method).__name__} has no temperature to advise on: give a layer, a Fenchel–Young loss, or a soft "
             "operator or loss as a module"

@@ -5,21 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
 
-from combdiff import _bridge
-from combdiff.autograd import with_vjp
-from combdiff.errors import SolverError
-from combdiff.layer import SolverLayer
-from combdiff.oracle import Answer, Costs, OnFailure, Report
-from combdiff.temperature import Adaptive, Auto, Schedule, Temperature
-from combdiff.temperature.adaptive import GAIN
-from combdiff_solvers.protocol import Sets, Solver
-
-MEASURED = 64  # rows of which an adaptive schedule is told
+from combdiff.layers.targets import Answers, Step, TargetLayer
+from combdiff.oracle import Costs, OnFailure
+from combdiff.temperature import Schedule, Temperature
+from combdiff_solvers.protocol import Solver
 
 
-class Interpolation(SolverLayer):
+class Interpolation(TargetLayer):
     """The solver's exact answer forward; backward the gradient of a piecewise linear interpolation.
 
     For costs c to be minimised and an incoming gradient g = ∂L/∂y, one more solve gives
@@ -55,7 +48,6 @@ class Interpolation(SolverLayer):
 
     lam = Temperature()
     temperature = lam
-    degree = 0
 
     def __init__(
         self, solver: Solver, lam: float | Literal["auto"] | Schedule = 1.0, on_failure: OnFailure = "raise"
@@ -63,51 +55,13 @@ class Interpolation(SolverLayer):
         super().__init__(solver, on_failure)
         self.lam = lam
 
-    def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
-        answer, schedule = self.oracle.solve(costs, instances), self.adaptive(self.lam)
-        auto = self.lam if isinstance(self.lam, Auto) else None
-        strength = 0.0 if auto is not None else float(self.lam)
+    def targets(self, costs: Answers, gradient: Costs, step: Step, y: Answers) -> Answers:
+        """c + λ g."""
+        return torch.add(costs, gradient, alpha=step)  # type: ignore[arg-type]
 
-        def vjp(gradient: Tensor, costs: Tensor, y: Tensor) -> Tensor:
-            if auto is not None:
-                auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
-            lam = strength if auto is None else float(auto)
-            target = torch.add(costs, gradient, alpha=lam)
-            bad = _bridge.not_finite(target)
-            if bad is not None:
-                bad = bad.any(-1, keepdim=True)
-                target = torch.where(bad, costs, target)
-            moved = self.oracle.solve(target, instances)
-            if schedule is not None:
-                self._measure_moves(schedule, gradient, y, moved, instances)
-            change = torch.sub(moved.y, y).div_(lam)
-            if moved.report.failed is not None:
-                change = change.masked_fill(moved.report.failed.to(costs.device).unsqueeze(-1), 0.0)
-            return change if bad is None else change.masked_fill(bad, torch.nan)
-
-        return with_vjp(answer.y.clone(), vjp, costs, answer.y, linear=False), answer.report
-
-    def _measure_moves(self, schedule: Adaptive, gradient: Tensor, y: Tensor, moved: Answer, instances: Sets) -> None:
-        """Give a schedule the share of what any λ can gain of the linearised loss that is gained now.
-
-        A solve of the gradient itself, λ = ∞, tells the most. (A row whose answer is right may have a gradient that
-        moves it nowhere, as of the Hamming loss: it must not raise λ.) Without it: the share of rows that moved.
-        """
-        rows = gradient.isfinite().all(-1).nonzero().flatten()[:MEASURED]
-        gradient, y, now = gradient[rows], y[rows], moved.y[rows]
-        try:
-            best = self.oracle.solve(gradient, _bridge.take(instances, rows)).y
-        except SolverError:  # a solver that refuses some costs (negative ones) has to do without
-            best = None
-        gain = (gradient * (y - now)).sum(-1)  # at least 0
-        small = 1e-6 * gradient.abs().sum(-1)
-        if best is None:
-            share, free = (gain > small).double(), small > 0
-        else:
-            most = torch.maximum((gradient * (y - best)).sum(-1), gain)
-            share, free = gain.double() / most, most > small
-        if bool(free.any()):
-            schedule.feed(float(share[free].mean()), int(free.sum()), GAIN)
+    def difference(self, y: Answers, moved: Answers, step: Step) -> Costs:
+        """(y(c + λ g) − y(c)) / λ."""
+        return torch.sub(moved, y).div_(step)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, lam={self.lam}"

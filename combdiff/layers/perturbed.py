@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from combdiff.autograd import with_vjp
+from combdiff.autograd import not_compiled, with_vjp
 from combdiff.layer import SmoothedLayer
-from combdiff.noise import NOISES, PERTURBATIONS, Noise, Perturbation, named
+from combdiff.layers.draws import Draws, sobol
+from combdiff.needs import Needs
+from combdiff.noise import NOISES, PERTURBATIONS, Additive, Name, Noise, Perturbation, named, whole
 from combdiff.oracle import Answer, Costs, OnFailure, Report
 from combdiff.temperature import Adaptive, Auto, Schedule, Temperature
-from combdiff_solvers.protocol import Sets, Solver
+from combdiff_solvers.protocol import Instances, Sets, Solver, as_instances
 
 EQUAL = 1e-6  # entries of two solutions that are nearer than this are the same
 
@@ -46,7 +48,8 @@ class Perturbed(SmoothedLayer):
         sigma: the temperature σ, a positive float, a schedule or "auto", in units of θ (additive) or of log θ
             (multiplicative). Large is smooth and biased, small is sharp with a noisy gradient.
         samples: M, solves a row.
-        noise: "gaussian", "gumbel" (additive only), or any `combdiff.noise.Noise`.
+        noise: "gaussian"; additive only: "gumbel", "laplace", "logistic", "sum-of-gamma" (without a gradient of the
+            layer, for Fenchel–Young losses), or any `combdiff.noise.Noise`.
         mode: "additive", "multiplicative", or any `combdiff.noise.Perturbation`.
         antithetic: sample pairs Z, −Z (M even, symmetric noise only): less variance in y, and so in the
             Fenchel–Young gradient E[y] − ȳ (by a factor of 1.3 to 4). From about M = 4 on the variance of the *layer's*
@@ -54,6 +57,9 @@ class Perturbed(SmoothedLayer):
             (linear), 18.3 against 12.0 (top-k), 78 against 51 (ranking).
         variance_reduction: subtract from each sample the mean of the others, which leaves the gradient unbiased. None:
             where it applies (M > 1, not antithetic: pairs cancel every baseline already).
+        scrambles: R: instead of independent samples, R independently scrambled Sobol sequences of M/R points in each
+            row. Points of one sequence depend on each other, so that `variance_reduction` is by the mean of the other
+            sequences, and the spread over the R means tells the error. At most 21,201 entries a row.
         generator: source of the noise; torch's global one if None.
         on_failure: "raise" or "mask", see `SolverLayer`.
 
@@ -75,23 +81,23 @@ class Perturbed(SmoothedLayer):
 
     sigma = Temperature()
     temperature = sigma
+    needs = Needs(forward="M")
 
     def __init__(
         self,
         solver: Solver,
         sigma: float | Literal["auto"] | Schedule = 1.0,
         samples: int = 1,
-        noise: Literal["gaussian", "gumbel"] | Noise = "gaussian",
+        noise: Name | Noise = "gaussian",
         mode: Literal["additive", "multiplicative"] | Perturbation = "additive",
         antithetic: bool = False,
         variance_reduction: bool | None = None,
+        scrambles: int | None = None,
         generator: torch.Generator | None = None,
         on_failure: OnFailure = "raise",
     ) -> None:
         super().__init__(solver, on_failure)
-        if not isinstance(samples, int | np.integer) or isinstance(samples, bool) or samples < 1:
-            raise ValueError(f"samples={samples!r} must be a whole number, at least 1")
-        samples = int(samples)
+        samples = whole("samples", samples)
         self.noise = named("noise", noise, Noise, NOISES)  # type: ignore[type-abstract]
         self.mode = named("mode", mode, Perturbation, PERTURBATIONS)  # type: ignore[type-abstract]
         self.mode.check(self.noise)
@@ -100,14 +106,24 @@ class Perturbed(SmoothedLayer):
                 f"antithetic pairs need symmetric noise and an even number of samples; got noise={noise!r}, "
                 f"samples={samples}"
             )
-        if variance_reduction and (samples == 1 or antithetic):
+        if scrambles is not None and (whole("scrambles", scrambles) > samples or samples % scrambles or antithetic):
+            raise ValueError(f"samples={samples} must be a multiple of scrambles={scrambles}, without antithetic pairs")
+        independent = scrambles or samples
+        if variance_reduction and (independent == 1 or antithetic):
             raise ValueError(
-                "variance_reduction subtracts the mean of the other, independent samples: it needs samples > 1 and no "
-                f"antithetic pairs (which need no baseline); got samples={samples}, antithetic={antithetic}"
+                "variance_reduction subtracts the mean of the other, independent samples (scrambles): it needs more "
+                "than one, samples > 1, and no antithetic pairs (which need no baseline); got "
+                f"samples={samples}, scrambles={scrambles}, antithetic={antithetic}"
             )
+        if scrambles is not None:
+            self.noise.quantile(torch.tensor(0.5))  # noise without one says so
         self.sigma, self.samples, self.degree = sigma, samples, self.mode.degree
         self.antithetic, self.generator = antithetic, generator
-        self.variance_reduction = samples > 1 and not antithetic if variance_reduction is None else variance_reduction
+        self.scrambles = 0 if scrambles is None else int(scrambles)
+        self.variance_reduction = (
+            independent > 1 and not antithetic if variance_reduction is None else variance_reduction
+        )
+        self.needs = replace(self.needs, negative=not self.mode.keeps_sign)
 
     def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         sigma = self._strength(costs, instances)
@@ -122,17 +138,30 @@ class Perturbed(SmoothedLayer):
             if auto is not None:
                 auto.choose(self, self.as_theta(costs), gradient=gradient, instances=instances)
             gain = (y * gradient).sum(-1, keepdim=True)  # shape: (m, b, 1)
-            if self.variance_reduction:
-                gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
-            if schedule is not None and schedule.signal == "snr":
-                schedule.feed(_signal_to_noise(gain * self.noise.score(noise)))
-            scale = 1.0 / sigma / (self.samples - 1 if self.variance_reduction else self.samples)
-            result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs.detach())
-            self.stats.no_gradient += without
-            return result
+            return self.by_score(gain, noise, costs.detach(), sigma, schedule)
 
         mean = answer.y.mean(0) if self.samples > 1 else answer.y[0].clone()
         return with_vjp(mean, vjp, costs, answer.y, noise), answer.report
+
+    def by_score(
+        self, gain: Float[Tensor, "m b 1"], noise: Float[Tensor, "m b n"], costs: Costs, sigma: float,
+        schedule: Adaptive | None = None,
+    ) -> Costs:  # fmt: skip
+        """The gradient by c of E[gain], from gains under samples of noise: mean of (gain − baseline) ∇ν(Z) / σ."""
+        scale = 1.0 / sigma / self.samples
+        if self.variance_reduction and self.scrambles:  # less the mean of the other scrambles
+            size = self.samples // self.scrambles
+            parts = gain.reshape(self.scrambles, size, *gain.shape[1:])
+            others = (gain.sum(0) - parts.sum(1)) / (self.samples - size)
+            gain = (parts - others.unsqueeze(1)).flatten(0, 1)
+        elif self.variance_reduction:
+            gain = gain - gain.mean(0)  # with the factor M/(M−1), in the scale, this is leave-one-out
+            scale = 1.0 / sigma / (self.samples - 1)
+        if schedule is not None and schedule.signal == "snr":
+            schedule.feed(_signal_to_noise(gain * self.noise.score(noise)))
+        result, without = self.mode.divide((gain * self.noise.score(noise)).sum(0) * scale, costs)
+        self.stats.no_gradient += without
+        return result
 
     def cost_potential(self, costs: Costs, instances: Sets) -> tuple[Float[Tensor, " b"], Costs, Report]:
         sigma = self._strength(costs, instances)
@@ -149,8 +178,26 @@ class Perturbed(SmoothedLayer):
         gradient = answer.y if weight is None else weight * answer.y
         return _mean(answer.value), _mean(gradient), answer.report
 
+    @not_compiled
+    def draw(self, theta: Float[Tensor, "*dims"], instances: Instances | None = None) -> Draws:
+        """Solve once, for the means at several θ or σ near these: see `Draws`.
+
+        Raises:
+            ValueError, SolverError: as in `forward`; for noise that is not additive.
+        """
+        if not isinstance(self.mode, Additive):
+            raise ValueError(f"samples of {self.mode!r} cannot be weighed: use mode='additive'")
+        costs, given = self.costs(theta).detach(), as_instances(instances)
+        sigma, noise = self._strength(costs, given), self.sample_noise(costs)
+        answer, _ = self._solve(costs, noise, sigma, given)
+        self.oracle.record(answer.report, theta)
+        return Draws(self, costs, sigma, noise, answer)
+
     def sample_noise(self, costs: Costs) -> Float[Tensor, "m b n"]:
         """Z for every sample, row and entry, on the device of the costs."""
+        if self.scrambles:
+            shape = (self.scrambles, self.samples // self.scrambles, *costs.shape)
+            return self.noise.quantile(sobol(shape, costs.device, self.generator)).flatten(0, 1).to(costs.dtype)
         drawn = self.samples // 2 if self.antithetic else self.samples
         noise = self.noise.sample((drawn, *costs.shape), costs, self.generator)
         return torch.cat([noise, -noise]) if self.antithetic else noise
@@ -161,13 +208,6 @@ class Perturbed(SmoothedLayer):
         """Solve for every perturbed cost; also the derivatives of these costs, where they are not 1."""
         perturbed, weight = self.mode.perturb(costs, noise, sigma)
         return self.oracle.solve(perturbed, instances), weight
-
-    def _strength(self, costs: Costs, instances: Sets) -> float:
-        """σ now."""
-        sigma = self.sigma
-        if isinstance(sigma, Auto):
-            sigma.choose(self, self.as_theta(costs), instances=instances, again=True)
-        return float(sigma)
 
     def _measure_moves(self, schedule: Adaptive, costs: Costs, answer: Answer, sigma: float, instances: Sets) -> None:
         """Give a schedule the share of y in which two independent samples of a row differ."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from combdiff import _bridge
 from combdiff.autograd import not_compiled, with_gradient
-from combdiff.layer import SmoothedLayer
+from combdiff.layer import SmoothedLayer, SolverLayer
+from combdiff.needs import Needs
 from combdiff.temperature import Auto, Schedule
 from combdiff_solvers.protocol import Instances, as_instances
 
@@ -27,7 +28,8 @@ class FenchelYoungLoss(nn.Module):
 
     It is convex in c, differentiable, and needs one batch of solves forward and none backward. For noise of mean
     zero and a target that is a vertex of the feasible set, L ≥ 0 up to the Monte Carlo error of F, and it is zero
-    in the limit only, where E[y] = ȳ. (A target inside the hull lowers L by a constant.)
+    in the limit only, where E[y] = ȳ. (A target inside the hull lowers L by a constant.) Over `FrankWolfe` L has its
+    term ε Ω(ȳ), too, and is 0 exactly where y_ε(c) = ȳ.
     With Gumbel noise over one-hot vectors it is σ times the cross-entropy of softmax(−c/σ). With
     multiplicative noise w the gradient is ȳ − E[w ⊙ y]. A solver with a term h(y) of its own shifts L by h(ȳ).
 
@@ -55,11 +57,15 @@ class FenchelYoungLoss(nn.Module):
     True
     """
 
+    needs = Needs(target="solution", forward="those of the layer")
+
     def __init__(self, layer: SmoothedLayer, reduction: Reduction = "mean") -> None:
         super().__init__()
         if not isinstance(layer, SmoothedLayer):
+            reason = f" ({layer.needs.no_potential})" if isinstance(layer, SolverLayer) else ""
             raise TypeError(
-                f"a {type(layer).__name__} has no potential: a Fenchel–Young loss needs a SmoothedLayer, like Perturbed"
+                f"a {type(layer).__name__} has no potential{reason}: a Fenchel–Young loss needs a SmoothedLayer, like "
+                "Perturbed"
             )
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction={reduction!r} is none of {', '.join(map(repr, get_args(Reduction)))}")
@@ -115,6 +121,9 @@ class FenchelYoungLoss(nn.Module):
         if failed is not None:
             target = target.masked_fill(failed.unsqueeze(-1), 0.0)
         loss, gradient = (point * target).sum(-1).sub_(value), target - gradient
+        own = layer.conjugate(target)
+        if own is not None:
+            loss.add_(own)
         total = loss.sum()
         if not math.isfinite(total.item()):  # as it is under every target that is not
             _check_finite(target.reshape(theta.shape))

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled
+from combdiff.needs import Needs
 from combdiff.soft.transforms import concrete
 from combdiff.temperature import Adaptive, Auto
 
@@ -91,6 +92,7 @@ class SoftLoss(HasStrength):
     """
 
     reductions: tuple[str, ...] = get_args(Reduction)
+    needs = Needs(target="labels", forward="0")
 
     def __init__(
         self, methods: tuple[str, ...], method: str, regularization: str, strength: Strength, reduction: Any = None

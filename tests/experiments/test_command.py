@@ -123,7 +123,10 @@ def test_losses_noises_and_means_over_splits(
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),
         (["--workers", "0"], "workers=0 must be at least 1"),
-        (["--method", "imitation"], "unknown method 'imitation': choose from adjacent-cauchy, bitonic"),
+        (
+            ["--method", "imitation"],
+            "unknown method 'imitation': choose from adaptive-implicit-mle, adjacent-cauchy, bitonic",
+        ),
         (["--method", "nowhere.at.all:Method"], "method 'nowhere.at.all:Method': No module named 'nowhere'"),
         (["--method", "pathlib:Path"], "pathlib has no class Path that derives from Method"),
         (["--method", "two-stage", "--lam", "2"], "unknown setting 'lam'"),
@@ -237,3 +240,18 @@ def test_trainings_on_a_gpu_go_on(task: str, tmp_path: Path, no_pictures: None) 
     summary = (folder / "summary.json").read_bytes()
     assert main([*task.split()[:1], "--resume", str(folder)]) == 0
     assert (folder / "summary.json").read_bytes() == summary
+
+
+LAYERS = [
+    *("identity", "straight-through", "implicit-mle", "adaptive-implicit-mle"),
+    *("lagrangian-proximal", "score-function", "frank-wolfe"),
+]
+
+
+@pytest.mark.parametrize("task", ["shortest-path", "ranking"])
+def test_every_layer_is_a_method(task: str, tmp_path: Path, no_pictures: None) -> None:
+    sizes = {"shortest-path": [*TINY, "--size", "4"], "ranking": ["--lists", "12", "--epochs", "1", "--workers", "1"]}
+    folder = tmp_path / "run"
+    assert main([task, *sizes[task], "--method", *LAYERS, "--out", str(folder)]) == 0
+    rows = json.loads((folder / "summary.json").read_text())
+    assert [row["method"] for row in rows][: len(LAYERS)] == LAYERS

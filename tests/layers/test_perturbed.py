@@ -11,23 +11,9 @@ from combdiff.losses import FenchelYoungLoss
 from combdiff.solvers import GridInstances, ShortestPath, TopK
 from combdiff.temperature import Geometric
 from combdiff.testing import HYPERSIMPLEX, Enumerated, SmoothedLayerContract
+from tests.layers.estimates import repeated, same_noise_in_every_row, standard_errors
 
 SAMPLES = 6
-
-
-def same_noise_in_every_row(layer: Perturbed) -> Perturbed:
-    """The layer with fixed noise, the same in each row and call."""
-    drawn = type(layer).sample_noise
-
-    def frozen(costs: Tensor) -> Tensor:
-        state = torch.random.get_rng_state()
-        torch.manual_seed(11)
-        noise = drawn(layer, costs.new_zeros(1, costs.shape[-1], dtype=torch.float64))
-        torch.random.set_rng_state(state)
-        return noise.to(costs.dtype).expand(-1, len(costs), -1)
-
-    layer.sample_noise = frozen  # type: ignore[method-assign]
-    return layer
 
 
 class TestGaussian(SmoothedLayerContract):
@@ -71,21 +57,6 @@ class TestMultiplicativeAntithetic(TestMultiplicative):
 class TestOneSample(TestGaussian):
     def make(self, solver: Solver, on_failure: Any = "raise") -> Perturbed:
         return Perturbed(solver, sigma=0.8, samples=1, on_failure=on_failure)
-
-
-def standard_errors(estimates: Tensor, truth: Tensor) -> Tensor:
-    """How many standard errors the mean of repeated estimates (first axis) is away from the truth."""
-    error = estimates.std(0) / math.sqrt(len(estimates))
-    return (estimates.mean(0) - truth).abs() / error.clamp_min(1e-12)
-
-
-def repeated(layer: Perturbed, theta: Tensor, times: int) -> tuple[Tensor, Tensor]:
-    """Independent estimates of y and of the Jacobian, (times, n) and (times, n, n) with [., i, j] = dy_i/dθ_j."""
-    n = theta.shape[-1]
-    rows = theta.detach().expand(times, n).clone().requires_grad_()
-    y = layer(rows)
-    jacobian = [torch.autograd.grad(y[:, i].sum(), rows, retain_graph=True)[0] for i in range(n)]
-    return y.detach(), torch.stack(jacobian, dim=1)
 
 
 @pytest.mark.parametrize("sense", ["min", "max"])

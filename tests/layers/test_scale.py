@@ -7,11 +7,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from combdiff import FenchelYoungLoss, Interpolation, Perturbed, SolverLayer
+from combdiff import (
+    AdaptiveImplicitMLE,
+    FenchelYoungLoss,
+    Identity,
+    ImplicitMLE,
+    Interpolation,
+    LagrangianProximal,
+    Perturbed,
+    SolverLayer,
+    StraightThrough,
+)
 from combdiff.testing import HYPERSIMPLEX, Enumerated
 
 LAYERS: dict[str, Callable[[], SolverLayer]] = {
     "interpolation": lambda: Interpolation(Enumerated(HYPERSIMPLEX)),
+    "identity": lambda: Identity(Enumerated(HYPERSIMPLEX)),
+    "lagrangian-proximal": lambda: LagrangianProximal(Enumerated(HYPERSIMPLEX)),
+    "straight-through": lambda: StraightThrough(Perturbed(Enumerated(HYPERSIMPLEX))),
+    "implicit-mle": lambda: ImplicitMLE(Enumerated(HYPERSIMPLEX), samples=4),
+    "adaptive-implicit-mle": lambda: AdaptiveImplicitMLE(Enumerated(HYPERSIMPLEX), samples=4),
     "additive": lambda: Perturbed(Enumerated(HYPERSIMPLEX), samples=4),
     "gumbel": lambda: Perturbed(Enumerated(HYPERSIMPLEX), samples=4, noise="gumbel"),
     "multiplicative": lambda: Perturbed(Enumerated(HYPERSIMPLEX), samples=4, mode="multiplicative"),
@@ -38,7 +53,7 @@ def test_the_degree_is_as_declared(name: str) -> None:
         assert is_homogeneous(layer, layer.degree)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if name != "interpolation"])
+@pytest.mark.parametrize("name", ["additive", "gumbel", "multiplicative"])
 def test_the_degree_of_the_fenchel_young_loss_is_as_declared(name: str) -> None:
     layer = LAYERS[name]()
     assert isinstance(layer, Perturbed)
@@ -50,7 +65,7 @@ def test_the_degree_of_the_fenchel_young_loss_is_as_declared(name: str) -> None:
 
 
 @pytest.mark.parametrize("factor", [0.09, 11.0])
-@pytest.mark.parametrize("name", ["interpolation", "multiplicative"])
+@pytest.mark.parametrize("name", ["interpolation", "identity", "lagrangian-proximal", "multiplicative"])
 def test_a_drifting_scale_is_told_once(name: str, factor: float) -> None:
     layer = LAYERS[name]()
     layer(1e9 * THETA)  # no gradient is asked for: not training
@@ -75,7 +90,7 @@ def test_a_fenchel_young_loss_tells_of_a_drifting_scale() -> None:
         loss(start / 20, TARGET)
 
 
-@pytest.mark.parametrize("name", ["additive", "gumbel"])
+@pytest.mark.parametrize("name", ["additive", "gumbel", "implicit-mle"])
 def test_a_method_with_a_scale_of_its_own_stays_silent(name: str) -> None:
     layer, start = LAYERS[name](), THETA.clone().requires_grad_()
     with warnings.catch_warnings():

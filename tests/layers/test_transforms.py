@@ -10,12 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from combdiff import FenchelYoungLoss, Interpolation, Perturbed
+from combdiff import FenchelYoungLoss, Identity, ImplicitMLE, Interpolation, Perturbed, StraightThrough
 from combdiff.solvers import TopK
 from combdiff.testing import HYPERSIMPLEX, Enumerated
 
 LAYERS: dict[str, Callable[[], Any]] = {
     "interpolation": lambda: Interpolation(TopK(4)),
+    "identity": lambda: Identity(TopK(4)),
+    "straight-through": lambda: StraightThrough(Perturbed(TopK(4))),
+    "implicit-mle": lambda: ImplicitMLE(TopK(4)),
     "perturbed": lambda: Perturbed(TopK(4), samples=2),
     "fenchel-young": lambda: FenchelYoungLoss(Perturbed(TopK(4))),
 }
