@@ -27,17 +27,8 @@ HELD_OUT = 100
 """assignments that are ranked"""
 FEWEST = 10
 """with fewer there is no score"""
-SAMPLES = [
-    f"{method}.samples"
-    for method in (
-        "perturbed",
-        "perturbed-layer",
-        "straight-through",
-        "score-function",
-        "implicit-mle",
-        "adaptive-implicit-mle",
-    )
-]
+SAMPLED = "perturbed", "perturbed-layer", "straight-through", "score-function", "implicit-mle", "adaptive-implicit-mle"
+SAMPLES = {f"{method}.samples": 4 for method in SAMPLED}
 
 
 @dataclass(frozen=True)
@@ -85,8 +76,8 @@ class Weights(Source):
     shift_invariant = False
     backends = "auto", "table"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "demo": {"epochs": 8, "learning_rate": 0.05, **dict.fromkeys(SAMPLES, 4)},
-        "full": {"epochs": 12, "learning_rate": 0.05, "examples": 1000, **dict.fromkeys(SAMPLES, 4)},
+        "demo": {"epochs": 8, "learning_rate": 0.05, **SAMPLES},
+        "full": {"epochs": 12, "learning_rate": 0.05, "examples": 1000, **SAMPLES},
     }
 
     def __init__(self, options: Any, path: str) -> None:

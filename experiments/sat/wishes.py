@@ -26,7 +26,7 @@ DRAWS = 400
 """assignments that are drawn of a formula"""
 MOST = 20_000
 """assignments of a table"""
-LEAST = 40
+LEAST = 100
 """different ones among them, as far as soft clauses can tell"""
 
 

@@ -24,7 +24,7 @@ from experiments.sat.weights import FEWEST, Choices, Weights
 from experiments.sat.wishes import LEAST, Table, Wishes, configuration, draw_models
 
 TINY: dict[str, Any] = {"data": "weights", "examples": 40, "test_examples": 20}
-FREE = "p cnf 6 2\n1 2 0\n-3 4 5 0\n"
+FREE = "p cnf 9 2\n1 2 0\n-3 4 5 0\n"
 """a formula of many models"""
 NONE, ONE, TWO = "p cnf 1 2\n1 0\n-1 0\n", "p cnf 2 2\n1 0\n-2 0\n", "p cnf 2 1\n1 0\n"
 
@@ -120,7 +120,7 @@ def test_what_is_ranked_is_feasible_and_nobodys_choice() -> None:
 def test_without_features_all_have_the_same_weights() -> None:
     data = source(features=0).load(0)
     assert (data.train.true_costs == data.test.true_costs[0]).all()
-    assert len(data.train.solutions.unique(dim=0)) > 5  # what is given differs
+    assert len({bytes(row) for row in data.train.solutions.numpy()}) > 5  # what is given differs
 
 
 def test_scores() -> None:
@@ -132,7 +132,8 @@ def test_scores() -> None:
     assert one.score(one.solve(true, test), test, true) == perfect
     assert one.score(one.solve(true * factor, test), test, true * factor) == perfect
     wrong = one.score(one.solve(-true, test), test, -true)
-    assert (wrong["rank"], wrong["same"]) == (pytest.approx(-1.0), 0.0)
+    assert wrong["rank"] == pytest.approx(-1.0)
+    assert wrong["same"] == 0.0
     assert wrong["regret"] > 1
     assert one.score(test.best, test, torch.zeros_like(true))["rank"] == 0.0
     assert np.isnan(one.score(test.best, test, None)["rank"])
@@ -159,7 +160,7 @@ def test_every_layer_of_the_library_is_a_row() -> None:
         torch.manual_seed(0)
         network = method.network(train)
         method.objective(network(train.inputs), train).backward()  # type: ignore[no-untyped-call]
-        assert any(bool(parameter.grad.any()) for parameter in network.parameters())
+        assert any(parameter.grad is not None and bool(parameter.grad.any()) for parameter in network.parameters())
     assert layers >= set(combdiff.layers.__all__) - {"GumbelTopK"}  # that one is for subsets of k alone
 
 
@@ -207,7 +208,7 @@ def test_a_formula_of_a_file_and_a_folder(tmp_path: Path, capsys: pytest.Capture
     assert [(soft.clause, float(soft.weight)) for soft in formula.soft] == [((1,), 1), ((-2, 3), 1), ((-3,), 1)]
     words = ["--examples", "8", "--given", "1", "--epochs", "1", "--test-examples", "4", "--method", "interpolation"]
     assert main(["sat", "--data", f"weights:{tmp_path / 'a.cnf'}", *words, "--out", str(tmp_path / "run")]) == 0
-    assert "a.cnf, 6 variables, 16 soft clauses" in " ".join(capsys.readouterr().out.split())
+    assert "a.cnf, 9 variables, 16 soft clauses" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
