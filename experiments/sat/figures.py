@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from experiments.sat.boards import Boards, digits_of
 
 SHOWN = 3
 """boards of each training"""
+POINTS = 1500
+"""in a scatter"""
 
 
 def draw_boards_of(file: Path, boards: Boards, learned: Sequence[Learned]) -> None:
@@ -40,6 +42,30 @@ def draw_boards_of(file: Path, boards: Boards, learned: Sequence[Learned]) -> No
             _draw(axis, boards.pick(slice(row, row + 1)), one.costs[row], solution[row])
         line[0].set_title(one.label(), loc="left", fontsize=9)
     figure.suptitle("test boards: images are clues, with what is read of them; wrong in red", fontsize=9)
+    figure.savefig(file)
+
+
+def draw_scatters(file: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], what: str) -> None:
+    """For each training, learnt numbers against true ones, of shape (examples, n); each example up to its own factor.
+
+    The factor is that of least squares. (Another one for each example changes no ranking.)
+    """
+    columns = min(4, len(pairs))
+    lines = -(-len(pairs) // columns)
+    figure = Figure(figsize=(2.4 * columns, 2.5 * lines + 0.4), layout="constrained", dpi=110)
+    axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).flat
+    for axis, (name, (true, found)) in zip(axes, pairs.items(), strict=False):
+        size = found.square().sum(1, keepdim=True).clamp(min=1e-12)
+        fitted = found * (found * true).sum(1, keepdim=True) / size
+        some = torch.linspace(0, true.numel() - 1, min(POINTS, true.numel())).long()
+        axis.plot(true.flatten()[some], fitted.flatten()[some], ".", markersize=2, alpha=0.4)
+        low, high = float(true.min()), float(true.max())
+        axis.plot([low, high], [low, high], color="0.5", linewidth=0.8)
+        axis.set_title(name, fontsize=9)
+    for axis in list(figure.axes)[len(pairs) :]:
+        axis.remove()
+    figure.supxlabel(f"true {what}", fontsize=9)
+    figure.supylabel("learnt", fontsize=9)
     figure.savefig(file)
 
 

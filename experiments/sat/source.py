@@ -22,17 +22,21 @@ class Source(ABC):
         path: what follows the colon of `--data`; empty if nothing does.
 
     Attributes:
-        takes_path: whether `--data` has a :PATH.
+        takes_path: whether `--data` has a :PATH; None: it may.
         methods: what is trained unless the command line says.
         target: the score by which the best epoch is chosen; large is good.
         columns: the scores in the table.
+        shift_invariant: see `Task`.
+        backends: what solves, by name.
         presets: settings of "demo" and "full" that are not the defaults.
     """
 
-    takes_path: ClassVar[bool] = False
+    takes_path: ClassVar[bool | None] = False
     methods: ClassVar[tuple[str, ...]]
     target: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
+    shift_invariant: ClassVar[bool] = True
+    backends: ClassVar[tuple[str, ...]] = ("auto",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     def __init__(self, options: Any, path: str) -> None:

@@ -31,6 +31,7 @@ SAMPLES = {"perturbed.samples": 2, "perturbed-layer.samples": 2}
 class SudokuSource(Source):
     """What 4×4, 9×9 and photographs have in common."""
 
+    backends = "auto", "kernel", "rc2", "cp_sat"
     n: ClassVar[int]
     methods: ClassVar[tuple[str, ...]] = (
         *("perturbed", "perturbed-layer", "interpolation"),

@@ -11,6 +11,7 @@ examples:
   python -m experiments sat --data rules4
   python -m experiments sat --data rules9:FOLDER --preset full --threads 2 --workers 1
   python -m experiments sat --data parity
+  python -m experiments sat --data weights --splits 3
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from experiments.sat.photos import Photos
 from experiments.sat.rules import Rules4, Rules9
 from experiments.sat.source import Source
 from experiments.sat.sudoku import Sudoku4, Sudoku9
+from experiments.sat.weights import Weights
 
 SOURCES: dict[str, type[Source]] = {
     "sudoku4": Sudoku4,
@@ -40,7 +42,9 @@ SOURCES: dict[str, type[Source]] = {
     "rules9": Rules9,
     "parity": Parity,
     "photos": Photos,
+    "weights": Weights,
 }
+PATHS = {True: ":PATH", False: "", None: "[:PATH]"}
 
 
 @dataclass
@@ -48,12 +52,12 @@ class Satisfiability(Task[Any]):
     """Feasible sets given by clauses: which solution is wanted is learned."""
 
     methods: ClassVar[tuple[str, ...]] = ()
-    backends: ClassVar[tuple[str, ...]] = ("auto", "kernel", "rc2", "cp_sat")
-    shift_invariant: ClassVar[bool] = True
+    backends: ClassVar[tuple[str, ...]] = ("auto", "kernel", "rc2", "cp_sat", "table")
+    shift_invariant: bool = True
     target: str = ""
     columns: tuple[Column, ...] = ()
 
-    data: str = option("sudoku4", f"{', '.join(k + ':PATH' * s.takes_path for k, s in SOURCES.items())}")
+    data: str = option("sudoku4", ", ".join(name + PATHS[source.takes_path] for name, source in SOURCES.items()))
     supervision: Literal["blanks", "boards"] = option(
         "blanks", "what is labelled: the cells of a Sudoku that are no clues, or all of them"
     )
@@ -64,18 +68,26 @@ class Satisfiability(Task[Any]):
     level: str = option("easy", "which of the files NAME.txt and NAME.solutions.txt of a folder (sudoku9, rules9)")
     digits: str = option("scans", "handwriting: scans (of scikit-learn), or mnist:FILE (Sudoku)")
     length: int = option(20, "bits of a string (parity)", least=2)
+    examples: int = option(400, "training examples of best assignments (weights)", least=1)
+    test_examples: int = option(200, "test examples, and as many for validation (weights)", least=1)
+    soft: int = option(16, "soft clauses, whose weights are learned (weights)", least=1)
+    features: int = option(3, "numbers that the weights depend on; 0: they are the same for all (weights)", least=0)
+    given: int = option(5, "literals of its own that must hold in each example (weights)", least=0)
+    label_noise: float = option(0.0, "σ of what is added to the weights behind each example to learn from (weights)")
     time_limit: float = option(0.5, "seconds for one board (9×9, photographs)", positive=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         kind, colon, path = self.data.partition(":")
-        if kind not in SOURCES or bool(colon) != bool(path) or bool(path) != SOURCES[kind].takes_path:
-            named = ", ".join(name + ":PATH" * source.takes_path for name, source in SOURCES.items())
+        takes = {kind: source.takes_path for kind, source in SOURCES.items()}
+        if kind not in SOURCES or bool(colon) != bool(path) or takes[kind] not in (bool(path), None):
+            named = ", ".join(name + PATHS[source.takes_path] for name, source in SOURCES.items())
             raise InputError(f"data={self.data!r} must be one of {named}")
         if self.labelled > 1:
             raise InputError(f"labelled={self.labelled} must be at most 1: a share of the cells")
         self.source = SOURCES[kind](self, path)
         self.target, self.columns = self.source.target, self.source.columns
+        self.shift_invariant = self.source.shift_invariant
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +104,8 @@ class Satisfiability(Task[Any]):
         return self.source.network(examples)
 
     def solver(self, backend: str, examples: Any) -> Solver:
+        if backend not in self.source.backends:
+            raise InputError(f"solver {backend!r} is none of {', '.join(self.source.backends)} (--data {self.data})")
         return self.source.solver(backend, examples)
 
     def solve(self, costs: Tensor, examples: Any) -> Tensor:
