@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from combdiff import _bridge
 from combdiff.autograd import with_gradient
+from combdiff.needs import Needs
 from combdiff.oracle import Answer, Costs, OnFailure, Oracle, Report, Stats
 from combdiff_solvers.protocol import Instances, Sets, Solver, as_instances
 
@@ -51,6 +52,8 @@ class DecisionLoss(nn.Module):
     Raises:
         TypeError, ValueError: as `Oracle`, and for another reduction.
     """
+
+    needs = Needs(target="solution")
 
     degree: int | None = None
     reductions: tuple[str, ...] = get_args(Reduction)

@@ -11,6 +11,7 @@ from torch import Tensor
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import Reduction
 from combdiff.losses.pool_loss import PoolLoss
+from combdiff.needs import Needs
 from combdiff.solution_pool import Candidates, SolutionPool
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Instances, as_instances
@@ -54,6 +55,8 @@ class LearningToRankLoss(PoolLoss):
     >>> [round(LearningToRankLoss(pool, kind)(c, c_true).item(), 3) for kind in ("list", "pair", "point")]
     [0.462, 2.0, 1.0]
     """
+
+    needs = Needs(target="costs", forward="0")
 
     temperature = Temperature()
 

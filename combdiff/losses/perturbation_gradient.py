@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import DecisionLoss, Reduction, check_finite, finite, without_failed
+from combdiff.needs import Needs
 from combdiff.oracle import OnFailure
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Instances, Solver, as_instances
@@ -56,6 +57,8 @@ class PerturbationGradientLoss(DecisionLoss):
     >>> loss(torch.tensor([1.0, 0.9, 4.0]), c_true), loss(c_true, c_true, y_true)
     (tensor(2.), tensor(0.))
     """
+
+    needs = Needs(target="costs", forward="2", negative=True)
 
     width = Temperature()
     temperature = width

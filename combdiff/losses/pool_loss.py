@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from combdiff.losses.decision import DecisionLoss, Reduction
+from combdiff.needs import Needs
 from combdiff.oracle import Costs, Report
 from combdiff.solution_pool import GOLDEN, Candidates, SolutionPool
 from combdiff_solvers.protocol import Sets
@@ -24,6 +25,8 @@ class PoolLoss(DecisionLoss):
         TypeError: for anything but a pool.
         ValueError: for a ratio outside [0, 1], or another reduction.
     """
+
+    needs = Needs(target="solution", forward="0")
 
     def __init__(self, pool: SolutionPool, solve_ratio: float = 0.0, reduction: Reduction = "mean") -> None:
         if not isinstance(pool, SolutionPool):

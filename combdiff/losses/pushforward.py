@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from combdiff.autograd import not_compiled
 from combdiff.layer import SolverLayer
 from combdiff.losses.decision import Reduction, Step, check_reduction
+from combdiff.needs import Needs
 from combdiff.oracle import Stats
 from combdiff.temperature import Schedule
 from combdiff_solvers.protocol import Instances, Sense
@@ -52,6 +54,8 @@ class PushforwardLoss(nn.Module):
     (3.0, tensor([ 1., -1.,  0.]))
     """
 
+    needs = Needs(target="task loss", forward="those of the layer")
+
     def __init__(
         self, layer: SolverLayer, cost: Callable[..., Tensor] | None = None, reduction: Reduction = "mean"
     ) -> None:
@@ -62,6 +66,7 @@ class PushforwardLoss(nn.Module):
             raise TypeError(f"cost={cost!r} must be a function of y and of the targets, or None for ⟨c, y⟩")
         self.layer, self.cost, self.reduction = layer, cost or self._linear, check_reduction(reduction)
         self.last: Step | None = None
+        self.needs = replace(layer.needs, no_potential="")
 
     @property
     def temperature(self) -> float | Schedule:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from combdiff import _bridge, metrics
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import DecisionLoss, Step, check_finite, without_failed
+from combdiff.needs import Needs
 from combdiff.oracle import OnFailure
 from combdiff_solvers.protocol import Instances, Solver, as_instances, value
 
@@ -37,6 +38,8 @@ class RegretLoss(DecisionLoss):
     >>> RegretLoss(TopK(2, sense="min"), "relative")(theta, c_true)
     tensor(1.5000, dtype=torch.float64)
     """
+
+    needs = Needs(target="costs")
 
     reductions = (*DecisionLoss.reductions, "relative")
     degree = 0

@@ -8,11 +8,14 @@ from torch import Tensor
 
 from combdiff import _bridge
 from combdiff.losses.decision import DecisionLoss, PerRow
+from combdiff.needs import Needs
 from combdiff.oracle import Costs, Report
 
 
 class SolverFreeLoss(DecisionLoss):
     """A loss of θ and of generators of a cone, edges or normals, found once for each true solution."""
+
+    needs = Needs(target="solution", forward="0")
 
     def generators(
         self, name: str, given: Float[Tensor, "*edges"], theta: Float[Tensor, "*dims"], costs: Costs

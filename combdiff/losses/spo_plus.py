@@ -8,6 +8,7 @@ from torch import Tensor
 
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import DecisionLoss
+from combdiff.needs import Needs
 from combdiff_solvers.protocol import Instances, as_instances
 
 
@@ -44,6 +45,8 @@ class SPOPlusLoss(DecisionLoss):
     >>> loss.last.y, loss.last.y_true
     (tensor([0., 1., 0.]), tensor([1., 0., 0.]))
     """
+
+    needs = Needs(target="costs", negative=True)
 
     @not_compiled
     def forward(

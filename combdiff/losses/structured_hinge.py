@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import DecisionLoss, Reduction
+from combdiff.needs import Needs
 from combdiff.oracle import OnFailure
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Instances, Solver, as_instances
@@ -45,6 +46,8 @@ class StructuredHingeLoss(DecisionLoss):
     >>> loss(torch.tensor([0.0, 2.0, 4.0]), y_true), loss(torch.tensor([0.0, 1.5, 4.0]), y_true)
     (tensor(0.), tensor(0.5000))
     """
+
+    needs = Needs(target="solution", negative=True)
 
     margin = Temperature()
     temperature = margin
