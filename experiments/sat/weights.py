@@ -65,7 +65,7 @@ class Weights(Source):
     methods: ClassVar[tuple[str, ...]] = (
         *("perturbed", "frank-wolfe", "perturbed-layer", "straight-through", "score-function"),
         *("identity", "interpolation", "lagrangian-proximal", "implicit-mle", "adaptive-implicit-mle"),
-        *("entry-cross-entropy", "two-stage"),
+        *("structured-hinge", "spo-plus", "perturbation-gradient", "entry-cross-entropy", "two-stage"),
     )
     target: ClassVar[str] = "same"
     columns: ClassVar[tuple[Column, ...]] = (
