@@ -78,7 +78,7 @@ class Options:
                 default = "" if declared.default is None else f" (default {declared.default})"
                 group.add_argument(
                     f"--{name.replace('_', '-')}",
-                    type=parse_heat if "temperature" in declared.metadata else kind,
+                    type=parse_heat if kind is float else kind,  # a word is a temperature of some method, or refused
                     choices=choices or None,
                     help=(declared.metadata["help"] + default).replace("%", "%%"),
                 )

@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import pyepo.func
-from pyepo.data.dataset import optDataset
-from pyepo.model.ort import shortestPathModel
 from torch import Tensor
 
 from combdiff.solvers import Solver
@@ -35,6 +32,10 @@ class PyEPO(Method):
     pooled: ClassVar[bool] = False
 
     def setup(self, solver: Solver, train: Any) -> None:
+        import pyepo.func
+        from pyepo.data.dataset import optDataset
+        from pyepo.model.ort import shortestPathModel
+
         model = shortestPathModel((SIZE, SIZE), solver="glop")
         given = {"processes": 1, **self.given, **self.as_json()}
         if self.pooled:

@@ -62,7 +62,7 @@ def test_advice_leaves_the_layer_as_it_was() -> None:
     torch.manual_seed(0)
     layer = StraightThrough(Perturbed(TopK(4), sigma=123.0))
     oracle, target = layer.oracle, torch.eye(4)
-    assert advise(layer, torch.randn(4, 4), target).temperature < 100.0
+    assert advise(layer, torch.randn(4, 4), target).temperature != 123.0
     assert layer.temperature == 123.0
     assert layer.oracle is oracle
     assert layer.layer.generator is None
