@@ -251,7 +251,8 @@ def reduced(
     Args:
         loss: finite in failed rows, too, with a finite gradient.
         batch: the batch dimensions of θ.
-        known: the gradient of a loss without a graph, and the costs that it is by: the result is then one node.
+        known: the gradient of a loss without a graph, which is overwritten, and the costs that it is by: the result is
+            then one node.
     """
     rows, (gradient, costs) = loss.shape[0], known or (None, None)
     if failed is not None:
@@ -262,8 +263,8 @@ def reduced(
     if reduction != "none":
         loss = loss.sum()
     if reduction == "mean" and rows > 1:
-        loss = loss / rows
-        gradient = None if gradient is None else gradient / rows
+        loss = loss / rows if gradient is None else loss.div_(rows)
+        gradient = None if gradient is None else gradient.div_(rows)
     if gradient is not None and costs is not None:
         loss = with_gradient(loss, gradient, costs)
     if reduction == "none" and loss.shape != batch:
@@ -274,4 +275,4 @@ def reduced(
 
 def finite(loss: PerRow) -> bool:
     """Whether the losses of all rows are finite, as they are not under any target that is not."""
-    return math.isfinite(loss.sum().item())
+    return math.isfinite((loss.sum() if loss.ndim else loss).item())

@@ -139,11 +139,12 @@ class FenchelYoungLoss(nn.Module):
         own = layer.conjugate(target)
         if own is not None:
             loss.add_(own)
-        if not finite(loss):
-            check_finite("y_true", target.reshape(theta.shape))
-        self.last = step_of(recorded, theta, gradient, target)
+        self.__dict__["last"] = step_of(recorded, theta, gradient, target)  # nn.Module's own way takes 3 µs more
         known = target - gradient, costs
-        return reduced(loss, theta, report.failed, self.reduction, recorded.status.shape, known)
+        result = reduced(loss, theta, report.failed, self.reduction, recorded.status.shape, known)
+        if not finite(loss if self.reduction == "none" else result):
+            check_finite("y_true", target.reshape(theta.shape))
+        return result
 
     def _target(
         self, theta: Tensor, y_true: Tensor | None, instances: Sets, c_true: Tensor | None
