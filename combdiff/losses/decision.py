@@ -273,6 +273,6 @@ def reduced(
     return loss if same else loss.to(theta.dtype)
 
 
-def finite(loss: PerRow) -> bool:
-    """Whether the losses of all rows are finite, as they are not under any target that is not."""
+def finite(loss: Float[Tensor, "*rows"]) -> bool:
+    """Whether the losses of all rows, or their sum, are finite, as they are not under any target that is not."""
     return math.isfinite((loss.sum() if loss.ndim else loss).item())
