@@ -26,6 +26,8 @@ def draw_regret(path: Path, rows: Sequence[Row], ratios: Mapping[str, float]) ->
             axis.axhline(fmean(regrets), color="0.4", linestyle="--", linewidth=0.8, label="expected costs E[c|x]")
             axis.legend(frameon=False, fontsize=8)
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
     axis.set_xlabel("time of an epoch, multiples of two-stage regression")
     axis.set_ylabel("test regret, %")
     for side in ("top", "right"):
