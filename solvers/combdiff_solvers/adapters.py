@@ -13,6 +13,13 @@ ADAPTERS = {
     "ortools.linear_solver": "combdiff_solvers.models.pywraplp",
     "ortools.sat": "combdiff_solvers.models.cp_sat",
     "pyscipopt": "combdiff_solvers.models.scip",
+    "cpmpy": "combdiff_solvers.formulas.cpmpy",
+    "cvxpy": "combdiff_solvers.models.front_ends.cvxpy",
+    "gurobipy": "combdiff_solvers.models.front_ends.gurobi",
+    "highspy": "combdiff_solvers.models.front_ends.highs",
+    "linopy": "combdiff_solvers.models.front_ends.linopy",
+    "pulp": "combdiff_solvers.models.front_ends.pulp",
+    "pyomo": "combdiff_solvers.models.front_ends.pyomo",
     "pysat.formula": "combdiff_solvers.formulas.pysat_formula",
     "combdiff_solvers.formulas.formula": "combdiff_solvers.formulas.formula_model",
 }

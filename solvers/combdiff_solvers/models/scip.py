@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from jaxtyping import Int64
-from numpy import ndarray
 from pyscipopt import Model, Variable
 
-from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.scip_engine import ScipEngine
 from combdiff_solvers.models.scip_problem import ScipProblem
-from combdiff_solvers.models.variables import NativeModel, resolve_native, resolve_sense
-from combdiff_solvers.protocol import Row, Rows, Sense, Sets, Solutions, Solver, Status
-from combdiff_solvers.rows import Answer, PerThread, h_of, solve_rows
+from combdiff_solvers.models.variables import resolve_native
+from combdiff_solvers.models.warm_model import WarmModel
+from combdiff_solvers.protocol import Solver
 from combdiff_solvers.wrap import options_of, wrap
 
 
-class ScipModel(NativeModel):
+class ScipModel(WarmModel):
     """A SCIP model: min (or max) ⟨θ, y⟩ + h(x), where y are some of the model's variables.
 
     θ is *added* to the model's own linear objective (h). Constraints may be linear or nonlinear, variables binary,
@@ -61,36 +57,7 @@ class ScipModel(NativeModel):
            [0.6, 0.8]])
     """
 
-    def __init__(
-        self,
-        problem: ScipProblem,
-        priced: Int64[ndarray, " n"],
-        shape: tuple[int, ...],
-        sense: Sense | str | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        self.shape, self.limits = tuple(shape), limits or Limits()
-        self.sense = resolve_sense(sense, problem.model.maximize, bool(problem.model.c.any()))
-        self._problem, self._priced = problem, priced
-        build = partial(ScipEngine, problem, priced, self.sense, self.limits)  # without self: that is a cycle
-        self._engines: PerThread[ScipEngine] = PerThread(build)
-        if problem.model.crossed is None:
-            self._engines.get()  # or an error would be that of a row
-
-    def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
-        clock, crossed = self.limits.start(), self._problem.model.crossed
-        if crossed is not None:
-            return solve_rows(theta, clock, lambda row, seconds: Answer(Status.INFEASIBLE, message=crossed), self.sense)
-        engine = self._engines.get()
-        return solve_rows(theta, clock, lambda row, seconds: engine.solve(theta[row], seconds), self.sense)
-
-    def _h(self, y: Row) -> float:
-        model = self._problem.model
-        if not model.open_coefficients(self._priced).any():
-            return float(y @ model.c[self._priced]) + model.offset
-        if model.crossed is not None:
-            return float("nan")
-        return h_of(self._engines.get().complete(y, self.limits.time_limit), self.sense)
+    engine = ScipEngine
 
 
 _INSTEAD = (

@@ -13,6 +13,7 @@ from pyscipopt.scip import CONST, Expr, Term
 from combdiff_solvers.limits import Clock, Limits
 from combdiff_solvers.models.scip_problem import ScipProblem
 from combdiff_solvers.models.variables import nearest_feasible
+from combdiff_solvers.models.warm_model import outward_bound
 from combdiff_solvers.protocol import Row, Sense, Status
 from combdiff_solvers.rows import Answer
 
@@ -73,18 +74,10 @@ class ScipEngine:
         return Answer(Status.FEASIBLE, y, objective, message, bound)
 
     def _bound(self, costs: Float64[ndarray, " v"], exponent: int) -> float:
-        """SCIP's dual bound without the scale, rounded outwards by its tolerance; NaN where it has none.
-
-        The tolerance is 1e-9 of the bound or of the largest cost times Σ |xᵢ − x'ᵢ|, for which the width of the
-        variables stands: nothing is proven where one has no bounds.
-        """
+        """SCIP's dual bound without the scale, rounded outwards; NaN where it has none."""
         found = self._model.getDualbound() - self._model.getObjoffset()
-        if abs(found) >= 1e19 or (self._width >= 1e19).any():
-            return float("nan")
-        found = float(np.ldexp(found, -exponent))
-        size = max(abs(found), float(np.abs(costs).max()) * max(1.0, float(self._width.sum())))
-        error = 1e-9 * size + 2e-15 * abs(self._offset)
-        return found + self._offset - self._sense.sign * error
+        told = float(np.ldexp(found, -exponent)) if abs(found) < 1e19 else float("nan")
+        return outward_bound(told, costs, self._width, self._offset, self._sense.sign)
 
     def complete(self, y: Row, seconds: float | None) -> Answer:
         """Solve for h alone with the priced variables at y, to the proof whatever gap is allowed."""

@@ -20,15 +20,14 @@ def resolve_variables(variables: Any, index_of: Callable[[Any], int], kind: str)
     """The indices of the priced variables in the user's order, and their shape.
 
     Args:
-        variables: a variable, a (nested) sequence or array of them, or a mapping to them.
+        variables: a variable, a (nested) sequence or array of them, or a (nested) mapping to them.
         index_of: a variable's index in the model; raises TypeError or ValueError for what is none of the model.
         kind: what the variables should be, for errors.
 
     Raises:
         ValueError: for no variables, or one that comes twice.
     """
-    if isinstance(variables, Mapping):
-        variables = list(variables.values())
+    variables = _values(variables)
     if isinstance(variables, ndarray):
         array = variables
     else:
@@ -45,6 +44,11 @@ def resolve_variables(variables: Any, index_of: Callable[[Any], int], kind: str)
             "each entry of theta needs a variable of its own"
         )
     return indices, shape
+
+
+def _values(variables: Any) -> Any:
+    """The values of mappings in their order, to every depth."""
+    return [_values(one) for one in variables.values()] if isinstance(variables, Mapping) else variables
 
 
 def resolve_sense(given: Sense | str | None, maximize: bool, has_objective: bool) -> Sense:
