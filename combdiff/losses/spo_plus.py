@@ -73,11 +73,11 @@ class SPOPlusLoss(DecisionLoss):
         """
         costs, true = self.oracle.costs(theta, finite=False), self.true_costs(c_true, theta, finite=False)
         target = None if y_true is None else self.target_rows(y_true, theta, costs)
-        moved = torch.add(true.neg(), costs, alpha=2.0)
+        moved = torch.lerp(true, costs.detach(), 2.0)  # 2ĉ − c
         try:
             loss, y, target, report = self.gap(moved, target, true, as_instances(instances))
         except ValueError:
             self.oracle.costs(theta)  # names an entry that is not finite, as the next line
             self.true_costs(c_true, theta)
             raise
-        return self.finish(loss, theta, report, y, target)
+        return self.finish(loss, theta, report, y, target, (2.0 * (target - y), costs))
