@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from combdiff import _bridge
 from combdiff.autograd import with_gradient, with_slope
-from combdiff.needs import Needs
+from combdiff.needs import Needs, missing
 from combdiff.oracle import Answer, Costs, OnFailure, Oracle, Report, Stats
 from combdiff_solvers.protocol import Instances, Sets, Solver, as_instances
 
@@ -99,7 +99,7 @@ class DecisionLoss(nn.Module):
         Raises:
             TypeError, ValueError: as `Oracle.costs`, and for another shape than θ's.
         """
-        check_target("c_true", c_true, theta)
+        check_target(self, "c_true", c_true, theta)
         costs = self.oracle.costs(c_true.detach() if c_true.requires_grad else c_true, finite=False)
         if finite:
             check_finite("c_true", c_true)
@@ -113,7 +113,7 @@ class DecisionLoss(nn.Module):
         Raises:
             TypeError, ValueError: for another kind or shape.
         """
-        check_target("y_true", y_true, theta)
+        check_target(self, "y_true", y_true, theta)
         target = y_true.detach() if y_true.requires_grad else y_true
         if target.shape != costs.shape:
             target = target.reshape(costs.shape)
@@ -189,14 +189,14 @@ def check_reduction(reduction: Any, known: tuple[str, ...] = get_args(Reduction)
     return reduction
 
 
-def check_target(name: str, target: Any, theta: Tensor) -> None:
+def check_target(loss: nn.Module, name: str, target: Any, theta: Tensor) -> None:
     """Refuse what is no tensor of the shape of θ.
 
     Raises:
         TypeError, ValueError: which say which target it is.
     """
     if target is None:
-        raise TypeError(f"{name} is None, and this loss needs it: see its forward")
+        raise missing(name, loss)
     if not isinstance(target, Tensor):
         raise TypeError(f"{name} is a {type(target).__name__}, but must be a torch.Tensor: use torch.as_tensor({name})")
     if target.shape != theta.shape:

@@ -58,7 +58,14 @@ class PerturbationGradientLoss(DecisionLoss):
     (tensor(2.), tensor(0.))
     """
 
-    needs = Needs(target="costs", forward="2", negative=True)
+    needs = Needs(
+        target="costs",
+        forward="2",
+        negative=True,
+        bias="none: a subgradient of a difference that tends to the decision's cost as h → 0; not convex",
+        scale="h",
+        use="true costs are known, and the start is near: from afar it ends in poor places",
+    )
 
     width = Temperature()
     temperature = width

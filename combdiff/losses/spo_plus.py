@@ -46,7 +46,13 @@ class SPOPlusLoss(DecisionLoss):
     (tensor([0., 1., 0.]), tensor([1., 0., 0.]))
     """
 
-    needs = Needs(target="costs", negative=True)
+    needs = Needs(
+        target="costs",
+        negative=True,
+        bias="none: a subgradient of a convex bound of the regret",
+        scale="c_true",
+        use="true costs are known: one solve a step, and no temperature",
+    )
 
     @not_compiled
     def forward(

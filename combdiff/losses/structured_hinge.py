@@ -48,7 +48,14 @@ class StructuredHingeLoss(DecisionLoss):
     (tensor(0.), tensor(0.5000))
     """
 
-    needs = Needs(target="solution", negative=True)
+    needs = Needs(
+        target="solution",
+        negative=True,
+        solver="solutions of 0 and 1",
+        bias="none: a subgradient of a convex bound of the Hamming distance",
+        scale="the margin",
+        use="solutions alone are known: one solve a step, and no noise",
+    )
 
     margin = Temperature()
     temperature = margin
