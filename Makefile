@@ -35,7 +35,7 @@ kernels: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
-# Changed signs and factors, each of which a test must see (tests/mutants.py).
+# Changed signs and factors, each of which a test must see (tests/mutants).
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
 

@@ -20,7 +20,7 @@ def to_rows(costs: Float[Tensor, "*batch n"]) -> Rows:
     """The rows of a tensor as a contiguous float64 array on the CPU, without its gradient."""
     try:
         values = costs.detach()
-        array = (values if values.device.type == "cpu" else values.cpu()).numpy()
+        array = (values if values.is_cpu else values.cpu()).numpy()
     except (RuntimeError, TypeError) as error:
         raise _without_values(costs, error) from error
     return np.ascontiguousarray(array.reshape(-1, array.shape[-1]), dtype=np.float64)
@@ -31,7 +31,7 @@ def to_tensor(array: ndarray, like: Tensor, shape: tuple[int, ...]) -> Tensor:
     if like.dtype is torch.float32:
         array = array.astype(np.float32)
     tensor = torch.from_numpy(array.reshape(shape))
-    return tensor if like.device.type == "cpu" else tensor.to(like.device)
+    return tensor if like.is_cpu else tensor.to(like.device)
 
 
 def worst_status(status: UInt8[ndarray, " rows"], batch: int) -> UInt8[Tensor, " batch"]:

@@ -64,6 +64,19 @@ def with_gradient(value: Tensor, gradient: Tensor, source: Tensor) -> Tensor:
     return with_vjp(value, _times_gradient, source, gradient)
 
 
+def with_slope(value: Tensor, slope: Tensor, source: Tensor) -> Tensor:
+    """The same of a value that is linear in `source` near it: its second derivative is zero.
+
+    Two of torch's own nodes, whose value is overwritten, take less time than one in Python.
+    """
+    if not (source.requires_grad and torch.is_grad_enabled()):
+        return value
+    product = source * slope
+    found = product.sum(-1) if value.ndim else product.sum()
+    found.detach().copy_(value)
+    return found
+
+
 def _times_gradient(outer: Tensor, source: Tensor, gradient: Tensor) -> Tensor:
     return (outer.unsqueeze(-1) if outer.ndim else outer) * gradient
 

@@ -1,6 +1,7 @@
 """The table of mutants fits the code of today; `make mutants` makes them."""
 
-from tests.mutants import MUTANTS, ROOT
+from tests.mutants import MUTANTS
+from tests.mutants.mutant import ROOT
 
 
 def test_every_mutant_is_of_a_text_that_occurs_once() -> None:

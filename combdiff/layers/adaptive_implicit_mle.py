@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -54,6 +55,7 @@ class AdaptiveImplicitMLE(ImplicitMLE):
     True
     """
 
+    needs = replace(ImplicitMLE.needs, use="as `ImplicitMLE`, where no λ is known: it finds its own")
     alpha: Any = Temperature()
     temperature: Any = alpha
     lam: Any = None

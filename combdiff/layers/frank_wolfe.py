@@ -95,7 +95,13 @@ class FrankWolfe(SmoothedLayer):
         self.epsilon, self.max_solves = epsilon, whole("max_solves", max_solves)
         self.needs = replace(self.needs, negative=not self.omega.keeps_sign)
 
-    needs = Needs(forward="rounds", backward="0")
+    needs = Needs(
+        forward="rounds",
+        solver="fast: about as many rounds a row as its mean has solutions",
+        bias="none, and no noise",
+        scale="ε",
+        use="sparse means of few solutions; exact Fenchel–Young losses",
+    )
 
     def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         epsilon = self._strength(costs, instances)

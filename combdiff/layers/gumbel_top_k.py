@@ -59,7 +59,14 @@ class GumbelTopK(SolverLayer):
     temperature = tau
     samples = 1
     theta_sets_unit = True
-    needs = Needs(negative=True, no_potential="its gradient is that of a relaxation, along samples")
+    needs = Needs(
+        negative=True,
+        no_potential="its gradient is that of a relaxation, along samples",
+        solver="its solutions are the k entries of least cost",
+        bias="for τ > 0: that of a relaxation of the sample; of low variance",
+        scale="the noise: θ are log weights",
+        use="random subsets: which features, examples or documents to take",
+    )
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -57,13 +58,20 @@ class Identity(SolverLayer):
     """
 
     degree = 0
-    needs = Needs(no_potential="its gradient is that of another function than its answer")
+    needs = Needs(
+        no_potential="its gradient is that of another function than its answer",
+        bias="yes: minus the incoming gradient, whatever the solver is",
+        scale='held by `projection="norm"`, the default',
+        gradient_degree=-1,
+        use="slow solvers, as no step costs less; losses near linear in y",
+    )
 
     def __init__(self, solver: Solver, projection: Projection = "norm", on_failure: OnFailure = "raise") -> None:
         super().__init__(solver, on_failure)
         if projection not in get_args(Projection):
             raise ValueError(f"projection={projection!r} is none of {', '.join(map(repr, get_args(Projection)))}")
         self.projection = projection
+        self.needs = replace(self.needs, gradient_degree=-1 if projection.endswith("norm") else 0)
 
     @property
     def temperature(self) -> None:

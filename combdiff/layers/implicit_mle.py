@@ -61,7 +61,14 @@ class ImplicitMLE(TargetLayer):
     """
 
     degree = None
-    needs = replace(TargetLayer.needs, forward="M", backward="M")
+    needs = replace(
+        TargetLayer.needs,
+        forward="M",
+        backward="M",
+        bias="for λ > 0: a difference of mean solutions, under the same noise",
+        scale="σ",
+        use="as `Perturbed`, of less variance, for twice the solves",
+    )
     lam: Any = Temperature()
     temperature: Any = lam
     sigma: Any = Temperature()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -46,6 +47,12 @@ class Interpolation(TargetLayer):
     tensor([-0.1000, -0.0000,  0.1000])
     """
 
+    needs = replace(
+        TargetLayer.needs,
+        bias="yes: the slope of an interpolation over the step λ",
+        scale="nothing: divide θ by its mean or norm",
+        use="a loss of exact solutions, where one more solve is cheap",
+    )
     lam = Temperature()
     temperature = lam
 

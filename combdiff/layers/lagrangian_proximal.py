@@ -57,6 +57,14 @@ class LagrangianProximal(TargetLayer):
     tensor([-0.0500,  0.0000,  0.0500])
     """
 
+    needs = replace(
+        TargetLayer.needs,
+        backward="2, of one side 1",
+        solver="solutions of 0 and 1, for ρ > 0",
+        bias="yes: a difference over the step τ, central by default",
+        scale="nothing: divide θ by its mean or norm",
+        use='as `Interpolation`, also where no better solution is near (`"upper"`, `"average"`)',
+    )
     tau = Temperature()
     temperature = tau
 

@@ -81,7 +81,14 @@ class Perturbed(SmoothedLayer):
 
     sigma = Temperature()
     temperature = sigma
-    needs = Needs(forward="M")
+    needs = Needs(
+        forward="M",
+        negative=True,
+        solver='`mode="multiplicative"` keeps the sign of costs',
+        bias="none, for the mean solution under noise; variance ∝ 1/M",
+        scale="σ; of multiplicative noise nothing (degree 0, gradient −1)",
+        use="a loss of mean solutions; `FenchelYoungLoss` of it, where solutions are known",
+    )
 
     def __init__(
         self,
@@ -123,7 +130,8 @@ class Perturbed(SmoothedLayer):
         self.variance_reduction = (
             independent > 1 and not antithetic if variance_reduction is None else variance_reduction
         )
-        self.needs = replace(self.needs, negative=not self.mode.keeps_sign)
+        gradient_degree = None if self.degree is None else self.degree - 1
+        self.needs = replace(self.needs, negative=not self.mode.keeps_sign, gradient_degree=gradient_degree)
 
     def _estimate(self, costs: Costs, instances: Sets) -> tuple[Costs, Report]:
         sigma = self._strength(costs, instances)

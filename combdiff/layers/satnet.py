@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from combdiff import _bridge
 from combdiff.autograd import not_compiled
+from combdiff.needs import Needs
 from combdiff.satnet.mixing import mixed
 
 Probabilities = Float[Tensor, "b n"]
@@ -71,6 +72,14 @@ class SatNet(nn.Module):
     """
 
     start: Tensor
+
+    needs = Needs(
+        forward="0",
+        no_potential="it has no solver",
+        bias="none at the fixed point, which the sweeps come near",
+        scale="nothing to set: probabilities",
+        use="rules that are not known: it learns its own clauses",
+    )
 
     def __init__(
         self,

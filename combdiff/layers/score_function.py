@@ -58,6 +58,12 @@ class ScoreFunction(Perturbed):
     (0.7, True)
     """
 
+    needs = replace(
+        Perturbed.needs,
+        bias="none, for the mean loss of solutions under noise; of high variance, the more entries the more",
+        use="losses of whole solutions that have no gradient: a simulation, a metric",
+    )
+
     def __init__(
         self,
         solver: Solver,

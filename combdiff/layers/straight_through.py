@@ -53,6 +53,10 @@ class StraightThrough(SolverLayer):
         forward="1 + those of the layer",
         backward="those of the layer",
         no_potential="its gradient belongs to its layer, not to its answer: give the loss that layer",
+        solver="what its layer wants",
+        bias="yes: the Jacobian of its layer, at the loss of the exact answer",
+        scale="the temperature of its layer",
+        use="a network behind it that has to see feasible solutions in training",
     )
 
     def __init__(self, layer: SmoothedLayer) -> None:
@@ -63,7 +67,8 @@ class StraightThrough(SolverLayer):
         super().__init__(layer.solver, layer.on_failure)
         self.layer = layer
         own = layer.needs
-        self.needs = replace(self.needs, forward=f"1 + {own.forward}", backward=own.backward, negative=own.negative)
+        of_layer = {name: getattr(own, name) for name in ("backward", "negative", "gradient_degree")}
+        self.needs = replace(self.needs, forward=f"1 + {own.forward}", **of_layer)
 
     @property
     def oracle(self) -> Oracle:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -46,6 +48,14 @@ class AdjacentVerticesLoss(SolverFreeLoss):
     >>> loss(torch.tensor([1.0, 1.5, 4.0]), Neighbours.swaps(y_true)), loss.complete
     (tensor(0.5000), True)
     """
+
+    needs = replace(
+        SolverFreeLoss.needs,
+        solver="all neighbours of each true solution (`combdiff.polyhedra.Neighbours`)",
+        bias="none: a subgradient of a convex hinge",
+        scale="the margin",
+        use="no solve in training: few neighbours, as of subsets and small graphs",
+    )
 
     margin = Temperature()
     temperature = margin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from combdiff.autograd import not_compiled, with_gradient
 from combdiff.losses.decision import Reduction
 from combdiff.losses.solver_free import SolverFreeLoss
+from combdiff.needs import missing
 from combdiff.polyhedra.cones import project
 from combdiff.polyhedra.neighbours import Neighbours
 from combdiff_solvers.protocol import Solver
@@ -54,6 +56,15 @@ class ConeAlignedLoss(SolverFreeLoss):
     (tensor(0.), tensor(0.1056))
     """
 
+    needs = replace(
+        SolverFreeLoss.needs,
+        solver="binding constraints of each true solution (`combdiff.polyhedra.binding_normals`), or all edges",
+        bias="none",
+        scale="nothing: the direction of θ alone counts",
+        gradient_degree=-1,
+        use="no solve in training: linear programs whose constraints are known",
+    )
+
     degree = 0
 
     def __init__(
@@ -86,6 +97,8 @@ class ConeAlignedLoss(SolverFreeLoss):
             ValueError: for other shapes, what is not finite, or edges that are known to be incomplete.
         """
         costs = self.oracle.costs(theta)
+        if cone is None:
+            raise missing("cone", self)
         if isinstance(cone, Neighbours):
             if not bool(cone.complete.all()):
                 raise ValueError("the edges are not complete: their polar is larger than the cone of optimal costs")

@@ -43,6 +43,13 @@ class ContrastiveMAPLoss(NoiseContrastiveLoss):
     (tensor(2.), tensor(0.))
     """
 
+    needs = replace(
+        NoiseContrastiveLoss.needs,
+        bias="none: a subgradient of a convex loss, 0 where the pool has none better",
+        scale="c_true; without it nothing, and the least is at θ → 0",
+        use="solves are slow: none in training",
+    )
+
     floor = 0.0
 
     def _contrast(self, costs: Costs, target: Costs, own: Tensor | None, candidates: Candidates) -> Tensor:

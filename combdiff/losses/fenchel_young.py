@@ -21,7 +21,7 @@ from combdiff.losses.decision import (
     reduced,
     step_of,
 )
-from combdiff.needs import Needs
+from combdiff.needs import Needs, missing
 from combdiff.oracle import Report
 from combdiff.temperature import Auto, Schedule
 from combdiff_solvers.protocol import Instances, Sets, as_instances
@@ -67,7 +67,14 @@ class FenchelYoungLoss(nn.Module):
     True
     """
 
-    needs = Needs(target="solution", forward="those of the layer")
+    needs = Needs(
+        target="solution",
+        forward="those of the layer",
+        solver="a layer with a potential (`Perturbed`, `FrankWolfe`), and what that wants",
+        bias="none: E[y] − y_true of a convex loss; variance ∝ 1/M, none of `FrankWolfe`",
+        scale="σ or ε; of multiplicative noise nothing (degree 1, gradient 0)",
+        use="solutions are known, or true costs: the first to try",
+    )
 
     def __init__(self, layer: SmoothedLayer, reduction: Reduction = "mean") -> None:
         super().__init__()
@@ -78,7 +85,9 @@ class FenchelYoungLoss(nn.Module):
                 "Perturbed"
             )
         self.layer, self.reduction = layer, check_reduction(reduction)
-        self.needs = replace(self.needs, forward=layer.needs.forward, negative=layer.needs.negative)
+        own = layer.needs
+        degree = own.gradient_degree if own.gradient_degree is None else own.gradient_degree + 1
+        self.needs = replace(self.needs, forward=own.forward, negative=own.negative, gradient_degree=degree)
         self.last: Step | None = None
 
     @property
@@ -151,14 +160,18 @@ class FenchelYoungLoss(nn.Module):
     ) -> tuple[Tensor, Report | None]:
         """The target of each row, and how a solve for it ended where one was needed."""
         if (y_true is None) == (c_true is None):
-            raise TypeError("a Fenchel–Young loss needs a target: give y_true, or c_true in its place")
+            raise (
+                missing("y_true (or c_true in its place)", self)
+                if y_true is None
+                else TypeError("y_true and c_true are both given, but one target is enough")
+            )
         if c_true is not None:
-            check_target("c_true", c_true, theta)
+            check_target(self, "c_true", c_true, theta)
             answer = self.layer.oracle.solve(self.layer.oracle.costs(c_true.detach()), instances)
             return answer.y, answer.report
         if isinstance(y_true, Tensor) and y_true.ndim == theta.ndim + 1 and len(y_true):
-            check_target("y_true[0]", y_true[0], theta)
+            check_target(self, "y_true[0]", y_true[0], theta)
             return y_true.detach().mean(0), None
-        check_target("y_true", y_true, theta)
+        check_target(self, "y_true", y_true, theta)
         assert y_true is not None
         return y_true.detach(), None

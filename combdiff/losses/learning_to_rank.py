@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import Reduction
 from combdiff.losses.pool_loss import PoolLoss
-from combdiff.needs import Needs
 from combdiff.solution_pool import Candidates, SolutionPool
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Instances, as_instances
@@ -56,7 +56,13 @@ class LearningToRankLoss(PoolLoss):
     [0.462, 2.0, 1.0]
     """
 
-    needs = Needs(target="costs", forward="0")
+    needs = replace(
+        PoolLoss.needs,
+        target="costs",
+        bias="none: (sub)gradients of convex losses",
+        scale="c_true",
+        use="solves are slow and true costs are known: all of the pool counts, not its best alone",
+    )
 
     temperature = Temperature()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -45,6 +47,14 @@ class NoiseContrastiveLoss(PoolLoss):
     >>> NoiseContrastiveLoss(pool)(torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1.0, 0.0, 0.0]))
     tensor(-2.)
     """
+
+    needs = replace(
+        PoolLoss.needs,
+        bias="none: it is linear in θ, without a floor",
+        scale="nothing: θ grows as long as training goes on",
+        gradient_degree=0,
+        use="a first look: `ContrastiveMAPLoss` costs no more, and has a floor",
+    )
 
     degree = 1
     floor: float | None = None  # of the loss of a row

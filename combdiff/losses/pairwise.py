@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -56,6 +57,10 @@ class PairwiseLoss(SoftLoss):
     >>> PairwiseLoss(method="optimal", pairs="adjacent")(scores, targets)
     tensor(0.3747)
     """
+
+    needs = replace(
+        SoftLoss.needs, use="orders, of lists of up to some hundreds: a comparison for each pair, no permutation"
+    )
 
     def __init__(
         self,

@@ -58,7 +58,14 @@ class PerturbationGradientLoss(DecisionLoss):
     (tensor(2.), tensor(0.))
     """
 
-    needs = Needs(target="costs", forward="2", negative=True)
+    needs = Needs(
+        target="costs",
+        forward="2",
+        negative=True,
+        bias="none: a subgradient of a difference that tends to the decision's cost as h → 0; not convex",
+        scale="h",
+        use="true costs are known, and the start is near: from afar it ends in poor places",
+    )
 
     width = Temperature()
     temperature = width
@@ -101,18 +108,16 @@ class PerturbationGradientLoss(DecisionLoss):
         costs, true = self.oracle.costs(theta), self.true_costs(c_true, theta)
         target = None if y_true is None else self.target_rows(y_true, theta, costs)
         h = float(self.width)
-        above = costs if self.difference == "backward" else torch.add(costs, true, alpha=h)
-        below = costs if self.difference == "forward" else torch.sub(costs, true, alpha=h)
+        point = costs.detach()
+        above = point if self.difference == "backward" else torch.add(point, true, alpha=h)
+        below = point if self.difference == "forward" else torch.sub(point, true, alpha=h)
         span = 2.0 * h if self.difference == "central" else h
-        sides = torch.stack([above, below])
-        answer = self.oracle.solve(sides.detach(), as_instances(instances))
-        value = (sides * answer.y).sum(-1)
-        if self.oracle.has_own_term:
-            value = value + (answer.value - value.detach())
+        answer = self.oracle.solve(torch.stack([above, below]), as_instances(instances))
+        value, y = answer.value, answer.y
         loss = (value[0] - value[1]) / span
         if target is not None:
             target = without_failed(target, answer)
             loss = loss - (true * target).sum(-1)
-            if not finite(loss.detach()):
+            if not finite(loss):
                 check_finite("y_true", target.reshape(theta.shape))
-        return self.finish(loss, theta, answer.report, answer.y, target)
+        return self.finish(loss, theta, answer.report, y, target, ((y[0] - y[1]) / span, costs))

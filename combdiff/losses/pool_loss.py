@@ -26,7 +26,7 @@ class PoolLoss(DecisionLoss):
         ValueError: for a ratio outside [0, 1], or another reduction.
     """
 
-    needs = Needs(target="solution", forward="0")
+    needs = Needs(target="solution", forward="0", solver="a `SolutionPool` that is filled beforehand")
 
     def __init__(self, pool: SolutionPool, solve_ratio: float = 0.0, reduction: Reduction = "mean") -> None:
         if not isinstance(pool, SolutionPool):

@@ -54,7 +54,15 @@ class PushforwardLoss(nn.Module):
     (3.0, tensor([ 1., -1.,  0.]))
     """
 
-    needs = Needs(target="task loss", forward="those of the layer")
+    needs = Needs(
+        target="task loss",
+        forward="those of the layer",
+        backward="those of the layer",
+        solver="what its layer wants",
+        bias="that of its layer",
+        scale="that of its layer",
+        use="a cost of your own for decisions; ⟨c_true, y⟩ without one",
+    )
 
     def __init__(
         self, layer: SolverLayer, cost: Callable[..., Tensor] | None = None, reduction: Reduction = "mean"
@@ -66,7 +74,8 @@ class PushforwardLoss(nn.Module):
             raise TypeError(f"cost={cost!r} must be a function of y and of the targets, or None for ⟨c, y⟩")
         self.layer, self.cost, self.reduction = layer, cost or self._linear, check_reduction(reduction)
         self.last: Step | None = None
-        self.needs = replace(layer.needs, no_potential="")
+        solves = {name: getattr(layer.needs, name) for name in ("forward", "backward", "negative")}
+        self.needs = replace(self.needs, **solves)
 
     @property
     def temperature(self) -> float | Schedule:
@@ -81,7 +90,9 @@ class PushforwardLoss(nn.Module):
     def stats(self) -> Stats:
         return self.layer.stats
 
-    def _linear(self, y: Tensor, c_true: Tensor) -> Tensor:
+    def _linear(self, y: Tensor, c_true: Tensor | None = None) -> Tensor:
+        if c_true is None:
+            raise TypeError("c_true is None, and PushforwardLoss needs it where it has no cost of your own")
         if not isinstance(c_true, Tensor) or c_true.shape != y.shape:
             raise ValueError(f"c_true must be a tensor of theta's shape {tuple(y.shape)}, or give a cost of your own")
         sign = 1.0 if self.layer.solver.sense is Sense.MIN else -1.0

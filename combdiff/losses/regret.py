@@ -39,7 +39,12 @@ class RegretLoss(DecisionLoss):
     tensor(1.5000, dtype=torch.float64)
     """
 
-    needs = Needs(target="costs")
+    needs = Needs(
+        target="costs",
+        bias="no gradient",
+        scale="nothing: the decision alone counts",
+        use="validation",
+    )
 
     reductions = (*DecisionLoss.reductions, "relative")
     degree = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -59,6 +60,8 @@ class SoftNDCGLoss(ListLoss):
     >>> bool(loss(torch.tensor([[1.0, 9.0, 5.0]]), relevance) > 0.3)
     True
     """
+
+    needs = replace(ListLoss.needs, use="documents of several grades: NDCG, also at k")
 
     def __init__(
         self,

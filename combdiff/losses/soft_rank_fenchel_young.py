@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -42,6 +44,10 @@ class SoftRankFenchelYoungLoss(SoftLoss):
     """
 
     _smoothed = staticmethod(soft_rank)
+
+    needs = replace(
+        SoftLoss.needs, use="whole rankings; convex, with a gradient also where the ranks are hard and wrong"
+    )
 
     def __init__(
         self,

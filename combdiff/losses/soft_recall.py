@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -36,6 +38,8 @@ class SoftRecallLoss(ListLoss):
     >>> loss(torch.tensor([9.0, 1.0, 5.0]), torch.tensor([0, 1, 1]))
     tensor(0.5000)
     """
+
+    needs = replace(ListLoss.needs, use="documents, relevant or not: recall at k")
 
     def __init__(
         self,

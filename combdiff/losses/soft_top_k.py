@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -42,6 +43,8 @@ class SoftTopKLoss(SoftLoss):
     tensor(0.3490)
     """
 
+    needs = replace(SoftLoss.needs, use="classes, of which the true one has to be among the first k")
+
     def __init__(
         self,
         k: int | Mapping[int, float] = 1,
@@ -74,6 +77,8 @@ class SoftTopKLoss(SoftLoss):
         Raises:
             ValueError: for a target that does not fit the scores, and as `soft_topk`.
         """
+        if not isinstance(target, Tensor):
+            raise TypeError(f"target is a {type(target).__name__}, but must be a torch.Tensor of classes, (batch,)")
         if scores.ndim != 2 or target.shape != scores.shape[:1]:
             raise ValueError(
                 f"scores have shape {tuple(scores.shape)}, target {tuple(target.shape)}: "

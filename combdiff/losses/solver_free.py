@@ -8,7 +8,7 @@ from torch import Tensor
 
 from combdiff import _bridge
 from combdiff.losses.decision import DecisionLoss, PerRow
-from combdiff.needs import Needs
+from combdiff.needs import Needs, missing
 from combdiff.oracle import Costs, Report
 
 
@@ -25,6 +25,8 @@ class SolverFreeLoss(DecisionLoss):
         Raises:
             TypeError, ValueError: for another kind or shape, or what is not finite.
         """
+        if given is None:
+            raise missing(name, self)
         if not isinstance(given, Tensor):
             raise TypeError(f"{name} is a {type(given).__name__}, but must be a torch.Tensor: see its forward")
         batch = theta.ndim - len(self.solver.shape)

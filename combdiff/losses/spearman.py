@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -38,6 +40,8 @@ class SpearmanLoss(SoftLoss):
     """
 
     _smoothed = staticmethod(soft_rank)
+
+    needs = replace(SoftLoss.needs, use="whole rankings, by their correlation")
 
     def __init__(
         self,

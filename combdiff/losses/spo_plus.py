@@ -46,7 +46,13 @@ class SPOPlusLoss(DecisionLoss):
     (tensor([0., 1., 0.]), tensor([1., 0., 0.]))
     """
 
-    needs = Needs(target="costs", negative=True)
+    needs = Needs(
+        target="costs",
+        negative=True,
+        bias="none: a subgradient of a convex bound of the regret",
+        scale="c_true",
+        use="true costs are known: one solve a step, and no temperature",
+    )
 
     @not_compiled
     def forward(
@@ -73,11 +79,11 @@ class SPOPlusLoss(DecisionLoss):
         """
         costs, true = self.oracle.costs(theta, finite=False), self.true_costs(c_true, theta, finite=False)
         target = None if y_true is None else self.target_rows(y_true, theta, costs)
-        moved = torch.add(true.neg(), costs, alpha=2.0)
+        moved = torch.lerp(true, costs.detach(), 2.0)  # 2ĉ − c
         try:
             loss, y, target, report = self.gap(moved, target, true, as_instances(instances))
         except ValueError:
             self.oracle.costs(theta)  # names an entry that is not finite, as the next line
             self.true_costs(c_true, theta)
             raise
-        return self.finish(loss, theta, report, y, target)
+        return self.finish(loss, theta, report, y, target, (2.0 * (target - y), costs))

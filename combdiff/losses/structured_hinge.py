@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import DecisionLoss, Reduction
 from combdiff.needs import Needs
-from combdiff.oracle import OnFailure
+from combdiff.oracle import Costs, OnFailure
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Instances, Solver, as_instances
 
@@ -47,7 +48,14 @@ class StructuredHingeLoss(DecisionLoss):
     (tensor(0.), tensor(0.5000))
     """
 
-    needs = Needs(target="solution", negative=True)
+    needs = Needs(
+        target="solution",
+        negative=True,
+        solver="solutions of 0 and 1",
+        bias="none: a subgradient of a convex bound of the Hamming distance",
+        scale="the margin",
+        use="solutions alone are known: one solve a step, and no noise",
+    )
 
     margin = Temperature()
     temperature = margin
@@ -79,16 +87,23 @@ class StructuredHingeLoss(DecisionLoss):
                 that is better than the best solution: it is infeasible.
             SolverError: for rows without a solution, if `on_failure` is "raise".
         """
-        costs = self.oracle.costs(theta)
-        target = self.target_rows(y_true, theta, costs)
-        known = target.nan_to_num(0.0, 0.0, 0.0)  # a failed row's target may be anything
-        moved = costs - float(self.margin) * (1.0 - 2.0 * known)
-        loss, y, target, report = self.gap(moved, target, instances=as_instances(instances))
-        other = (target != 0.0) & (target != 1.0)
-        if other.any():
-            row, entry = other.nonzero()[0].tolist()
+        costs = self.oracle.costs(theta, finite=False)
+        target, sets = self.target_rows(y_true, theta, costs), as_instances(instances)
+        try:
+            loss, y, target, report = self.gap(self._moved(costs, target), target, instances=sets)
+        except ValueError:
+            self.oracle.costs(theta)  # names an entry that is not finite
+            known = target.nan_to_num(0.0, 0.0, 0.0)  # the target of a row that fails may be anything
+            loss, y, target, report = self.gap(self._moved(costs, known), target, instances=sets)
+        if not torch.equal(target * target, target):
+            row, entry = ((target != 0.0) & (target != 1.0)).nonzero()[0].tolist()
             raise ValueError(
                 f"y_true has {target[row, entry].item()} in row {row}, entry {entry}, but the Hamming margin is of "
                 "vectors of zeros and ones: use FenchelYoungLoss"
             )
-        return self.finish(loss, theta, report, y, target)
+        return self.finish(loss, theta, report, y, target, (target - y, costs))
+
+    def _moved(self, costs: Costs, target: Costs) -> Costs:
+        """c − m (1 − 2ȳ), without a graph."""
+        margin = float(self.margin)
+        return torch.add(costs.detach() - margin, target, alpha=2.0 * margin)

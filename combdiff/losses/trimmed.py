@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -39,6 +41,8 @@ class TrimmedLoss(SoftLoss):
     """
 
     _smoothed = staticmethod(soft_sort)
+
+    needs = replace(SoftLoss.needs, use="any losses of a batch with outliers: the largest are left out")
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ class SoftLoss(HasStrength):
     """
 
     reductions: tuple[str, ...] = get_args(Reduction)
-    needs = Needs(target="labels", forward="0")
+    needs = Needs(target="labels", forward="0", bias="none", scale="ε")
 
     def __init__(
         self, methods: tuple[str, ...], method: str, regularization: str, strength: Strength, reduction: Any = None
@@ -149,8 +149,14 @@ def check_mask(mask: Tensor | None, values: Tensor) -> None:
 
 
 def check_alike(**tensors: Tensor) -> None:
-    """Two tensors have one shape."""
+    """Two tensors have one shape.
+
+    Raises:
+        TypeError, ValueError: which name the second.
+    """
     (one, first), (other, second) = tensors.items()
+    if not isinstance(second, Tensor):
+        raise TypeError(f"{other} is a {type(second).__name__}, but must be a torch.Tensor of the shape of {one}")
     if first.shape != second.shape:
         raise ValueError(f"{one} have shape {tuple(first.shape)}, {other} {tuple(second.shape)}: they must agree")
 

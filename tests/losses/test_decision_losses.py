@@ -228,7 +228,7 @@ def test_bad_infeasible_targets_are_refused(kind: Any, sense: str) -> None:
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match="not a Solver"):
         SPOPlusLoss(torch.nn.Linear(2, 2))
-    with pytest.raises(TypeError, match="c_true is None, and this loss needs it"):
+    with pytest.raises(TypeError, match="c_true is None, and SPOPlusLoss needs it"):
         SPOPlusLoss(solver())(torch.ones(4), None)
     with pytest.raises(ValueError, match="width=0"):
         PerturbationGradientLoss(solver(), width=0)

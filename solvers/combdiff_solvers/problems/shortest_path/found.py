@@ -26,4 +26,6 @@ class Found(NamedTuple):
     @classmethod
     def empty(cls, rows: int, width: int) -> Found:
         """No paths, nothing proven, and nothing wrong with any row."""
-        return cls(np.zeros((rows, width)), np.zeros(rows), np.full(rows, -np.inf), np.zeros(rows, dtype=np.uint8))
+        bound = np.empty(rows)
+        bound.fill(-np.inf)  # np.full takes as long as a small search
+        return cls(np.zeros((rows, width)), np.zeros(rows), bound, np.zeros(rows, dtype=np.uint8))

@@ -135,7 +135,7 @@ class ShortestPath(BatchSolver):
         negative = {"raise": REFUSE, "clamp": CLAMP, "exact": EXACT}[self.negative]
         found, messages = self._search(theta, negative, instances)
         y, objective, bound, status = found
-        if status.any():
+        if np.count_nonzero(status):
             huge = np.flatnonzero(status == HUGE)
             if len(huge):
                 part = None if instances is None else select(instances, huge)

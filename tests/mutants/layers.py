@@ -1,41 +1,8 @@
-"""Mutants: signs and scale factors, each of which turns a test red when it is changed.
+"""Mutants of the layers and of the noise."""
 
-    python -m tests.mutants                  # all: make mutants
-    python -m tests.mutants identity noise   # those of files with such a name
+from tests.mutants.mutant import of
 
-A mutant is one text of one file, which occurs once, and what takes its place. It is made in a copy of the repository,
-and the tests named beside it have to fail there. A new estimator or loss adds its own.
-"""
-
-from __future__ import annotations
-
-import os
-import shutil
-import sys
-import tempfile
-from pathlib import Path
-from typing import NamedTuple
-
-import pytest
-import torch  # noqa: F401  (loaded once, for all forks)
-
-ROOT = Path(__file__).parents[1]
 LAYERS, TESTS = "combdiff/layers/", "tests/layers/"
-
-
-class Mutant(NamedTuple):
-    """A change that has to be noticed."""
-
-    file: str
-    old: str
-    new: str
-    tests: str  # arguments of pytest
-
-
-def of(file: str, tests: str, *changes: tuple[str, str]) -> list[Mutant]:
-    """Mutants of one file, that the same tests see."""
-    return [Mutant(file, old, new, tests) for old, new in changes]
-
 
 MUTANTS = [
     *of(
@@ -180,71 +147,4 @@ MUTANTS = [
         ("return z.square() / 2.0", "return z.square()"),
         ("torch.log1p(-u)", "torch.log(u)"),
     ),
-    *of(
-        "combdiff/losses/fenchel_young.py",
-        TESTS + "test_frank_wolfe.py::TestQuadratic "
-        + TESTS + "test_frank_wolfe.py::test_the_fenchel_young_loss_is_at_least_zero_and_zero_at_its_target",
-        ("known = target - gradient, costs", "known = gradient - target, costs"),
-        ("loss.add_(own)", "loss.sub_(own)"),
-    ),
 ]  # fmt: skip
-
-
-def survives(mutant: Mutant, copy: Path) -> bool:
-    """Whether the tests stay green under a change."""
-    path = copy / mutant.file
-    text = path.read_text()
-    if text.count(mutant.old) != 1:
-        raise SystemExit(f"{mutant.file} holds {mutant.old!r} {text.count(mutant.old)} times, not once: mend the table")
-    path.write_text(text.replace(mutant.old, mutant.new))
-    try:
-        return is_green(mutant.tests, copy)
-    finally:
-        path.write_text(text)
-
-
-def is_green(tests: str, copy: Path) -> bool:
-    """Whether tests pass in the copy."""
-    status = os.waitstatus_to_exitcode(os.waitpid(_start(tests.split(), copy), 0)[1])
-    if status not in (0, 1):
-        raise SystemExit(f"pytest could not run {tests} (exit status {status})")
-    return status == 0
-
-
-def _start(tests: list[str], copy: Path) -> int:
-    """pytest in a fork of this process, which has torch but nothing of the library; the number of the process."""
-    number = os.fork()
-    if number:
-        return number
-    status = 3
-    try:
-        os.chdir(copy)
-        sys.path[:0] = [str(copy), str(copy / "solvers")]
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            status = pytest.main(["-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *tests])
-    finally:
-        os._exit(int(status))
-
-
-def main(words: list[str]) -> int:
-    """Run those whose file has one of the words in its name, all without words; 1 if any was not seen."""
-    chosen = [one for one in MUTANTS if not words or any(word in one.file for word in words)]
-    alive = []
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "repository"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"))
-        for tests in dict.fromkeys(mutant.tests for mutant in chosen):
-            if not is_green(tests, copy):
-                raise SystemExit(f"{tests} fails without any change")
-        for number, mutant in enumerate(chosen, 1):
-            lives = survives(mutant, copy)
-            alive += [mutant] * lives
-            change = f"{mutant.old.strip()!r} → {mutant.new.strip()!r}"
-            print(f"{number}/{len(chosen)} {'SURVIVED' if lives else 'seen'}: {mutant.file}: {change}", flush=True)
-    print(f"{len(chosen) - len(alive)} of {len(chosen)} mutants were seen")
-    return int(bool(alive))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
