@@ -2,13 +2,17 @@
 
     python -m experiments.benchmarks.decisions            # ours
     python -m experiments.benchmarks.decisions --pyepo    # and PyEPO's SPO+ and Fenchel–Young: pip install pyepo==2.2.7
+    python -m experiments.benchmarks.decisions --data knapsack --pyepo --method spo-plus perturbed --rounds 10
+    python -m experiments.benchmarks.decisions --data tsp --pyepo --method spo-plus --rounds 2 --steps 1 --rows 4
 
-Blocks of eight steps of all methods take turns, and the processor time of this process counts, on one thread: other
-work on the machine changes all of them alike. Shown are the ratios of the least and of the median blocks.
+PyEPO has its own models: GLOP for paths, SCIP in OR-Tools for knapsacks, HiGHS by Pyomo (`pip install pyomo highspy`)
+for round trips. Blocks of steps of all methods take turns, and the processor time of this process counts, on one
+thread: other work on the machine changes all of them alike. Shown are the ratios of the least and of the median blocks.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -17,13 +21,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from experiments.decisions.grid_paths import GridPaths
 from experiments.harness.command import configure
-from experiments.harness.run import Job
+from experiments.harness.run import Job, preset_settings
 from experiments.harness.train import Training
 
-ROUNDS = 100
-STEPS = 8  # in a block
 PEERS = ("experiments.peers.pyepo:SPOPlus", "experiments.peers.pyepo:FenchelYoung")
 
 
@@ -43,18 +44,29 @@ def block(training: Training, batches: Sequence[Tensor]) -> float:
 
 def main(arguments: Sequence[str]) -> None:
     """Race all methods."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", choices=("sp5", "knapsack", "tsp"), default="sp5")
+    parser.add_argument("--method", nargs="+", default=[], help="default: all of the task")
+    parser.add_argument("--pyepo", action="store_true")
+    for name, default in (("rounds", 100), ("steps", 8), ("rows", 32)):  # of blocks, in a block, of a step
+        parser.add_argument(f"--{name}", type=int, default=default)
+    given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    names = [*GridPaths.methods, *(PEERS if "--pyepo" in arguments else ())]
-    run = configure("decisions", {"methods": names})
+    peers = PEERS if given.pyepo else ()
+    methods = given.method or preset_settings("decisions", "demo", {"data": given.data})["methods"]
+    names = list(dict.fromkeys(["two-stage", *methods, *peers]))
+    settings = {"data": given.data, "methods": names, "validation_examples": 1, "test_examples": 1}
+    run = configure("decisions", {**settings, **({"peer_solver": "own"} if peers else {})})
     data = run.load(0)
     trainings = {name: Training(run, Job(0, name, ""), data) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(ROUNDS):
-        batches = torch.split(torch.randperm(len(data.train)), run.settings.batch)[:STEPS]
+    for _ in range(given.rounds):
+        batches = torch.split(torch.randperm(len(data.train)), given.rows)[: given.steps]
         for name, training in trainings.items():
             seconds[name].append(block(training, batches))
     own = seconds["two-stage"]
-    print(f"two-stage: {min(own) / STEPS * 1e6:.0f} µs a step (least), {median(own) / STEPS * 1e6:.0f} (median)")
+    least, middle = (one / given.steps * 1e6 for one in (min(own), median(own)))
+    print(f"two-stage: {least:.0f} µs a step (least), {middle:.0f} (median)")
     for name, times in seconds.items():
         print(f"{name}: {min(times) / min(own):.2f} × (least), {median(times) / median(own):.2f} × (median)")
 

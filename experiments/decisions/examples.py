@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from combdiff.polyhedra import Neighbours
-from combdiff.solvers import Solver
+from combdiff.solvers import Sense, Solver
 from experiments.harness.task import DataSet, Examples
 
 
@@ -50,11 +50,13 @@ class Source(ABC):
         neighbours: of all vertices, in the order of their numbers, where these are known.
         methods: what is trained unless the command line says.
         presets: settings of "demo" and "full" that are not the defaults.
+        sense: of the solver.
     """
 
     neighbours: Neighbours
     methods: ClassVar[tuple[str, ...]]
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    sense: ClassVar[Sense] = Sense.MIN
 
     def __init__(self, options: Any, path: str) -> None:
         self.options, self.path = options, Path(path)
@@ -68,8 +70,8 @@ class Source(ABC):
         """The examples of one split."""
 
     @abstractmethod
-    def solver(self) -> Solver:
-        """What decides, on one thread."""
+    def solver(self, examples: Decisions) -> Solver:
+        """What decides in such examples, on one thread."""
 
     def network(self, examples: Decisions) -> nn.Module:
         """A new network: features to costs (examples, n)."""

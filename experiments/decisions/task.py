@@ -23,15 +23,18 @@ import torch
 from torch import Tensor, nn
 
 from combdiff import metrics as measures
-from combdiff.solvers import Sense, Solver
+from combdiff.solvers import Solver
 from experiments.decisions.examples import Decisions, Source
 from experiments.decisions.grid_paths import GridPaths
+from experiments.decisions.knapsack import Knapsacks
+from experiments.decisions.tsp import RoundTrips
 from experiments.harness.errors import InputError
 from experiments.harness.options import option
+from experiments.harness.report.intervals import Interval
 from experiments.harness.table import Column, Row
 from experiments.harness.task import DataSet, Learned, Task
 
-SOURCES: dict[str, type[Source]] = {"sp5": GridPaths}
+SOURCES: dict[str, type[Source]] = {"sp5": GridPaths, "knapsack": Knapsacks, "tsp": RoundTrips}
 
 
 @dataclass
@@ -42,12 +45,18 @@ class DecisionTask(Task[Decisions]):
     target: ClassVar[str] = "kept"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("regret", "regret", "{:.2%}"),
+        Column("interval", "95 % interval", "± {:.2%}"),
         Column("optimal", "optimal", "{:.1%}"),
+        Column("epoch", "an epoch", "{:.2f} ×"),
+        Column("solves", "solves", "{:.1f}"),
     )
 
     data: str = option("sp5", ", ".join(SOURCES))
-    degree: int = option(4, "of the polynomial that makes costs of features (sp5)", least=1)
-    noise: float = option(0.5, "half-width of the noise that multiplies costs (sp5)")
+    degree: int = option(4, "of the polynomial that makes costs of features", least=1)
+    noise: float = option(0.5, "half-width of the noise that multiplies costs")
+    items: int = option(32, "of a knapsack", least=1)
+    dimensions: int = option(2, "of a knapsack", least=1)
+    cities: int = option(20, "of a round trip (tsp)", least=3)
     examples: int = option(1000, "training examples", least=1)
     test_examples: int = option(1000, "test examples", least=1)
     validation_examples: int = option(1000, "validation examples", least=1)
@@ -79,15 +88,17 @@ class DecisionTask(Task[Decisions]):
         return self.source.network(examples)
 
     def solver(self, backend: str, examples: Decisions) -> Solver:
-        return self.source.solver()
+        return self.source.solver(examples)
 
     def loss(self, y: Tensor, examples: Decisions) -> Tensor:
         """What the decisions cost more than the best ones."""
-        sign = 1.0 if self.source.solver().sense is Sense.MIN else -1.0
-        return sign * ((y - examples.solutions) * examples.true_costs).sum()
+        return self.losses(y, examples).sum()
+
+    def losses(self, y: Tensor, examples: Decisions) -> Tensor:
+        return self.source.sense.sign * ((y - examples.solutions) * examples.true_costs).sum(-1)
 
     def score(self, solutions: Tensor, examples: Decisions, costs: Tensor | None = None) -> dict[str, float]:
-        solver, best, true = self.source.solver(), examples.solutions, examples.true_costs
+        solver, best, true = self.source.solver(examples), examples.solutions, examples.true_costs
         regret = measures.regret(solutions, best, true, solver)
         least = (best.double() * true.double()).sum(-1)
         relative = float(regret.sum() / least.abs().sum())
@@ -97,6 +108,14 @@ class DecisionTask(Task[Decisions]):
     def baselines(self, examples: Decisions) -> dict[str, Tensor]:
         found = {} if examples.mean_costs is None else {"expected costs": self.solve(examples.mean_costs, examples)}
         return {**found, "equal costs": self.solve(torch.ones_like(examples.true_costs), examples)}
+
+    def complete(self, rows: Sequence[Row], metrics: Sequence[Row]) -> None:
+        ratios = epoch_ratios(metrics)
+        for row in rows:
+            row["epoch"] = ratios.get(row["method"])
+            if row["split"] == "mean":
+                same = [other["regret"] for other in rows if other["method"] == row["method"] and other is not row]
+                row["interval"] = Interval.of(same).half
 
     def remarks(self, examples: Decisions, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
         said = ", ".join(f"{name} {ratio:.2f}" for name, ratio in epoch_ratios(metrics).items())

@@ -99,6 +99,8 @@ def _add_arguments(parser: argparse.ArgumentParser, task: str, words: Sequence[s
             metavar="METHOD",
             help=f"{names}, all, or package.module:Class (default {' '.join(kind.methods)})",
         )
+    about = "train nothing: the rows of the table that need no training"
+    method.add_argument("--floor", action="store_const", const=[], dest="methods", help=about)
     chosen = [name for name in choice.parse_known_args(words)[0].methods or () if ":" in name]
     for name in [*method_names(), *chosen]:
         find_method(name).add_arguments(method, known)

@@ -60,6 +60,7 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
     if len(splits) > 1:
         groups.append(mean_rows(rows, ("method", "solver", "temperature"), "split"))
         rows += groups[-1]
+    task.complete(rows, metrics)
     save_summary(folder, rows)
     constant = {*(["split"] if len(splits) == 1 else []), *(["solve_ms"] if len(run.settings.solvers) == 1 else [])}
     columns = [c for c in (*BEFORE, TEMPERATURE, *task.columns, *EFFORT) if c.key not in constant and c.tells(rows)]

@@ -28,12 +28,14 @@ class Method(Options, ABC):
     Attributes:
         needs: the attributes of the training examples that it learns from; where one is not known, it is left out.
         uses_solver: whether it solves in training, so that another solver is another training.
+        seeded_as: the method whose network and batches it has, where it is compared with that one; its own, if empty.
         task: what it is trained for; there before `setup`.
         layer: the solver layer (or oracle) whose `stats` count its work.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("solutions",)
     uses_solver: ClassVar[bool] = True
+    seeded_as: ClassVar[str] = ""
     task: Task[Any] = field(init=False, repr=False)
     layer: Any = field(default=None, init=False, repr=False)
 

@@ -38,8 +38,8 @@ class Settings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.methods and self.solvers and self.splits):
-            raise InputError("a run needs at least one method, one solver and one split")
+        if not (self.solvers and self.splits):
+            raise InputError("a run needs at least one solver and one split")
         for name, seed in [("seed", self.seed), *(("split", split) for split in self.splits)]:
             if not 0 <= seed < SEEDS:
                 raise InputError(f"{name}={seed} must be a whole number from 0 to {SEEDS - 1}")

@@ -149,6 +149,10 @@ class Task(Options, ABC, Generic[E]):
         """What a method minimises that has no loss of its own, summed: how bad (a mean of) solutions are."""
         return distance("hamming", y, examples.solutions)  # type: ignore[attr-defined]
 
+    def losses(self, y: Tensor, examples: E) -> Tensor:
+        """The loss of each of some whole solutions (*samples, examples, *shape); of other sizes than `loss` may be."""
+        return (y != examples.solutions).flatten(2).sum(-1).to(y.dtype)  # type: ignore[attr-defined]
+
     def completed(self, costs: Tensor, examples: E) -> Tensor:
         """The labels as whole solutions; where they are parts of one, the best for θ that has these parts."""
         return examples.solutions  # type: ignore[attr-defined]
@@ -156,6 +160,9 @@ class Task(Options, ABC, Generic[E]):
     def baselines(self, examples: E) -> dict[str, Tensor]:
         """Solutions that are found without looking at the inputs."""
         return {}
+
+    def complete(self, rows: Sequence[Row], metrics: Sequence[Row]) -> None:
+        """Add to the rows of the table what takes more than one of them to tell; `metrics` as in `pictures`."""
 
     def remarks(self, examples: E, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
         """What the reader of the table should know of the test examples, and of the trainings; see `pictures`."""

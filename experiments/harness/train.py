@@ -38,7 +38,8 @@ class Training:
     """
 
     def __init__(self, run: Run, job: Job, data: DataSet[Any]) -> None:
-        torch.manual_seed(stable_seed(run.task_name, job.method, job.split, run.settings.seed))
+        name = run.methods[job.method].seeded_as or job.method
+        torch.manual_seed(stable_seed(run.task_name, name, job.split, run.settings.seed))
         self.task, self.data, self.settings = run.task, data, run.settings
         self.steps = math.ceil(len(data.train) / self.settings.batch)  # in an epoch
         self.total = self.settings.epochs * self.steps
@@ -151,7 +152,9 @@ class Training:
         seconds, solver, solves = self.clocks.values()
         best = {"best_epoch": self.best["epoch"], "validation": self.best["score"]}
         solve_ms = 1000 * solver / solves if solves else None
-        effort = {**best, "seconds": seconds, "solver_share": solver / seconds, "solve_ms": solve_ms}
+        seen = self.epoch * len(self.data.train)
+        counts = {"solve_ms": solve_ms, "solves": None if self.method.layer is None else solves / seen}
+        effort = {**best, "seconds": seconds, "solver_share": solver / seconds, **counts}
         if self.schedule is None and self.advised is None:
             return effort
         return {**effort, "settled": self.advised or float(self.schedule or 0), "advice_seconds": self.advice_seconds}

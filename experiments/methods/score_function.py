@@ -15,7 +15,7 @@ from experiments.harness.options import option, temperature
 
 @dataclass
 class ScoreFunction(LayerMethod):
-    """The expected number of entries that differ from the label's, by REINFORCE: a loss without a derivative."""
+    """The expected loss of whole solutions (the task's, or the entries that differ), by REINFORCE."""
 
     normalises: ClassVar[bool] = False
 
@@ -27,7 +27,7 @@ class ScoreFunction(LayerMethod):
         return combdiff.ScoreFunction(solver, self.sigma, self.samples, baseline=self.baseline)
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        def differing(y: Tensor) -> Tensor:
-            return (y != examples.solutions).flatten(2).sum(-1).to(y.dtype)
+        def losses(y: Tensor) -> Tensor:
+            return self.task.losses(y, examples)
 
-        return self.layer.expected_loss(differing, self.costs(scores), examples.instances()).sum()
+        return self.layer.expected_loss(losses, self.costs(scores), examples.instances()).sum()

@@ -1,24 +1,68 @@
-"""PyEPO's losses and layers on its own model of the 5×5 grid, as methods of the decisions: `pip install pyepo==2.2.7`.
+"""PyEPO's losses and layers as methods of the decisions: `pip install pyepo==2.2.7`.
 
 python -m experiments decisions --method spo-plus experiments.peers.pyepo:SPOPlus
 
-Its linear program in GLOP solves, one row at a time; its own options are those of its notebooks. The network, data,
-optimiser and budget are those of the other methods of the run.
+The network, data, optimiser and budget are those of the other methods of the run, and so are the first weights and the
+order of the batches (`seeded_as`). PyEPO asks its model for one row at a time: that is our solver, or (`--peer-solver
+own`) its own model with its open-source solver, which is slower by far (`experiments.benchmarks.decisions` says how
+much). Where it has no options of its notebooks, a method has those of ours.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from torch import Tensor
 
-from combdiff.solvers import Solver
+from combdiff.solvers import Sense, Solver
 from experiments.decisions.grid_paths import SIZE
+from experiments.decisions.knapsack import CAPACITY
 from experiments.harness.method import Method
 from experiments.harness.options import option, temperature
 
 POOL_SOLVES = 0.05  # the share of the steps that solve, of losses over a pool
+
+
+def own_model(data: str, train: Any) -> Any:
+    """PyEPO's model of a kind of data, with its open-source solver: GLOP, SCIP, or HiGHS by Pyomo."""
+    if data == "sp5":
+        from pyepo.model.ort import shortestPathModel
+
+        return shortestPathModel((SIZE, SIZE), solver="glop")
+    if data == "knapsack":
+        from pyepo.model.ort import knapsackModel
+
+        weights = train.weights[0].numpy()
+        return knapsackModel(weights, np.full(len(weights), CAPACITY))
+    sys.modules.setdefault("ortools", None)  # type: ignore[arg-type]  # PyEPO imports it, and beside it HiGHS may crash
+    from pyepo.model.omo.tsp import tspGGModel
+
+    cities = round((1 + (1 + 8 * train.true_costs.shape[1]) ** 0.5) / 2)
+    return tspGGModel(cities, solver="appsi_highs")
+
+
+def model_over(solver: Solver) -> Any:
+    """A model of PyEPO whose rows our solver solves."""
+    from pyepo import EPO
+    from pyepo.model.opt import optModel
+
+    class Model(optModel):
+        modelSense = EPO.MINIMIZE if solver.sense is Sense.MIN else EPO.MAXIMIZE  # noqa: N815
+
+        def _getModel(self) -> Any:  # noqa: N802
+            return solver, range(solver.shape[0])
+
+        def setObj(self, c: Any) -> None:  # noqa: N802
+            self._row = np.asarray(c, dtype=np.float64)[None]
+
+        def solve(self) -> Any:
+            found = solver.solve(self._row)
+            return found.y[0], float(found.objective[0])
+
+    return Model()
 
 
 @dataclass
@@ -28,16 +72,18 @@ class PyEPO(Method):
     needs: ClassVar[tuple[str, ...]] = ("true_costs", "solutions")
     module: ClassVar[str]
     arguments: ClassVar[tuple[str, ...]]
-    given: ClassVar[dict[str, Any]] = {}
+    given: ClassVar[dict[str, Any]] = {"reduction": "sum"}
     pooled: ClassVar[bool] = False
+
+    peer_solver: Literal["combdiff", "own"] = option("combdiff", "what solves for PyEPO")
 
     def setup(self, solver: Solver, train: Any) -> None:
         import pyepo.func
         from pyepo.data.dataset import optDataset
-        from pyepo.model.ort import shortestPathModel
 
-        model = shortestPathModel((SIZE, SIZE), solver="glop")
+        model = model_over(solver) if self.peer_solver == "combdiff" else own_model(self.task.data, train)  # type: ignore[attr-defined]
         given = {"processes": 1, **self.given, **self.as_json()}
+        del given["peer_solver"]
         if self.pooled:
             given |= {"dataset": optDataset(model, train.inputs.numpy(), train.true_costs.numpy())}
             given |= {"solve_ratio": POOL_SOLVES}
@@ -53,8 +99,8 @@ class SPOPlus(PyEPO):
     """SPO+."""
 
     module: ClassVar[str] = "SPOPlus"
+    seeded_as: ClassVar[str] = "spo-plus"
     arguments: ClassVar[tuple[str, ...]] = ("true_costs", "solutions", "objectives")
-    given: ClassVar[dict[str, Any]] = {"reduction": "sum"}
 
 
 @dataclass
@@ -62,11 +108,23 @@ class FenchelYoung(PyEPO):
     """Perturbed Fenchel–Young."""
 
     module: ClassVar[str] = "perturbedFenchelYoung"
+    seeded_as: ClassVar[str] = "perturbed"
     arguments: ClassVar[tuple[str, ...]] = ("solutions",)
-    given: ClassVar[dict[str, Any]] = {"reduction": "sum"}
 
     n_samples: int = option(3, "noisy solves an example", least=1)
     sigma: float = temperature(1.0, "σ, in units of costs")
+
+
+@dataclass
+class FrankWolfe(PyEPO):
+    """The Fenchel–Young loss of the quadratically regularized solution."""
+
+    module: ClassVar[str] = "regularizedFrankWolfeFenchelYoung"
+    seeded_as: ClassVar[str] = "frank-wolfe"
+    arguments: ClassVar[tuple[str, ...]] = ("solutions",)
+
+    lambd: float = temperature(1.0, "λ, the weight of the regularizer")
+    max_iter: int = option(30, "rounds", least=1)
 
 
 @dataclass
@@ -74,8 +132,8 @@ class PerturbationGradient(PyEPO):
     """Perturbation gradients, backward."""
 
     module: ClassVar[str] = "perturbationGradient"
+    seeded_as: ClassVar[str] = "perturbation-gradient"
     arguments: ClassVar[tuple[str, ...]] = ("true_costs",)
-    given: ClassVar[dict[str, Any]] = {"reduction": "sum"}
 
     sigma: float = temperature(0.1, "h, in units of predicted over units of true costs")
 
@@ -85,8 +143,8 @@ class NoiseContrastive(PyEPO):
     """NCE."""
 
     module: ClassVar[str] = "noiseContrastiveEstimation"
+    seeded_as: ClassVar[str] = "noise-contrastive"
     arguments: ClassVar[tuple[str, ...]] = ("solutions",)
-    given: ClassVar[dict[str, Any]] = {"reduction": "sum"}
     pooled: ClassVar[bool] = True
 
 
@@ -95,6 +153,7 @@ class ContrastiveMAP(NoiseContrastive):
     """MAP."""
 
     module: ClassVar[str] = "contrastiveMAP"
+    seeded_as: ClassVar[str] = "contrastive-map"
 
 
 @dataclass
@@ -102,6 +161,7 @@ class RankList(NoiseContrastive):
     """Listwise learning to rank."""
 
     module: ClassVar[str] = "listwiseLearningToRank"
+    seeded_as: ClassVar[str] = "rank-list"
     arguments: ClassVar[tuple[str, ...]] = ("true_costs",)
 
 
@@ -110,6 +170,7 @@ class RankPair(RankList):
     """Pairwise learning to rank."""
 
     module: ClassVar[str] = "pairwiseLearningToRank"
+    seeded_as: ClassVar[str] = "rank-pair"
 
 
 @dataclass
@@ -117,30 +178,67 @@ class RankPoint(RankList):
     """Pointwise learning to rank."""
 
     module: ClassVar[str] = "pointwiseLearningToRank"
+    seeded_as: ClassVar[str] = "rank-point"
 
 
 @dataclass
-class Interpolation(PyEPO):
-    """Black-box differentiation, with the regret as loss."""
+class PyEPOLayer(PyEPO):
+    """A layer, with the regret as loss."""
 
-    module: ClassVar[str] = "blackboxOpt"
+    given: ClassVar[dict[str, Any]] = {}
     arguments: ClassVar[tuple[str, ...]] = ()
-
-    lambd: float = temperature(20.0, "λ")
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
         return self.task.loss(super().objective(scores, examples), examples)
 
 
 @dataclass
-class PerturbedLayer(PyEPO):
-    """The perturbed optimizer, with the squared distance from the best solution as loss."""
+class Interpolation(PyEPOLayer):
+    """Black-box differentiation."""
+
+    module: ClassVar[str] = "blackboxOpt"
+    seeded_as: ClassVar[str] = "interpolation"
+
+    lambd: float = temperature(20.0, "λ")
+
+
+@dataclass
+class Identity(PyEPOLayer):
+    """The solver as minus the identity."""
+
+    module: ClassVar[str] = "negativeIdentity"
+    seeded_as: ClassVar[str] = "identity"
+
+
+@dataclass
+class PerturbedLayer(PyEPOLayer):
+    """The perturbed optimizer."""
 
     module: ClassVar[str] = "perturbedOpt"
-    arguments: ClassVar[tuple[str, ...]] = ()
+    seeded_as: ClassVar[str] = "perturbed-layer"
 
     n_samples: int = option(3, "noisy solves an example", least=1)
     sigma: float = temperature(1.0, "σ, in units of costs")
 
-    def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        return self.solution_loss("squared", super().objective(scores, examples), examples)
+
+@dataclass
+class ImplicitMLE(PyEPOLayer):
+    """Implicit maximum likelihood estimation."""
+
+    module: ClassVar[str] = "implicitMLE"
+    seeded_as: ClassVar[str] = "implicit-mle"
+
+    n_samples: int = option(3, "noisy solves an example", least=1)
+    sigma: float = option(1.0, "σ, in units of costs", positive=True)
+    lambd: float = temperature(10.0, "λ")
+
+
+@dataclass
+class AdaptiveImplicitMLE(PyEPOLayer):
+    """Adaptive implicit maximum likelihood estimation."""
+
+    module: ClassVar[str] = "adaptiveImplicitMLE"
+    seeded_as: ClassVar[str] = "adaptive-implicit-mle"
+
+    n_samples: int = option(3, "noisy solves an example", least=1)
+    sigma: float = temperature(1.0, "σ, in units of costs")

@@ -118,7 +118,7 @@ def test_losses_noises_and_means_over_splits(
         (["--method", "interpolation", "--loss", "fenchel-young"], "needs a smoothed layer"),
         (["--sigma", "0"], "sigma=0.0 must be a positive, finite number"),
         (["--lam", "nan"], "lam=nan must be a positive, finite number"),
-        (["--splits", "0"], "a run needs at least one method, one solver and one split"),
+        (["--splits", "0"], "a run needs at least one solver and one split"),
         (["--size", "1"], "size=1 must be at least 2"),
         (["--maps", "0"], "maps=0 must be at least 1"),
         (["--noise", "gumbel", "--mode", "multiplicative"], "multiplicative noise is log-normal"),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,23 +11,63 @@ import torch
 from combdiff.losses import AdjacentVerticesLoss, ConeAlignedLoss, SPOPlusLoss
 from combdiff.polyhedra import binding_normals
 from experiments.__main__ import main
-from experiments.decisions.grid_paths import FIRST_SEED, SIZE, GridPaths, all_paths, grid_edges
+from experiments.decisions.generated import FIRST_SEED
+from experiments.decisions.grid_paths import SIZE, GridPaths, all_paths, grid_edges
+from experiments.decisions.knapsack import KnapsackDecisions, mean_ceiling
 from experiments.decisions.task import DecisionTask, epoch_ratios
 
 TINY = ["--examples", "40", "--test-examples", "30", "--validation-examples", "20", "--epochs", "2", "--workers", "1"]
 
 
-def test_the_data_are_those_of_pyepo() -> None:
+@pytest.mark.parametrize(
+    ("kind", "module", "sizes"),
+    [
+        ("sp5", "shortestpath", (5, (SIZE, SIZE))),
+        ("knapsack", "knapsack", (5, 7, 3)),
+        ("tsp", "tsp", (10, 7)),
+    ],
+)
+def test_the_data_are_those_of_pyepo(kind: str, module: str, sizes: tuple[Any, ...]) -> None:
     """Bit for bit, training and test examples in this order, whatever follows them."""
-    shortestpath = pytest.importorskip("pyepo.data.shortestpath")
+    generator = pytest.importorskip(f"pyepo.data.{module}")
+    counts = {"examples": 50, "test_examples": 30, "validation_examples": 20}
     for split, degree, noise in ((0, 4, 0.5), (3, 6, 0.0)):
-        task = DecisionTask(degree=degree, noise=noise, examples=50, test_examples=30, validation_examples=20)
+        task = DecisionTask(data=kind, degree=degree, noise=noise, items=7, dimensions=3, cities=7, **counts)
         data = task.load(split)
-        x, costs = shortestpath.genData(80, 5, (SIZE, SIZE), deg=degree, noise_width=noise, seed=FIRST_SEED + split)
+        seeded = {"deg": degree, "noise_width": noise, "seed": FIRST_SEED + split}
+        *weights, x, costs = generator.genData(80, *sizes, **seeded)
         np.testing.assert_array_equal(torch.cat([data.train.inputs, data.test.inputs]), x.astype(np.float32))
         np.testing.assert_array_equal(torch.cat([data.train.true_costs, data.test.true_costs]), costs)
+        if weights:
+            assert isinstance(data.test, KnapsackDecisions)
+            assert data.test.weights is not None
+            np.testing.assert_array_equal(data.test.weights[4], weights[0])
         if not noise:
-            torch.testing.assert_close(data.test.mean_costs, data.test.true_costs)
+            torch.testing.assert_close(data.test.mean_costs, data.test.true_costs, rtol=1e-6, atol=1e-4)
+
+
+def test_the_mean_of_rounded_values() -> None:
+    """Against the mean of the values at many ε; the mean before rounding would be half a unit too low."""
+    sizes, noise = np.array([0.3, 0.99, 1.0, 2.7, 40.0]), np.random.default_rng(0).uniform(0.5, 1.5, (200_000, 1))
+    drawn = np.ceil(sizes * noise)
+    error = drawn.std(0) / len(noise) ** 0.5
+    assert (np.abs(mean_ceiling(sizes, 0.5) - drawn.mean(0)) <= 5 * error).all()
+    np.testing.assert_array_equal(mean_ceiling(sizes, 0.0), np.ceil(sizes))
+
+
+def test_no_prediction_beats_the_expected_costs() -> None:
+    """On average: not the costs of another draw, nor the means before the values are rounded, nor means of others."""
+    for kind in ("sp5", "knapsack", "tsp"):
+        task = DecisionTask(data=kind, examples=20, test_examples=300, cities=8, validation_examples=1)
+        data = task.load(0)
+        assert data.test.mean_costs is not None
+        floor = task.score(task.baselines(data.test)["expected costs"], data.test)["regret"]
+        assert 0 < floor < 0.15
+        for worse in (data.test.mean_costs.roll(1, 0), data.train.true_costs.mean(0).expand(300, -1)):
+            assert task.score(task.solve(worse, data.test), data.test)["regret"] > floor
+        best = task.score(data.test.solutions.double(), data.test)
+        assert best["regret"] == pytest.approx(0.0, abs=1e-6)
+        assert best["optimal"] == 1.0
 
 
 def test_the_edges_are_those_of_pyepo() -> None:
@@ -41,7 +82,7 @@ def test_spo_plus_is_that_of_pyepo() -> None:
     task = DecisionTask(examples=50)
     train = task.load(0).train
     theta = (train.true_costs.roll(1, 0) + 0.1).requires_grad_()
-    ours = SPOPlusLoss(task.source.solver(), "sum")(theta, train.true_costs, train.solutions)
+    ours = SPOPlusLoss(task.source.solver(train), "sum")(theta, train.true_costs, train.solutions)
     theirs = func.SPOPlus(model, reduction="sum")(theta, train.true_costs, train.solutions, train.objectives)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
     for one, other in zip(torch.autograd.grad(ours, theta), torch.autograd.grad(theirs, theta), strict=True):
@@ -69,7 +110,7 @@ def test_solutions_and_their_cones() -> None:
     torch.testing.assert_close(paths[train.vertex], train.solutions)
     values = train.true_costs @ paths.T
     torch.testing.assert_close((train.true_costs * train.solutions).sum(1), values.amin(1))
-    solver = source.solver()
+    solver = source.solver(train)
     edges = grid_edges(SIZE)
     conservation = torch.zeros(SIZE * SIZE, len(edges))  # of each vertex, the edges that leave less those that arrive
     for number, (tail, head) in enumerate(edges.tolist()):
@@ -121,8 +162,8 @@ def test_ratios_are_of_medians() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "sp6"], "data='sp6' must be one of sp5"),
-        (["--data", "sp5:here"], "data='sp5:here' must be one of sp5"),
+        (["--data", "sp6"], "data='sp6' must be one of sp5, knapsack, tsp"),
+        (["--data", "sp5:here"], "data='sp5:here' must be one of sp5, knapsack, tsp"),
         (["--noise", "2"], "noise=2.0 must be from 0 to 1"),
         (["--degree", "0"], "degree=0 must be at least 1"),
     ],
