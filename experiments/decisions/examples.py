@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from combdiff.polyhedra import Neighbours
 from combdiff.solvers import Solver
-from experiments.harness.task import DataSet, Examples
+from experiments.harness import source
+from experiments.harness.task import Examples
 
 
 @dataclass(frozen=True)
@@ -39,33 +38,14 @@ class Decisions(Examples):
         return (self.true_costs * self.solutions).sum(1, keepdim=True)
 
 
-class Source(ABC):
+class Source(source.Source[Decisions]):
     """One kind of data of the task: what `--data` names.
-
-    Args:
-        options: the task, whose options it reads.
-        path: what follows the colon of `--data`; empty if nothing does.
 
     Attributes:
         neighbours: of all vertices, in the order of their numbers, where these are known.
-        methods: what is trained unless the command line says.
-        presets: settings of "demo" and "full" that are not the defaults.
     """
 
     neighbours: Neighbours
-    methods: ClassVar[tuple[str, ...]]
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
-
-    def __init__(self, options: Any, path: str) -> None:
-        self.options, self.path = options, Path(path)
-
-    @abstractmethod
-    def describe(self) -> str:
-        """The title of the table."""
-
-    @abstractmethod
-    def load(self, split: int) -> DataSet[Decisions]:
-        """The examples of one split."""
 
     @abstractmethod
     def solver(self) -> Solver:

@@ -17,10 +17,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from combdiff import metrics as measures
 from combdiff.solvers import Sense, Solver
@@ -28,24 +28,25 @@ from experiments.decisions.examples import Decisions, Source
 from experiments.decisions.grid_paths import GridPaths
 from experiments.harness.errors import InputError
 from experiments.harness.options import option
+from experiments.harness.source import SourceTask, named
 from experiments.harness.table import Column, Row
-from experiments.harness.task import DataSet, Learned, Task
+from experiments.harness.task import Learned
 
 SOURCES: dict[str, type[Source]] = {"sp5": GridPaths}
 
 
 @dataclass
-class DecisionTask(Task[Decisions]):
+class DecisionTask(SourceTask[Decisions, Source]):
     """Features, and the decision that their costs lead to."""
 
-    methods: ClassVar[tuple[str, ...]] = ()
+    sources: ClassVar[Mapping[str, type[Source]]] = SOURCES
     target: ClassVar[str] = "kept"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("regret", "regret", "{:.2%}"),
         Column("optimal", "optimal", "{:.1%}"),
     )
 
-    data: str = option("sp5", ", ".join(SOURCES))
+    data: str = option("sp5", named(SOURCES))
     degree: int = option(4, "of the polynomial that makes costs of features (sp5)", least=1)
     noise: float = option(0.5, "half-width of the noise that multiplies costs (sp5)")
     examples: int = option(1000, "training examples", least=1)
@@ -54,29 +55,11 @@ class DecisionTask(Task[Decisions]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kind, _, path = self.data.partition(":")
-        if kind not in SOURCES or path:
-            raise InputError(f"data={self.data!r} must be one of {', '.join(SOURCES)}")
         if not 0 <= self.noise <= 1:
             raise InputError(f"noise={self.noise} must be from 0 to 1: costs are multiplied by 1 ± noise")
-        self.source = SOURCES[kind](self, path)
-
-    @classmethod
-    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        source = SOURCES.get(str(given.get("data", "sp5")).partition(":")[0], GridPaths)
-        return {"methods": source.methods, **source.presets.get(name, {})}
-
-    def describe(self) -> str:
-        return self.source.describe()
 
     def target_column(self) -> Column:
         return Column("kept", "1 − regret", "{:.2%}")
-
-    def load(self, split: int) -> DataSet[Decisions]:
-        return self.source.load(split)
-
-    def network(self, examples: Decisions) -> nn.Module:
-        return self.source.network(examples)
 
     def solver(self, backend: str, examples: Decisions) -> Solver:
         return self.source.solver()
@@ -95,7 +78,9 @@ class DecisionTask(Task[Decisions]):
         return {"regret": relative, "optimal": optimal, "kept": 1.0 - relative}
 
     def baselines(self, examples: Decisions) -> dict[str, Tensor]:
-        found = {} if examples.mean_costs is None else {"expected costs": self.solve(examples.mean_costs, examples)}
+        found = super().baselines(examples)
+        if examples.mean_costs is not None:
+            found["expected costs"] = self.solve(examples.mean_costs, examples)
         return {**found, "equal costs": self.solve(torch.ones_like(examples.true_costs), examples)}
 
     def remarks(self, examples: Decisions, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:

@@ -78,8 +78,58 @@ class Learned:
         return f"{self.method} ({self.solver})" if self.solver else self.method
 
 
+class Problem(ABC, Generic[E]):
+    """What may depend on the kind of data: a task says it, or for each kind a `Source`."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The title of the table."""
+
+    @abstractmethod
+    def load(self, split: int) -> DataSet[E]:
+        """The examples of one split.
+
+        Raises:
+            InputError: for files that cannot be used.
+        """
+
+    @abstractmethod
+    def network(self, examples: E) -> nn.Module:
+        """A new network for such examples: inputs to scores, which have the shape of θ (unless a method says)."""
+
+    def loss(self, y: Tensor, examples: E) -> Tensor:
+        """What a method minimises that has no loss of its own, summed: how bad (a mean of) solutions are."""
+        return distance("hamming", y, examples.solutions)  # type: ignore[attr-defined]
+
+    def completed(self, costs: Tensor, examples: E) -> Tensor:
+        """The labels as whole solutions; where they are parts of one, the best for θ that has these parts."""
+        return examples.solutions  # type: ignore[attr-defined]
+
+    def baselines(self, examples: E) -> dict[str, Tensor]:
+        """Solutions that need no training of a network, by name."""
+        return {}
+
+    def remarks(self, examples: E, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
+        """What the reader of the table should know of the test examples, and of the trainings; see `pictures`."""
+        return []
+
+    def pictures(
+        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: E, learned: Sequence[Learned]
+    ) -> list[str]:
+        """Draw PNG files into the folder, and return their names.
+
+        Args:
+            folder: of the run.
+            metrics: the rows of `metrics.csv`.
+            rows: of the table.
+            examples: the test examples of the first split.
+            learned: what each training makes of them.
+        """
+        return []
+
+
 @dataclass
-class Task(Options, ABC, Generic[E]):
+class Task(Options, Problem[E]):
     """Data, a network, a solver, scores and pictures; its options, made by `option`, are the fields of the dataclass.
 
     A task is the class of this kind in `experiments/NAME/task.py` (or `python -m experiments package.module:Class`);
@@ -106,26 +156,10 @@ class Task(Options, ABC, Generic[E]):
         """The settings of the preset "demo" or "full" for what was given, where they are not the defaults."""
         return {}
 
-    @abstractmethod
-    def describe(self) -> str:
-        """The title of the table."""
-
     def target_column(self) -> Column:
         """The column of the target; one is made in the form of the first where the table has none."""
         made = Column(self.target, self.target.replace("_", " "), self.columns[0].form)
         return next((column for column in self.columns if column.key == self.target), made)
-
-    @abstractmethod
-    def load(self, split: int) -> DataSet[E]:
-        """The examples of one split.
-
-        Raises:
-            InputError: for files that cannot be used.
-        """
-
-    @abstractmethod
-    def network(self, examples: E) -> nn.Module:
-        """A new network for such examples: inputs to scores, which have the shape of θ (unless a method says)."""
 
     @abstractmethod
     def solver(self, backend: str, examples: E) -> Solver:
@@ -144,36 +178,6 @@ class Task(Options, ABC, Generic[E]):
     @abstractmethod
     def score(self, solutions: Tensor, examples: E, costs: Tensor | None = None) -> dict[str, float]:
         """Scores of solutions, and of the costs they were found by, if any. NaN where one means nothing."""
-
-    def loss(self, y: Tensor, examples: E) -> Tensor:
-        """What a method minimises that has no loss of its own, summed: how bad (a mean of) solutions are."""
-        return distance("hamming", y, examples.solutions)  # type: ignore[attr-defined]
-
-    def completed(self, costs: Tensor, examples: E) -> Tensor:
-        """The labels as whole solutions; where they are parts of one, the best for θ that has these parts."""
-        return examples.solutions  # type: ignore[attr-defined]
-
-    def baselines(self, examples: E) -> dict[str, Tensor]:
-        """Solutions that are found without looking at the inputs."""
-        return {}
-
-    def remarks(self, examples: E, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
-        """What the reader of the table should know of the test examples, and of the trainings; see `pictures`."""
-        return []
-
-    def pictures(
-        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: E, learned: Sequence[Learned]
-    ) -> list[str]:
-        """Draw PNG files into the folder, and return their names.
-
-        Args:
-            folder: of the run.
-            metrics: the rows of `metrics.csv`.
-            rows: of the table.
-            examples: the test examples of the first split.
-            learned: what each training makes of them.
-        """
-        return []
 
 
 def distance(name: str, y: Float[Tensor, "*dims"], truth: Float[Tensor, "*dims"]) -> Float[Tensor, ""]:
