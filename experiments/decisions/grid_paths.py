@@ -70,7 +70,7 @@ class GridPaths(Source):
         train, test, validation = (Decisions(*part) for part in zip(*parts_of, strict=True))
         return DataSet(train, validation, test)
 
-    def solver(self) -> Solver:
+    def solver(self, examples: Decisions | None = None) -> Solver:
         return ShortestPath.graph(grid_edges(SIZE), 0, SIZE * SIZE - 1, negative="exact", threads=1)
 
     @cached_property

@@ -17,22 +17,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from combdiff import metrics as measures
 from combdiff.solvers import Sense, Solver
+from experiments.decisions.energy import Energy
 from experiments.decisions.examples import Decisions, Source
 from experiments.decisions.grid_paths import GridPaths
+from experiments.decisions.traffic import Traffic
 from experiments.harness.errors import InputError
 from experiments.harness.options import option
 from experiments.harness.source import SourceTask, named
 from experiments.harness.table import Column, Row
 from experiments.harness.task import Learned
 
-SOURCES: dict[str, type[Source]] = {"sp5": GridPaths}
+SOURCES: dict[str, type[Source]] = {"sp5": GridPaths, "energy": Energy, "traffic": Traffic}
 
 
 @dataclass
@@ -41,6 +43,7 @@ class DecisionTask(SourceTask[Decisions, Source]):
 
     sources: ClassVar[Mapping[str, type[Source]]] = SOURCES
     target: ClassVar[str] = "kept"
+    scores_are_costs: bool = False
     columns: ClassVar[tuple[Column, ...]] = (
         Column("regret", "regret", "{:.2%}"),
         Column("optimal", "optimal", "{:.1%}"),
@@ -52,11 +55,17 @@ class DecisionTask(SourceTask[Decisions, Source]):
     examples: int = option(1000, "training examples", least=1)
     test_examples: int = option(1000, "test examples", least=1)
     validation_examples: int = option(1000, "validation examples", least=1)
+    capacity: int = option(60, "of the loads of a day, 240 in all (energy)", least=1)
+    order: Literal["chronological", "shuffled"] = option(
+        "chronological", "of the days before they are split; shuffled as published, by the split's number (energy)"
+    )
+    horizon: int = option(30, "minutes ahead, a multiple of 5 (traffic)", least=5)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.noise <= 1:
             raise InputError(f"noise={self.noise} must be from 0 to 1: costs are multiplied by 1 ± noise")
+        self.scores_are_costs = self.source.scores_are_costs
 
     def target_column(self) -> Column:
         return Column("kept", "1 − regret", "{:.2%}")
@@ -78,7 +87,10 @@ class DecisionTask(SourceTask[Decisions, Source]):
         return {"regret": relative, "optimal": optimal, "kept": 1.0 - relative}
 
     def baselines(self, examples: Decisions) -> dict[str, Tensor]:
-        found = super().baselines(examples)
+        known = () if examples.references is None else examples.references.unbind(1)
+        found = {
+            name: self.solve(costs, examples) for name, costs in zip(self.source.references, known, strict=bool(known))
+        }
         if examples.mean_costs is not None:
             found["expected costs"] = self.solve(examples.mean_costs, examples)
         return {**found, "equal costs": self.solve(torch.ones_like(examples.true_costs), examples)}

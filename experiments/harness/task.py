@@ -142,6 +142,7 @@ class Task(Options, Problem[E]):
         columns: the scores in the table.
         positive: whether the solver takes positive costs only, which methods then make of the scores.
         shift_invariant: whether one number added to all costs of an example changes no solution.
+        scores_are_costs: whether scores are in the units of the true costs, so that two-stage does not standardise.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("perturbed", "two-stage")
@@ -150,6 +151,7 @@ class Task(Options, Problem[E]):
     columns: ClassVar[tuple[Column, ...]]
     positive: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = False
+    scores_are_costs: ClassVar[bool] = False
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
