@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from combdiff.polyhedra import Neighbours
-from combdiff.solvers import Sense, Solver
-from experiments.harness.task import DataSet, Examples
+from combdiff.solvers import GraphInstances, Sense, Solver
+from experiments.harness import source
+from experiments.harness.task import Examples
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Decisions(Examples):
         solutions: (examples, n), the best decisions for them.
         mean_costs: (examples, n), the expected costs given the features, where the data are generated.
         vertex: (examples), the number of each solution among all, where the source has cones of them.
+        references: (examples, k, n), costs by the predictors that the source names, as baselines.
+        ends: (examples, 2), source and target, where each example is a path of its own.
     """
 
     inputs: Float[Tensor, "examples p"]
@@ -32,6 +34,12 @@ class Decisions(Examples):
     solutions: Float[Tensor, "examples n"]
     mean_costs: Float[Tensor, "examples n"] | None = None
     vertex: Int64[Tensor, " examples"] | None = None
+    references: Float[Tensor, "examples k n"] | None = None
+    ends: Int64[Tensor, "examples 2"] | None = None
+
+    def instances(self) -> GraphInstances | None:
+        """The ends of each path, for `ShortestPath.graph`."""
+        return None if self.ends is None else GraphInstances(*self.ends.cpu().numpy().T)
 
     @property
     def objectives(self) -> Float[Tensor, "examples 1"]:
@@ -39,35 +47,20 @@ class Decisions(Examples):
         return (self.true_costs * self.solutions).sum(1, keepdim=True)
 
 
-class Source(ABC):
+class Source(source.Source[Decisions]):
     """One kind of data of the task: what `--data` names.
-
-    Args:
-        options: the task, whose options it reads.
-        path: what follows the colon of `--data`; empty if nothing does.
 
     Attributes:
         neighbours: of all vertices, in the order of their numbers, where these are known.
-        methods: what is trained unless the command line says.
-        presets: settings of "demo" and "full" that are not the defaults.
         sense: of the solver.
+        scores_are_costs: see `Task`.
+        references: the names of the predictors behind `Decisions.references`.
     """
 
     neighbours: Neighbours
-    methods: ClassVar[tuple[str, ...]]
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
     sense: ClassVar[Sense] = Sense.MIN
-
-    def __init__(self, options: Any, path: str) -> None:
-        self.options, self.path = options, Path(path)
-
-    @abstractmethod
-    def describe(self) -> str:
-        """The title of the table."""
-
-    @abstractmethod
-    def load(self, split: int) -> DataSet[Decisions]:
-        """The examples of one split."""
+    scores_are_costs: ClassVar[bool] = False
+    references: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def solver(self, examples: Decisions) -> Solver:

@@ -17,32 +17,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from combdiff import metrics as measures
 from combdiff.solvers import Solver
+from experiments.decisions.energy import Energy
 from experiments.decisions.examples import Decisions, Source
 from experiments.decisions.grid_paths import GridPaths
 from experiments.decisions.knapsack import Knapsacks
+from experiments.decisions.traffic import Traffic
 from experiments.decisions.tsp import RoundTrips
 from experiments.harness.errors import InputError
 from experiments.harness.options import option
 from experiments.harness.report.intervals import Interval
+from experiments.harness.source import SourceTask, named
 from experiments.harness.table import Column, Row
-from experiments.harness.task import DataSet, Learned, Task
+from experiments.harness.task import Learned
 
-SOURCES: dict[str, type[Source]] = {"sp5": GridPaths, "knapsack": Knapsacks, "tsp": RoundTrips}
+SOURCES: dict[str, type[Source]] = {
+    "sp5": GridPaths,
+    "knapsack": Knapsacks,
+    "tsp": RoundTrips,
+    "energy": Energy,
+    "traffic": Traffic,
+}
 
 
 @dataclass
-class DecisionTask(Task[Decisions]):
+class DecisionTask(SourceTask[Decisions, Source]):
     """Features, and the decision that their costs lead to."""
 
-    methods: ClassVar[tuple[str, ...]] = ()
+    sources: ClassVar[Mapping[str, type[Source]]] = SOURCES
     target: ClassVar[str] = "kept"
+    scores_are_costs: bool = False
     columns: ClassVar[tuple[Column, ...]] = (
         Column("regret", "regret", "{:.2%}"),
         Column("interval", "95 % interval", "± {:.2%}"),
@@ -51,41 +61,29 @@ class DecisionTask(Task[Decisions]):
         Column("solves", "solves", "{:.1f}"),
     )
 
-    data: str = option("sp5", ", ".join(SOURCES))
-    degree: int = option(4, "of the polynomial that makes costs of features", least=1)
-    noise: float = option(0.5, "half-width of the noise that multiplies costs")
+    data: str = option("sp5", named(SOURCES))
+    degree: int = option(4, "of the polynomial that makes costs of features (sp5, knapsack, tsp)", least=1)
+    noise: float = option(0.5, "half-width of the noise that multiplies costs (sp5, knapsack, tsp)")
     items: int = option(32, "of a knapsack", least=1)
     dimensions: int = option(2, "of a knapsack", least=1)
     cities: int = option(20, "of a round trip (tsp)", least=3)
     examples: int = option(1000, "training examples", least=1)
     test_examples: int = option(1000, "test examples", least=1)
     validation_examples: int = option(1000, "validation examples", least=1)
+    capacity: int = option(60, "of the loads of a day, 240 in all (energy)", least=1)
+    order: Literal["chronological", "shuffled"] = option(
+        "chronological", "of the days before they are split; shuffled as published, by the split's number (energy)"
+    )
+    horizon: int = option(30, "minutes ahead, a multiple of 5 (traffic)", least=5)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kind, _, path = self.data.partition(":")
-        if kind not in SOURCES or path:
-            raise InputError(f"data={self.data!r} must be one of {', '.join(SOURCES)}")
         if not 0 <= self.noise <= 1:
             raise InputError(f"noise={self.noise} must be from 0 to 1: costs are multiplied by 1 ± noise")
-        self.source = SOURCES[kind](self, path)
-
-    @classmethod
-    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        source = SOURCES.get(str(given.get("data", "sp5")).partition(":")[0], GridPaths)
-        return {"methods": source.methods, **source.presets.get(name, {})}
-
-    def describe(self) -> str:
-        return self.source.describe()
+        self.scores_are_costs = self.source.scores_are_costs
 
     def target_column(self) -> Column:
         return Column("kept", "1 − regret", "{:.2%}")
-
-    def load(self, split: int) -> DataSet[Decisions]:
-        return self.source.load(split)
-
-    def network(self, examples: Decisions) -> nn.Module:
-        return self.source.network(examples)
 
     def solver(self, backend: str, examples: Decisions) -> Solver:
         return self.source.solver(examples)
@@ -106,7 +104,12 @@ class DecisionTask(Task[Decisions]):
         return {"regret": relative, "optimal": optimal, "kept": 1.0 - relative}
 
     def baselines(self, examples: Decisions) -> dict[str, Tensor]:
-        found = {} if examples.mean_costs is None else {"expected costs": self.solve(examples.mean_costs, examples)}
+        known = () if examples.references is None else examples.references.unbind(1)
+        found = {
+            name: self.solve(costs, examples) for name, costs in zip(self.source.references, known, strict=bool(known))
+        }
+        if examples.mean_costs is not None:
+            found["expected costs"] = self.solve(examples.mean_costs, examples)
         return {**found, "equal costs": self.solve(torch.ones_like(examples.true_costs), examples)}
 
     def complete(self, rows: Sequence[Row], metrics: Sequence[Row]) -> None:

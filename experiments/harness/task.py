@@ -78,42 +78,12 @@ class Learned:
         return f"{self.method} ({self.solver})" if self.solver else self.method
 
 
-@dataclass
-class Task(Options, ABC, Generic[E]):
-    """Data, a network, a solver, scores and pictures; its options, made by `option`, are the fields of the dataclass.
-
-    A task is the class of this kind in `experiments/NAME/task.py` (or `python -m experiments package.module:Class`);
-    the docstring of the module is the help of the command.
-
-    Attributes:
-        methods: what is trained unless the command line says.
-        backends: the solvers that `solver` makes; the first one is used unless the command line says.
-        target: the score by which the best epoch is chosen; large is good.
-        columns: the scores in the table.
-        positive: whether the solver takes positive costs only, which methods then make of the scores.
-        shift_invariant: whether one number added to all costs of an example changes no solution.
-    """
-
-    methods: ClassVar[tuple[str, ...]] = ("perturbed", "two-stage")
-    backends: ClassVar[tuple[str, ...]] = ("kernel",)
-    target: ClassVar[str]
-    columns: ClassVar[tuple[Column, ...]]
-    positive: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = False
-
-    @classmethod
-    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of the preset "demo" or "full" for what was given, where they are not the defaults."""
-        return {}
+class Problem(ABC, Generic[E]):
+    """What may depend on the kind of data: a task says it, or for each kind a `Source`."""
 
     @abstractmethod
     def describe(self) -> str:
         """The title of the table."""
-
-    def target_column(self) -> Column:
-        """The column of the target; one is made in the form of the first where the table has none."""
-        made = Column(self.target, self.target.replace("_", " "), self.columns[0].form)
-        return next((column for column in self.columns if column.key == self.target), made)
 
     @abstractmethod
     def load(self, split: int) -> DataSet[E]:
@@ -126,24 +96,6 @@ class Task(Options, ABC, Generic[E]):
     @abstractmethod
     def network(self, examples: E) -> nn.Module:
         """A new network for such examples: inputs to scores, which have the shape of θ (unless a method says)."""
-
-    @abstractmethod
-    def solver(self, backend: str, examples: E) -> Solver:
-        """One of the `backends`, for such examples, on one thread.
-
-        Raises:
-            InputError: where that back end cannot take them.
-        """
-
-    def solve(self, costs: Tensor, examples: E) -> Tensor:
-        """The optimal solutions for some costs, by the first of the `backends`."""
-        solver = self.solver(self.backends[0], examples)
-        rows = costs.detach().double().reshape(len(costs), -1).numpy()
-        return torch.from_numpy(solver.solve(rows, examples.instances()).y).reshape(len(costs), *solver.shape)
-
-    @abstractmethod
-    def score(self, solutions: Tensor, examples: E, costs: Tensor | None = None) -> dict[str, float]:
-        """Scores of solutions, and of the costs they were found by, if any. NaN where one means nothing."""
 
     def loss(self, y: Tensor, examples: E) -> Tensor:
         """What a method minimises that has no loss of its own, summed: how bad (a mean of) solutions are."""
@@ -158,7 +110,7 @@ class Task(Options, ABC, Generic[E]):
         return examples.solutions  # type: ignore[attr-defined]
 
     def baselines(self, examples: E) -> dict[str, Tensor]:
-        """Solutions that are found without looking at the inputs."""
+        """Solutions that need no training of a network, by name."""
         return {}
 
     def complete(self, rows: Sequence[Row], metrics: Sequence[Row]) -> None:
@@ -181,6 +133,60 @@ class Task(Options, ABC, Generic[E]):
             learned: what each training makes of them.
         """
         return []
+
+
+@dataclass
+class Task(Options, Problem[E]):
+    """Data, a network, a solver, scores and pictures; its options, made by `option`, are the fields of the dataclass.
+
+    A task is the class of this kind in `experiments/NAME/task.py` (or `python -m experiments package.module:Class`);
+    the docstring of the module is the help of the command.
+
+    Attributes:
+        methods: what is trained unless the command line says.
+        backends: the solvers that `solver` makes; the first one is used unless the command line says.
+        target: the score by which the best epoch is chosen; large is good.
+        columns: the scores in the table.
+        positive: whether the solver takes positive costs only, which methods then make of the scores.
+        shift_invariant: whether one number added to all costs of an example changes no solution.
+        scores_are_costs: whether scores are in the units of the true costs, so that two-stage does not standardise.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ("perturbed", "two-stage")
+    backends: ClassVar[tuple[str, ...]] = ("kernel",)
+    target: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]]
+    positive: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = False
+    scores_are_costs: ClassVar[bool] = False
+
+    @classmethod
+    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of the preset "demo" or "full" for what was given, where they are not the defaults."""
+        return {}
+
+    def target_column(self) -> Column:
+        """The column of the target; one is made in the form of the first where the table has none."""
+        made = Column(self.target, self.target.replace("_", " "), self.columns[0].form)
+        return next((column for column in self.columns if column.key == self.target), made)
+
+    @abstractmethod
+    def solver(self, backend: str, examples: E) -> Solver:
+        """One of the `backends`, for such examples, on one thread.
+
+        Raises:
+            InputError: where that back end cannot take them.
+        """
+
+    def solve(self, costs: Tensor, examples: E) -> Tensor:
+        """The optimal solutions for some costs, by the first of the `backends`."""
+        solver = self.solver(self.backends[0], examples)
+        rows = costs.detach().double().reshape(len(costs), -1).numpy()
+        return torch.from_numpy(solver.solve(rows, examples.instances()).y).reshape(len(costs), *solver.shape)
+
+    @abstractmethod
+    def score(self, solutions: Tensor, examples: E, costs: Tensor | None = None) -> dict[str, float]:
+        """Scores of solutions, and of the costs they were found by, if any. NaN where one means nothing."""
 
 
 def distance(name: str, y: Float[Tensor, "*dims"], truth: Float[Tensor, "*dims"]) -> Float[Tensor, ""]:

@@ -20,7 +20,9 @@ class TwoStage(Method):
     uses_solver: ClassVar[bool] = False
 
     def setup(self, solver: Solver, train: Any) -> None:
-        self._mean, self._scale = float(train.true_costs.mean()), float(train.true_costs.std())
+        self._mean, self._scale = 0.0, 1.0
+        if not self.task.scores_are_costs:
+            self._mean, self._scale = float(train.true_costs.mean()), float(train.true_costs.std())
 
     def costs(self, scores: Tensor) -> Tensor:
         costs = scores * self._scale + self._mean

@@ -179,6 +179,12 @@ class Digits(Source):
         return ["sorted.png"]
 
 
+class Mnist(Digits):
+    """The digits of a csv file."""
+
+    takes_path: ClassVar[bool | None] = True
+
+
 def draw_lists(pool: Pool, count: int, length: int, places: int, seed: tuple[int, ...]) -> Lists:
     """Lists of different numbers, each of random digits of a pool."""
     rng = np.random.default_rng(seed)

@@ -31,6 +31,7 @@ Table = tuple[Float64[ndarray, "b p"], Int64[ndarray, "b k"]]  # features, and r
 class Labels(Source):
     """Orders of labels."""
 
+    takes_path: ClassVar[bool | None] = None
     methods: ClassVar[tuple[str, ...]] = ("soft-rank", "soft-rank-kl", "perturbed", "pairwise", "regression")
     target: ClassVar[str] = "spearman"
     columns: ClassVar[tuple[Column, ...]] = (

@@ -42,6 +42,7 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # of one file
 class Letor(Source):
     """Queries with documents, from svmlight files."""
 
+    takes_path: ClassVar[bool | None] = True
     methods: ClassVar[tuple[str, ...]] = (
         "pairwise",
         "list-net",

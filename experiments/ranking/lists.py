@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from combdiff.solvers import RankingInstances
+from experiments.harness import source
 from experiments.harness.table import Column, Row
-from experiments.harness.task import DataSet, Examples, Learned
+from experiments.harness.task import Examples, Learned
 
 
 @dataclass(frozen=True)
@@ -53,57 +53,20 @@ class Lists(Examples):
         return self.solutions if torch.equal(self.solutions.sort(1).values.double(), wanted.double()) else None
 
 
-class Source(ABC):
-    """One kind of data of the task: what `--data` names.
-
-    Args:
-        options: the task, whose options it reads.
-        path: what follows the colon of `--data`; empty if nothing does.
+class Source(source.Source[Lists]):
+    """One kind of data of the task: what `--data` names; its network has large scores (lists, n) for large ranks.
 
     Attributes:
-        methods: what is trained unless the command line says.
         target: the score by which the best epoch is chosen; large is good.
         columns: the scores in the table.
-        presets: settings of "demo" and "full" that are not the defaults.
     """
 
-    methods: ClassVar[tuple[str, ...]]
     target: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
-
-    def __init__(self, options: Any, path: str) -> None:
-        self.options, self.path = options, Path(path)
-
-    @abstractmethod
-    def describe(self) -> str:
-        """The title of the table."""
-
-    @abstractmethod
-    def load(self, split: int) -> DataSet[Lists]:
-        """The lists of one split."""
-
-    @abstractmethod
-    def network(self, examples: Lists) -> nn.Module:
-        """A new network: inputs to scores (lists, n); large scores for large ranks."""
 
     @abstractmethod
     def score(self, ranks: Tensor, examples: Lists) -> dict[str, float]:
         """Scores of predicted ranks."""
-
-    def baselines(self, examples: Lists) -> dict[str, Tensor]:
-        """Ranks that need no training, by name."""
-        return {}
-
-    def remarks(self, examples: Lists, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
-        """What the reader of the table should know."""
-        return []
-
-    def pictures(
-        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]
-    ) -> list[str]:
-        """Draw PNG files into the folder, and return their names."""
-        return []
 
 
 def best_learned(metrics: Sequence[Row], learned: Sequence[Learned], target: str) -> Learned:

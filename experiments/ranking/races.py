@@ -35,6 +35,7 @@ VALIDATION_SEASONS = 3
 class Races(Source):
     """Formula 1 races, from a table of starts."""
 
+    takes_path: ClassVar[bool | None] = True
     methods: ClassVar[tuple[str, ...]] = ("plackett-luce", "pairwise", "lambda-rank", "soft-rank", "perturbed")
     target: ClassVar[str] = "spearman"
     columns: ClassVar[tuple[Column, ...]] = (

@@ -14,19 +14,19 @@ examples:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from combdiff.solvers import Ranking, Solver
 from experiments.harness.errors import InputError
 from experiments.harness.options import option
-from experiments.harness.table import Column, Row
-from experiments.harness.task import DataSet, Learned, Task, distance
-from experiments.ranking.digits import Digits
+from experiments.harness.source import SourceTask
+from experiments.harness.table import Column
+from experiments.harness.task import distance
+from experiments.ranking.digits import Digits, Mnist
 from experiments.ranking.labels import Labels
 from experiments.ranking.letor import Letor
 from experiments.ranking.lists import Lists, Source
@@ -34,7 +34,7 @@ from experiments.ranking.races import Races
 
 SOURCES: dict[str, type[Source]] = {
     "digits": Digits,
-    "mnist": Digits,
+    "mnist": Mnist,
     "labels": Labels,
     "letor": Letor,
     "races": Races,
@@ -42,10 +42,10 @@ SOURCES: dict[str, type[Source]] = {
 
 
 @dataclass
-class Rankings(Task[Lists]):
+class Rankings(SourceTask[Lists, Source]):
     """Lists of items, and the order of each."""
 
-    methods: ClassVar[tuple[str, ...]] = ()
+    sources: ClassVar[Mapping[str, type[Source]]] = SOURCES
     target: str = ""
     shift_invariant: ClassVar[bool] = True
     columns: tuple[Column, ...] = ()
@@ -64,29 +64,14 @@ class Rankings(Task[Lists]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kind, colon, path = self.data.partition(":")
-        alone = {"digits", "labels"}
-        if kind not in SOURCES or bool(path) != bool(colon) or (kind == "digits" if colon else kind not in alone):
-            named = ", ".join(name for name in SOURCES if name != "digits")
-            raise InputError(f"data={self.data!r} must be digits, labels, or one of {named} with :PATH")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout={self.dropout} must be at least 0 and less than 1")
-        self.source = SOURCES[kind](self, path)
         self.target, self.columns = self.source.target, self.source.columns
 
     @classmethod
-    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        source = SOURCES.get(str(given.get("data", "digits")).partition(":")[0], Digits)
-        return {"methods": source.methods, **source.presets.get(name, {})}
-
-    def describe(self) -> str:
-        return self.source.describe()
-
-    def load(self, split: int) -> DataSet[Lists]:
-        return self.source.load(split)
-
-    def network(self, examples: Lists) -> nn.Module:
-        return self.source.network(examples)
+    def choices(cls) -> str:
+        with_path = [name for name, source in SOURCES.items() if source.takes_path is not False]
+        return f"digits, labels, or one of {', '.join(with_path)} with :PATH"
 
     def solver(self, backend: str, examples: Lists) -> Solver:
         return Ranking(examples.solutions.shape[1])
@@ -96,14 +81,3 @@ class Rankings(Task[Lists]):
 
     def score(self, solutions: Tensor, examples: Lists, costs: Tensor | None = None) -> dict[str, float]:
         return self.source.score(solutions, examples)
-
-    def baselines(self, examples: Lists) -> dict[str, Tensor]:
-        return self.source.baselines(examples)
-
-    def remarks(self, examples: Lists, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
-        return self.source.remarks(examples, metrics, learned)
-
-    def pictures(
-        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Lists, learned: Sequence[Learned]
-    ) -> list[str]:
-        return self.source.pictures(folder, metrics, rows, examples, learned)

@@ -16,18 +16,17 @@ examples:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from combdiff.solvers import Solver
 from experiments.harness.errors import InputError
 from experiments.harness.options import option
-from experiments.harness.table import Column, Row
-from experiments.harness.task import DataSet, Learned, Task
+from experiments.harness.source import SourceTask, named
+from experiments.harness.table import Column
 from experiments.sat.parity import Parity
 from experiments.sat.photos import Photos
 from experiments.sat.rules import Rules4, Rules9
@@ -44,20 +43,19 @@ SOURCES: dict[str, type[Source]] = {
     "photos": Photos,
     "weights": Weights,
 }
-PATHS = {True: ":PATH", False: "", None: "[:PATH]"}
 
 
 @dataclass
-class Satisfiability(Task[Any]):
+class Satisfiability(SourceTask[Any, Source]):
     """Feasible sets given by clauses: which solution is wanted is learned."""
 
-    methods: ClassVar[tuple[str, ...]] = ()
+    sources: ClassVar[Mapping[str, type[Source]]] = SOURCES
     backends: ClassVar[tuple[str, ...]] = ("auto", "kernel", "rc2", "cp_sat", "table")
     shift_invariant: bool = True
     target: str = ""
     columns: tuple[Column, ...] = ()
 
-    data: str = option("sudoku4", ", ".join(name + PATHS[source.takes_path] for name, source in SOURCES.items()))
+    data: str = option("sudoku4", named(SOURCES))
     supervision: Literal["blanks", "boards"] = option(
         "blanks", "what is labelled: the cells of a Sudoku that are no clues, or all of them"
     )
@@ -78,30 +76,10 @@ class Satisfiability(Task[Any]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kind, colon, path = self.data.partition(":")
-        takes = {kind: source.takes_path for kind, source in SOURCES.items()}
-        if kind not in SOURCES or bool(colon) != bool(path) or takes[kind] not in (bool(path), None):
-            named = ", ".join(name + PATHS[source.takes_path] for name, source in SOURCES.items())
-            raise InputError(f"data={self.data!r} must be one of {named}")
         if self.labelled > 1:
             raise InputError(f"labelled={self.labelled} must be at most 1: a share of the cells")
-        self.source = SOURCES[kind](self, path)
         self.target, self.columns = self.source.target, self.source.columns
         self.shift_invariant = self.source.shift_invariant
-
-    @classmethod
-    def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        source = SOURCES.get(str(given.get("data", "sudoku4")).partition(":")[0], Sudoku4)
-        return {"methods": source.methods, **source.presets.get(name, {})}
-
-    def describe(self) -> str:
-        return self.source.describe()
-
-    def load(self, split: int) -> DataSet[Any]:
-        return self.source.load(split)
-
-    def network(self, examples: Any) -> nn.Module:
-        return self.source.network(examples)
 
     def solver(self, backend: str, examples: Any) -> Solver:
         if backend not in self.source.backends:
@@ -111,22 +89,5 @@ class Satisfiability(Task[Any]):
     def solve(self, costs: Tensor, examples: Any) -> Tensor:
         return self.source.solve(costs, examples)
 
-    def loss(self, y: Tensor, examples: Any) -> Tensor:
-        return self.source.loss(y, examples)
-
-    def completed(self, costs: Tensor, examples: Any) -> Tensor:
-        return self.source.completed(costs, examples)
-
     def score(self, solutions: Tensor, examples: Any, costs: Tensor | None = None) -> dict[str, float]:
         return self.source.score(solutions, examples, costs)
-
-    def baselines(self, examples: Any) -> dict[str, Tensor]:
-        return self.source.baselines(examples)
-
-    def remarks(self, examples: Any, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
-        return self.source.remarks(examples, metrics, learned)
-
-    def pictures(
-        self, folder: Path, metrics: Sequence[Row], rows: Sequence[Row], examples: Any, learned: Sequence[Learned]
-    ) -> list[str]:
-        return self.source.pictures(folder, metrics, rows, examples, learned)
