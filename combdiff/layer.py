@@ -43,6 +43,9 @@ class SolverLayer(nn.Module, ABC):
         needs: what it asks of the data and of the solver.
         theta_sets_unit: whether the temperature is in units of θ; else it is in those of θ² over the loss (of a step).
 
+    A row whose solve was cut short (`Status.FEASIBLE`) counts by its incumbent, forward and backward; `stats.feasible`
+    counts such rows, and `stats.gap` says how far from the optimum they may be.
+
     Laws, each a test of `combdiff.testing.LayerContract`: a batch is its rows; any leading batch dimensions; min of θ
     is max of −θ; every float dtype; NaN and inf are refused; one bad row costs no other its gradient.
     """

@@ -41,7 +41,8 @@ def regret(y: Rows, y_best: Rows, costs: Costs, solver: Row, instances: Instance
         instances: the feasible set of each row, for a solver whose h depends on it.
 
     Returns:
-        (*batch) float64; NaN in a row whose y is NaN (a masked one), or has no h.
+        (*batch) float64; NaN in a row whose y is NaN (a masked one), or has no h. Where y_best is an incumbent, of a
+        solve that was cut short, it may be negative: `regret_interval` says what is certain.
 
     Raises:
         TypeError: for a solver that is neither a solver nor a shape.
@@ -60,6 +61,59 @@ def regret(y: Rows, y_best: Rows, costs: Costs, solver: Row, instances: Instance
     """
     own, best = _values(y, y_best, costs, solver, instances)
     return own - best
+
+
+def regret_interval(
+    y: Rows, y_best: Rows, bound: Costs, costs: Costs, solver: Row, instances: Instances = None
+) -> tuple[PerRow, PerRow]:
+    """Ends of an interval that holds the regret for certain, also where the solve for the true costs was cut short.
+
+    With an incumbent ỹ of that solve and its proven bound, for c to be minimised,
+
+        low = max(0, ⟨c, y⟩ + h(y) − (⟨c, ỹ⟩ + h(ỹ)))          high = ⟨c, y⟩ + h(y) − bound
+
+    both rounded outwards by the errors of float64. (Of h, which the model computes itself, 2⁻⁴⁰ counts as its error.)
+    For feasible y and ỹ the regret is in between: no point is better than the bound, and the best is no worse than ỹ.
+    high < low says that y is better than what is proven: it is infeasible, or of another instance.
+
+    Args:
+        y, costs, solver, instances: as for `regret`, with its errors.
+        y_best: (*batch, *shape), the incumbents: `Solutions.y` of the solve for `costs`. NaN in a row without one,
+            whose low end is 0.
+        bound: (*batch) float64, `Solutions.bound` of that solve, in the solver's own sense: with −inf (min) or +inf
+            (max), where nothing is proven, the high end is inf. (A float32 would round what is proven.)
+
+    Returns:
+        low and high, (*batch) float64; NaN in a row whose y is NaN, or has no h.
+
+    Raises:
+        TypeError: for a bound that is not float64, and as `regret`.
+        ValueError: for a bound of another shape than the batch, and as `regret`.
+
+    >>> from combdiff.solvers import MixedInteger
+    >>> knapsack = MixedInteger([[3, 4, 2]], 6, integrality=1, bounds=(0, 1), sense="max", relative_gap=0.5)
+    >>> costs, y = torch.tensor([5.0, 6.0, 3.0]), torch.tensor([1.0, 0.0, 1.0])
+    >>> found = knapsack.solve(costs.double().numpy()[None])
+    >>> y_best, bound = torch.from_numpy(found.y[0]), torch.tensor(found.bound[0])
+    >>> low, high = regret_interval(y, y_best, bound, costs, knapsack)
+    >>> bool(low <= 1.0 <= high)  # of the best solution, items 1 and 2, y lacks 1
+    True
+    """
+    if bound.dtype is not torch.float64:
+        raise TypeError(f"bound has dtype {bound.dtype}, and must be float64: rounding it would undo the proof")
+    own, best = _values(y, y_best, costs, solver, instances)
+    try:
+        bound = bound.detach().to(own.device).broadcast_to(own.shape)
+    except RuntimeError as error:
+        raise ValueError(f"bound has shape {tuple(bound.shape)}, but the batch is {tuple(own.shape)}") from error
+    sign = solver.sense.sign if isinstance(solver, Solver) else 1.0
+    points, incumbents, prices = _rows(solver, y=y, y_best=y_best, costs=costs)
+    error = _rounding(own, points, sign * prices)
+    none = torch.zeros_like(own)
+    low = torch.fmax(own - best - error - _rounding(best, incumbents, sign * prices), none)
+    high = own - sign * bound + error + bound.nan_to_num(0.0, 0.0, 0.0).abs() * 2.0**-51
+    high = torch.nextafter(high, none + torch.inf).where(own.abs() < torch.inf, torch.inf)
+    return torch.nextafter(low, none).where(~own.isnan(), torch.nan), high.where(~own.isnan(), torch.nan)
 
 
 def cost_ratio(y: Rows, y_best: Rows, costs: Costs, solver: Row, instances: Instances = None) -> PerRow:
@@ -196,6 +250,13 @@ def _values(y: Tensor, y_best: Tensor, costs: Tensor, solver: Row, instances: In
         return _bridge.to_tensor(found, costs.new_empty(0, dtype=torch.float64), costs.shape[:-1])
 
     return objective(y), objective(y_best)
+
+
+def _rounding(value: PerRow, y: Tensor, costs: Tensor) -> PerRow:
+    """By how much an objective of n products and an h may be wrong in float64, and a difference from it."""
+    products = y.detach().double() * costs.detach().double()
+    own = (value - products.sum(-1)).abs()
+    return 2.0**-51 * ((products.shape[-1] + 2) * products.abs().sum(-1) + value.abs()) + 2.0**-40 * own
 
 
 def _centred_ranks(x: Real[Tensor, "*batch n"]) -> Float64[Tensor, "*batch n"]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 
 from combdiff import _bridge
@@ -39,8 +39,9 @@ FEASIBLE = int(Status.FEASIBLE)  # arrays and tensors compare faster with a plai
 class Stats:
     """What an oracle has asked of its solver since it was made, or since `reset()`.
 
-    >>> Stats(solves=8, seconds=0.5).reset()
-    Stats(calls=0, solves=0, seconds=0.0, cached=0, failures=0, feasible=0, empty=0, no_gradient=0, effective=nan)
+    >>> stats = Stats(solves=8, seconds=0.5)
+    >>> stats.reset().solves, stats.gap
+    (0, nan)
     """
 
     calls: int = 0  # batches sent to the solver
@@ -49,6 +50,8 @@ class Stats:
     cached: int = 0  # rows answered from a cache
     failures: int = 0  # rows without a solution
     feasible: int = 0  # rows with a solution that is not proven optimal (`Status.FEASIBLE`)
+    bounded: int = 0  # of those, rows with a proven bound
+    gap: float = math.nan  # how far their objective is from it on average, in its units
     empty: int = 0  # batches of which no row has a solution, those without rows, too: they teach nothing
     no_gradient: int = 0  # entries of θ too near zero to divide by (multiplicative noise), whose gradient is 0
     effective: float = math.nan  # the least effective sample size of a row, when samples were weighed last
@@ -106,15 +109,23 @@ class Answer:
     @cached_property
     def value(self) -> Float[Tensor, "*lead b"]:
         """⟨cost, y⟩ + h(y), to be minimised; zero in a failed row."""
-        return self._per_row(self._found.objective)
+        return self._per_row(self._found.objective).to(self._costs)
 
     @cached_property
-    def bound(self) -> Float[Tensor, "*lead b"]:
-        """What is proven to be at most the least value of each row; −inf where nothing is."""
-        return self._per_row(self._found.bound)
+    def bound(self) -> Float64[Tensor, "*lead b"]:
+        """What is proven to be at most the least value of each row; −inf where nothing is.
+
+        It is float64 whatever the costs are: rounding would undo the proof.
+        """
+        return self._per_row(self._found.bound).to(self._costs.device)
+
+    @cached_property
+    def solved(self) -> Bool[Tensor, "*lead b"]:
+        """Which of the solves have a solution."""
+        return torch.from_numpy(self._found.solved).reshape(self._costs.shape[:-1]).to(self._costs.device)
 
     def _per_row(self, numbers: np.ndarray) -> Tensor:
-        return _bridge.to_tensor(numbers if self._sign > 0 else -numbers, self._costs, self._costs.shape[:-1])
+        return torch.from_numpy(numbers if self._sign > 0 else -numbers).reshape(self._costs.shape[:-1])
 
 
 class Oracle:
@@ -263,7 +274,14 @@ class Oracle:
         stats = self.stats
         failed = np.flatnonzero(~found.solved)
         stats.failures += len(failed)
-        stats.feasible += int(np.count_nonzero(found.status == FEASIBLE))
+        cut = found.status == FEASIBLE
+        stats.feasible += int(np.count_nonzero(cut))
+        gaps = np.abs(found.objective[cut] - found.bound[cut])
+        gaps = gaps[np.isfinite(gaps)]
+        if len(gaps):
+            total = float(gaps.sum()) + (stats.gap * stats.bounded if stats.bounded else 0.0)
+            stats.bounded += len(gaps)
+            stats.gap = total / stats.bounded
         if not len(failed):
             return found
         stats.empty += not bool(report.solved.any())

@@ -39,6 +39,10 @@ class Step(Report):
 class DecisionLoss(nn.Module):
     """A loss of predicted costs θ that judges the decision they lead to.
 
+    A row whose solve was cut short (`Status.FEASIBLE`) teaches by its incumbent, as if that were the best solution;
+    `stats.feasible` counts such rows and `stats.gap` says how far from the optimum they may be. The value of a loss
+    that subtracts a least cost, as SPO+ does, is then too small by the gap at most, and may be negative.
+
     Args:
         solver: what solves a batch of rows; or a layer, whose oracle (and failure policy) is shared.
         reduction: "mean" or "sum" over the rows that have a solution (0, with a zero gradient, where none has:

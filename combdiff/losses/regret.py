@@ -10,8 +10,8 @@ from combdiff import _bridge, metrics
 from combdiff.autograd import not_compiled
 from combdiff.losses.decision import DecisionLoss, Step, check_finite, without_failed
 from combdiff.needs import Needs
-from combdiff.oracle import OnFailure
-from combdiff_solvers.protocol import Instances, Solver, as_instances, value
+from combdiff.oracle import Answer, OnFailure
+from combdiff_solvers.protocol import Instances, Sets, Solver, as_instances, value
 
 
 class RegretLoss(DecisionLoss):
@@ -28,6 +28,11 @@ class RegretLoss(DecisionLoss):
 
     Attributes:
         last: the `Step` of the last call; its y are the decisions y(ĉ).
+        interval: (low, high) of the regret of each row of the last call, (*batch) float64, which hold it for certain
+            where the solve for the true costs was cut short, too (`combdiff.metrics.regret_interval`). NaN in a row
+            without a decision, and from 0 where there is no incumbent. None where y_true was given: nothing proves it.
+
+    Rows that were cut short (`Status.FEASIBLE`) count by their incumbents; their regret may then be negative.
 
     Source: Elmachtoub & Grigas (2022), "Smart predict, then optimize", definition 1.
 
@@ -51,6 +56,7 @@ class RegretLoss(DecisionLoss):
 
     def __init__(self, solver: Solver | nn.Module, reduction: str = "mean", on_failure: OnFailure = "raise") -> None:
         super().__init__(solver, reduction, on_failure)
+        self.interval: tuple[Tensor, Tensor] | None = None
 
     @not_compiled
     @torch.no_grad()
@@ -74,16 +80,19 @@ class RegretLoss(DecisionLoss):
             ValueError: for another shape than θ's, or what is not finite.
             SolverError: for rows without a solution, if `on_failure` is "raise".
         """
-        costs, true, sets = self.oracle.costs(theta), self.true_costs(c_true, theta), as_instances(instances)
+        costs, sets = self.oracle.costs(theta).double(), as_instances(instances)
+        true = self.true_costs(c_true, theta.double())
         answer = self.oracle.solve(costs if y_true is not None else torch.stack([costs, true]), sets)
         recorded, failed = self.oracle.record(answer.report, theta), answer.report.failed
         y = (answer.y if y_true is not None else answer.y[0]).reshape(theta.shape)
+        self.interval = None
         if y_true is None:
             best = answer.y[1].reshape(theta.shape)
+            self.interval = self._certain(answer, c_true, sets)
         else:
             best = without_failed(self.target_rows(y_true, theta, costs), answer).reshape(theta.shape)
             check_finite("y_true", best)
-        self.last = Step(recorded.status, recorded.messages, y, best)
+        self.last = Step(recorded.status, recorded.messages, y.to(theta.dtype), best.to(theta.dtype))
         regret = metrics.regret(y, best, c_true, self.solver, sets).to(theta.device).flatten()
         solved = torch.ones_like(regret, dtype=torch.bool) if failed is None else ~failed.to(theta.device)
         if self.reduction == "none":
@@ -94,3 +103,8 @@ class RegretLoss(DecisionLoss):
             optimum = _bridge.to_tensor(value(self.solver, rows, given, sets), regret, (len(costs),))
             return total / optimum[solved].abs().sum()
         return total / max(int(solved.sum()), 1) if self.reduction == "mean" else total
+
+    def _certain(self, answer: Answer, c_true: Tensor, sets: Sets) -> tuple[Tensor, Tensor]:
+        y, best = answer.y.masked_fill(~answer.solved.unsqueeze(-1), torch.nan).reshape(2, *c_true.shape)
+        bound = (self.solver.sense.sign * answer.bound[1]).reshape(c_true.shape[: c_true.ndim - len(self.solver.shape)])
+        return metrics.regret_interval(y, best, bound.to(c_true.device), c_true, self.solver, sets)

@@ -16,8 +16,8 @@ Subclass a suite in a test module that pytest collects, and say how to make the 
 Needs pytest.
 """
 
-from combdiff.testing.enumerated import HYPERSIMPLEX, Enumerated
+from combdiff.testing.enumerated import HYPERSIMPLEX, CutShort, Enumerated
 from combdiff.testing.layer_contract import LayerContract, SmoothedLayerContract
 from combdiff.testing.solver_contract import SolverContract
 
-__all__ = ["HYPERSIMPLEX", "Enumerated", "LayerContract", "SmoothedLayerContract", "SolverContract"]
+__all__ = ["HYPERSIMPLEX", "CutShort", "Enumerated", "LayerContract", "SmoothedLayerContract", "SolverContract"]

@@ -14,7 +14,7 @@ from torch import Tensor
 from combdiff.errors import SolverError
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.losses import FenchelYoungLoss
-from combdiff.testing.enumerated import HYPERSIMPLEX, Enumerated
+from combdiff.testing.enumerated import HYPERSIMPLEX, CutShort, Enumerated
 from combdiff_solvers.protocol import Sense, Solver, Status
 
 
@@ -157,6 +157,16 @@ class LayerContract:
         layer, theta = self.layer(on_failure="mask"), self.theta(2)
         (gradient,) = torch.autograd.grad((layer(theta, [[0, 1, 2], []]) ** 2).sum(), theta)
         assert torch.isfinite(gradient).all()
+
+    @pytest.mark.parametrize("sense", ["min", "max"])
+    def test_a_row_cut_short_teaches_by_its_incumbent(self, sense: str) -> None:
+        cut = self.freeze(self.make(CutShort(self.points, sense)))
+        found = self.value_and_gradient(cut, self.theta(3))
+        torch.testing.assert_close(found, self.value_and_gradient(self.layer(sense), self.theta(3)), rtol=0, atol=0)
+        assert cut.last is not None
+        assert cut.last.status.tolist() == [Status.FEASIBLE] * 3
+        assert cut.stats.feasible == cut.stats.bounded == cut.stats.solves
+        assert cut.stats.gap == pytest.approx(2.5)
 
     def test_seed_rules(self) -> None:
         layer, theta = self.make(Enumerated(self.points)), self.theta(4)

@@ -22,7 +22,7 @@ from combdiff.losses import (
     StructuredHingeLoss,
 )
 from combdiff.solvers import TopK
-from combdiff.testing import HYPERSIMPLEX, Enumerated
+from combdiff.testing import HYPERSIMPLEX, CutShort, Enumerated
 
 
 def pooled(kind: Any, *own: Any) -> Callable[..., Any]:
@@ -129,6 +129,19 @@ def test_reductions(make: Callable[..., Any]) -> None:
 def test_bad_reduction(make: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="reduction='max' is none of 'mean'"):
         make(solver(), reduction="max")
+
+
+@every
+@pytest.mark.parametrize("sense", ["min", "max"])
+def test_rows_cut_short_teach_by_their_incumbents(make: Callable[..., Any], sense: str) -> None:
+    given, found = problem(3, sense=sense), []
+    for kind in (Enumerated, CutShort):
+        loss = make(kind(HYPERSIMPLEX, sense), reduction="none")
+        value = call(loss, given)
+        found.append((value, *(torch.autograd.grad(value.sum(), given["theta"]) if value.requires_grad else ())))
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+    assert loss.stats.feasible == loss.stats.bounded == loss.stats.solves > 0
+    assert loss.stats.gap == pytest.approx(2.5)
 
 
 @every

@@ -188,4 +188,27 @@ MUTANTS = [
         TESTS + "test_pool_losses.py::test_rows_see_the_solutions_of_their_instance_alone",
         ("keys = [instance_key(instances[row])", "keys = [instance_key(instances[0])"),
     ),
+    *of(
+        "combdiff/metrics.py",
+        "tests/test_certified_regret.py",
+        ("own - best - error - _rounding(best, incumbents, sign * prices)", "own - best"),
+        ("own - best - error - _rounding", "own - best + error + _rounding"),
+        ("high = own - sign * bound + error", "high = own - sign * bound"),
+        ("high = own - sign * bound", "high = own - bound"),
+        ("high = own - sign * bound", "high = best - sign * bound"),
+        ("torch.fmax(own - best", "torch.maximum(own - best"),
+    ),
+    *of(
+        "combdiff/losses/regret.py",
+        "tests/test_certified_regret.py::test_interval_of_a_loss_whose_solves_are_cut_short",
+        ("sign * answer.bound[1]", "sign * answer.bound[0]"),
+        ("(self.solver.sense.sign * answer.bound[1])", "answer.bound[1]"),
+        ("self.true_costs(c_true, theta.double())", "self.true_costs(c_true, theta).double()"),
+    ),
+    *of(
+        "combdiff/oracle.py",
+        "tests/layers/test_interpolation.py -k cut_short",
+        ("stats.gap * stats.bounded if stats.bounded", "stats.gap if stats.bounded"),
+        ("stats.gap = total / stats.bounded", "stats.gap = total"),
+    ),
 ]  # fmt: skip
