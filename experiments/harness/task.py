@@ -42,6 +42,17 @@ class Examples:
         """The feasible set of each example for the solver, if they differ."""
         return None
 
+    @property
+    def whole_solutions(self) -> Tensor | None:
+        """The solutions, unless labels are parts of them."""
+        return getattr(self, "solutions", None)
+
+    @property
+    def binary_solutions(self) -> Tensor | None:
+        """The whole solutions, where all of their entries are 0 or 1."""
+        whole = self.whole_solutions
+        return None if whole is None or bool(((whole != 0) & (whole != 1)).any()) else whole
+
     def lacks(self, needs: Sequence[str]) -> list[str]:
         """Which of the names are not known."""
         return [name for name in needs if getattr(self, name, None) is None]

@@ -15,7 +15,7 @@ from experiments.harness.method import Method
 class CrossEntropy(Method):
     """Cross-entropy of the labels."""
 
-    needs: ClassVar[tuple[str, ...]] = ("labels",)
+    needs: ClassVar[tuple[str, ...]] = ("classes",)
     uses_solver: ClassVar[bool] = False
 
     def setup(self, solver: Solver, train: Any) -> None:

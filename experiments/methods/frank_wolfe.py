@@ -26,8 +26,9 @@ class FrankWolfe(Method):
         self._loss = combdiff.FenchelYoungLoss(self.layer, reduction="sum")
 
     def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
-        given = {"method": self._loss, "target": examples.solutions}
+        given = {"method": self._loss, "target": self.task.completed(self.costs(scores), examples)}
         return {"theta": self.costs(scores), "instances": examples.instances(), **given}
 
     def objective(self, scores: Tensor, examples: Any) -> Tensor:
-        return self._loss(self.costs(scores), examples.solutions, examples.instances())
+        costs = self.costs(scores)
+        return self._loss(costs, self.task.completed(costs, examples), examples.instances())

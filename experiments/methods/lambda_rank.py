@@ -18,7 +18,7 @@ from experiments.harness.options import option, temperature
 class LambdaRank(Method):
     """Pairs weigh |ΔNDCG| where there is a relevance, otherwise |Δ Spearman's ρ|, of the order that scores make now."""
 
-    needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
+    needs: ClassVar[tuple[str, ...]] = ("ranks",)
     uses_solver: ClassVar[bool] = False
 
     epsilon: float = temperature(1.0, "divides the differences of scores")

@@ -17,6 +17,7 @@ from experiments.harness.method import Method
 class NoiseContrastive(Method):
     """The true solution against the mean of those of all training examples."""
 
+    needs: ClassVar[tuple[str, ...]] = ("whole_solutions",)
     uses_solver: ClassVar[bool] = False
     kind: ClassVar[type[NoiseContrastiveLoss]] = NoiseContrastiveLoss
 

@@ -17,7 +17,7 @@ from experiments.harness.options import temperature
 class Pairwise(Method):
     """The plain rival: each pair should be in order."""
 
-    needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
+    needs: ClassVar[tuple[str, ...]] = ("ranks",)
     uses_solver: ClassVar[bool] = False
     options_of_loss: ClassVar[dict[str, Any]] = {}
 

@@ -16,7 +16,7 @@ from experiments.harness.options import temperature
 class Regression(Method):
     """Squared distance of the scores themselves from the ranks: what Blondel et al. (2020) compare soft ranks with."""
 
-    needs: ClassVar[tuple[str, ...]] = ("solutions", "counted")
+    needs: ClassVar[tuple[str, ...]] = ("ranks",)
     uses_solver: ClassVar[bool] = False
 
     epsilon: float = temperature(1.0, "divides the scores")

@@ -17,6 +17,7 @@ from experiments.harness.options import temperature
 class SoftRankFenchelYoung(Method):
     """Convex in the scores; its gradient is how far their soft ranks are from the true ones."""
 
+    needs: ClassVar[tuple[str, ...]] = ("ranks",)
     uses_solver: ClassVar[bool] = False
 
     epsilon: float = temperature(1.0, "ε, in units of the scores")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -16,6 +16,8 @@ from experiments.harness.options import temperature
 @dataclass
 class StructuredHinge(Method):
     """The true solution has to win by a Hamming margin; from solutions alone."""
+
+    needs: ClassVar[tuple[str, ...]] = ("binary_solutions",)
 
     margin: float = temperature(0.1, "m, in units of costs")
 

@@ -40,6 +40,11 @@ class Lists(Examples):
         return None if self.mask is None else RankingInstances(mask=self.mask.cpu().numpy())
 
     @property
+    def ranks(self) -> Float[Tensor, "lists n"]:
+        """The solutions by the name that only rankings have: what a method needs that is of orders."""
+        return self.solutions
+
+    @property
     def counted(self) -> Bool[Tensor, "lists n"]:
         """The mask, where there is none as well."""
         return torch.ones_like(self.solutions, dtype=torch.bool) if self.mask is None else self.mask

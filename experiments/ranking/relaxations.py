@@ -19,6 +19,7 @@ LEAST = 1e-12  # a share of a place; below, its logarithm has no gradient
 class SoftRanks(Method):
     """Squared distance of soft ranks from the ranks of the labels."""
 
+    needs: ClassVar[tuple[str, ...]] = ("ranks",)
     uses_solver: ClassVar[bool] = False
     options_of_soft_rank: ClassVar[dict[str, Any]] = {}
 

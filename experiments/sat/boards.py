@@ -43,6 +43,11 @@ class Boards(Examples):
         """The digits of the cells that are labelled; 0 in the others."""
         return digits_of(self.solutions)
 
+    @property
+    def whole_solutions(self) -> Tensor | None:
+        """The solutions, if all cells are labelled."""
+        return self.solutions if bool(self.solutions.any(-1).all()) else None
+
 
 def digits_of(y: Float[Tensor, "*cells n"]) -> Int64[Tensor, "*cells"]:
     """The digit of each cell, 0 where there is none.

@@ -37,7 +37,7 @@ from experiments.shortest_path import digit_terrain, evaluate, planning, warcraf
 from experiments.shortest_path.from_arrays import read_npz
 from experiments.shortest_path.maps import Maps, grid_solver
 from experiments.shortest_path.models import MODELS, model_solver
-from experiments.shortest_path.network import CostNetwork
+from experiments.shortest_path.network import CostNetwork, MaskNetwork
 
 SOURCES = ("digits", "warcraft", "planning", "npz")
 DIGIT_SIZE = 12
@@ -111,6 +111,10 @@ class ShortestPaths(Task[Maps]):
 
     def network(self, examples: Maps) -> nn.Module:
         return CostNetwork(examples.images.shape[1], examples.tile)
+
+    def mask_network(self, examples: Maps) -> nn.Module:
+        """One that sees the whole map, for what scores no cell by itself."""
+        return MaskNetwork(examples.images.shape[1], examples.tile, max(examples.shape))
 
     def solver(self, backend: str, examples: Maps) -> Solver:
         if backend == "kernel":

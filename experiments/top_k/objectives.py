@@ -17,7 +17,7 @@ from experiments.harness.options import option, temperature
 class TopKObjective(Method):
     """Minus the logarithm of the share of the label in the first place and in the first k, half of each by default."""
 
-    needs: ClassVar[tuple[str, ...]] = ("labels",)
+    needs: ClassVar[tuple[str, ...]] = ("classes",)
     uses_solver: ClassVar[bool] = False
     operator: ClassVar[dict[str, Any]] = {}
 

@@ -39,6 +39,11 @@ class Labelled(Examples):
     inputs: Float[Tensor, "examples 1 side side"]
     labels: Int64[Tensor, " examples"]
 
+    @property
+    def classes(self) -> Int64[Tensor, " examples"]:
+        """The labels by the name that only classes have: what a method needs that is of them."""
+        return self.labels
+
 
 @dataclass
 class TopKClassification(Task[Labelled]):
@@ -46,7 +51,7 @@ class TopKClassification(Task[Labelled]):
 
     methods: ClassVar[tuple[str, ...]] = (
         *("cross-entropy", "top-k-l2", "top-k-kl", "top-k-lapsum"),
-        *("top-k-neuralsort", "top-k-softsort", "top-k-network"),
+        *("top-k-neuralsort", "top-k-softsort", "top-k-network", "gumbel-top-k"),
     )
     target: ClassVar[str] = "top_1"
     shift_invariant: ClassVar[bool] = True

@@ -1,0 +1,34 @@
+"""Sampling of k-subsets by Gumbel noise (Xie & Ermon 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+import combdiff
+from combdiff.solvers import Solver
+from experiments.harness.method import Method
+from experiments.harness.options import temperature
+
+
+@dataclass
+class GumbelTopK(Method):
+    """The share of random k-subsets without the label: an expected loss, by the gradient of a relaxation."""
+
+    needs: ClassVar[tuple[str, ...]] = ("classes",)
+
+    tau: float = temperature(1.0, "τ of the relaxation, in units of the scores")
+
+    def setup(self, solver: Solver, train: Any) -> None:
+        self.layer = combdiff.GumbelTopK(solver, self.tau)
+
+    def advice_arguments(self, scores: Tensor, examples: Any) -> dict[str, Any]:
+        return {"method": self.layer, "theta": scores, "loss": lambda y: self._missed(y, examples)}
+
+    def objective(self, scores: Tensor, examples: Any) -> Tensor:
+        return self._missed(self.layer(scores), examples)
+
+    def _missed(self, y: Tensor, examples: Any) -> Tensor:
+        return (1.0 - y.gather(-1, examples.labels[:, None])).sum()
