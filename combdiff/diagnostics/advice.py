@@ -7,9 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 MOST_SAMPLES = 128
 MOVES = 0.4  # of y: where it does
 NEAR = 0.75  # of the best progress, or signal to noise
@@ -88,9 +85,7 @@ class Advice:
         return axes
 
 
-def propose(
-    table: Sequence[Rung], progress: Float[Tensor, "rungs groups"] | None, most: float, noisy: float
-) -> tuple[float, str]:
+def propose(table: Sequence[Rung], most: float, noisy: float) -> tuple[float, str]:
     """The temperature that the measurements speak for, and why.
 
     The highest whose progress is at least 75 % of the best (any, where there is no hard loss), up to `most`; where the
@@ -98,7 +93,8 @@ def propose(
     of a decade. θ grows in training, so that what is a high temperature now is a low one later; one that is too high
     costs speed and noise, one that is too low the signal. Where nothing helps: the middle of the ladder.
     """
-    gains = [float(rung.moves >= MOVES) for rung in table] if progress is None else progress.mean(1).tolist()
+    judged = not all(math.isnan(rung.progress) for rung in table)
+    gains = [rung.progress if judged else float(rung.moves >= MOVES) for rung in table]
     best = max(gains)
     if not best > 0.0:
         return math.exp(sum(math.log(rung.temperature) for rung in table) / len(table)), (
@@ -113,7 +109,7 @@ def propose(
         clear = CLEAR * _clearest(table[at] for at in decade)
         chosen = max((at for at in decade if table[at].snr >= clear), default=chosen)
     low, high = (f"{table[good[end]].temperature:.3g}" for end in (0, -1))
-    if progress is None:
+    if not judged:
         what = f"y moves there; it does from {low} on"
     else:
         what = f"a step along its gradient lowers the hard loss by {100 * gains[chosen]:.0f} %"

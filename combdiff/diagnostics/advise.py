@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,6 @@ from combdiff_solvers.protocol import Instances, as_instances
 
 RUNGS, DECADES, SHIFTS = 9, 4.0, 3
 STEPS = (0.1, 0.3, 1.0)  # sizes of the steps that are tried, in units of the spread of θ
-GROUPS = 8  # of rows, between which the progress varies
 HALF = 10**0.5  # a decade: by so much the ladder, and a temperature without noise, is higher
 STEEP = 10.0  # times the unit of multiplicative noise, above which it overflows
 
@@ -113,13 +113,16 @@ def advise(
         )
         chosen = torch.arange(count, device=theta.device)
     probe = probe_of(method, theta, chosen, target, loss, gradient, given, mask, solves)
-    ladder = list(temperatures) if temperatures is not None else _ladder(probe)
-    found = {temperature: probe.gradients(temperature) for temperature in ladder}
-    progress = _progress(probe, {one: gradients.mean(0) for one, (gradients, _) in found.items()})
-    table = _table(probe, found, progress)
+    measure = functools.cache(probe.gradients)
+    ladder = (
+        list(temperatures)
+        if temperatures is not None
+        else _ladder(probe.unit() * (HALF if probe.grows else 1.0), measure)
+    )
+    table = _table(probe, {temperature: measure(temperature) for temperature in ladder})
     unit = probe.unit()
     most = (growth if probe.grows else STEEP) * unit
-    temperature, reason = propose(table, progress, most, most / HALF if probe.grows else most)
+    temperature, reason = propose(table, most, most / HALF if probe.grows else most)
     nearest = min(table, key=lambda rung: abs(math.log(rung.temperature / temperature)))
     samples = None if probe.samples is None else max(probe.least, propose_samples(nearest.snr, probe.samples))
     return Advice(temperature, samples, reason, unit, tuple(table))
@@ -129,12 +132,11 @@ def _in_shape(loss: Callable[..., Tensor], shape: torch.Size) -> Callable[..., T
     return lambda y, *target: loss(y.reshape(shape) if y.numel() == shape.numel() else y, *target)
 
 
-def _ladder(probe: Probe) -> list[float]:
-    """Temperatures around the scale of θ, moved by whole ladders while y never or always moves."""
-    centre = probe.unit() * (HALF if probe.grows else 1.0)
+def _ladder(centre: float, measure: Callable[[float], tuple[Tensor, float]]) -> list[float]:
+    """Temperatures around a guess of their scale, moved by whole ladders while y never or always moves."""
     for _ in range(SHIFTS):
         ladder = [centre * 10 ** (DECADES * (at / (RUNGS - 1) - 0.5)) for at in range(RUNGS)]
-        low, high = (probe.gradients(ladder[end])[1] for end in (0, -1))
+        low, high = (measure(ladder[end])[1] for end in (0, -1))
         if high < 0.05:
             centre *= 10**DECADES
         elif low > 0.95:
@@ -144,33 +146,26 @@ def _ladder(probe: Probe) -> list[float]:
     return ladder
 
 
-def _progress(probe: Probe, means: dict[float, Tensor]) -> Tensor | None:
-    """The share of the hard loss that goes away at each temperature, by groups of rows; None without a loss."""
-    if not probe.judged:
-        return None
-    count = len(probe.theta)
-    groups = torch.arange(count, device=probe.theta.device) % min(GROUPS, count)
+def _progress(probe: Probe, mean: Tensor, before: float) -> float:
+    """The share of the hard loss `before` that a step along minus the mean gradient takes away."""
+    length = mean.flatten(1).norm(dim=1).clamp(min=torch.finfo(mean.dtype).tiny) / math.sqrt(mean[0].numel())
+    step = mean / length.reshape(-1, *[1] * (mean.ndim - 1)) * probe.spread()
     with torch.no_grad():
-        before = probe.hard_loss(probe.theta, groups)
-        gains = []
-        for mean in means.values():
-            flat = mean.flatten(1)
-            length = flat.norm(dim=1).clamp(min=torch.finfo(flat.dtype).tiny) / flat.shape[1] ** 0.5
-            step = mean / length.reshape(-1, *[1] * (mean.ndim - 1)) * probe.spread()
-            gains.append(
-                torch.stack([before - probe.hard_loss(probe.theta - size * step, groups) for size in STEPS]).mean(0)
-            )
-    share = torch.stack(gains).double() * int(groups.max() + 1)  # a group alone moves: as if all did
-    return share / (before.double().abs().mean().clamp(min=1e-12))
+        after = [probe.hard_loss(probe.theta - size * step) for size in STEPS]
+    return (before - sum(after) / len(after)) / max(abs(before), 1e-12)
 
 
-def _table(probe: Probe, found: dict[float, tuple[Tensor, float]], progress: Tensor | None) -> list[Rung]:
+def _table(probe: Probe, found: dict[float, tuple[Tensor, float]]) -> list[Rung]:
     count = probe.estimates
     reference = probe.limit()
+    with torch.no_grad():
+        before = probe.hard_loss(probe.theta) if probe.judged else math.nan
     rungs = []
-    for at, (temperature, (gradients, moves)) in enumerate(found.items()):
-        mean = gradients.mean(0).double()
-        noise = float(gradients.double().var(0).sum()) if count > 1 else 0.0
+    for temperature, (gradients, moves) in found.items():
+        gain = _progress(probe, gradients.mean(0), before) if probe.judged else math.nan
+        gradients = gradients.double()
+        mean = gradients.mean(0)
+        noise = float((gradients - mean).square().sum()) / (count - 1) if count > 1 else 0.0
         signal = max(0.0, float(mean.square().sum()) - noise / count)
         snr = math.sqrt(signal / noise) if noise else math.nan
         zeros = float((gradients.flatten(2) == 0).all(-1).double().mean())
@@ -178,10 +173,9 @@ def _table(probe: Probe, found: dict[float, tuple[Tensor, float]], progress: Ten
             reference = mean
         bias = cosine = math.nan
         if reference is not None and signal > 0.0 and bool(reference.any()):
-            one, other = gradients.double().flatten(1), reference.double().flatten()
+            one, other = gradients.flatten(1), reference.double().flatten()
             cosine = float((one @ other / (one.norm(dim=1) * other.norm()).clamp(min=1e-300)).mean())
             length = math.sqrt(signal * float(reference.double().square().sum()))
             bias = min(1.0, max(0.0, 1.0 - float((mean * reference).sum()) / length))
-        gain = math.nan if progress is None else float(progress[at].mean())
         rungs.append(Rung(temperature, moves, zeros, snr, bias, cosine, gain))
     return rungs

@@ -58,8 +58,8 @@ class Probe(ABC):
         """∂L/∂θ, (estimates, rows, ...), under the same noise at each temperature; and how much of y moves."""
 
     @abstractmethod
-    def hard_loss(self, theta: Tensor, groups: Tensor) -> Tensor:
-        """The loss of the hard answers where one group of rows after the other has this θ, (groups,)."""
+    def hard_loss(self, theta: Tensor) -> float:
+        """The loss of the hard answers where the rows have this θ."""
 
     def limit(self) -> Tensor | None:
         """The gradient in the limit of temperature 0, where it is known and not zero."""
@@ -96,14 +96,6 @@ class Task:
             return (whole - self.target).square().sum()
         return self.loss(whole).sum() if self.target is None else self.loss(whole, self.target).sum()
 
-    def by_group(self, y: Tensor, groups: Tensor) -> Tensor:
-        """The loss where one group of rows after the other has the outputs y, the others the hard ones."""
-        before = self.outputs[self.rows]
-        return torch.stack([
-            self(torch.where((groups == one).reshape(-1, *[1] * (y.ndim - 1)), y, before))
-            for one in range(int(groups.max()) + 1)
-        ])  # fmt: skip
-
 
 class SolverProbe(Probe):
     """A layer with a task loss, or a Fenchel–Young loss of it with target solutions."""
@@ -123,14 +115,17 @@ class SolverProbe(Probe):
             self.layer = self.smooth
             self.method.reduction = "sum"
         self.grows = not (self.smooth.degree == 0 and isinstance(self.smooth, SmoothedLayer))  # multiplicative noise
-        self.layer.oracle = Oracle(Cached(self.layer.solver), on_failure="mask")
         self.instances = _bridge.take(instances, rows)
         self.samples = getattr(self.smooth, "samples", None)
+        # a temperature that scales the noise leaves no two rungs a row in common, and looking rows up costs time
+        differ = self.samples is not None and isinstance(self.smooth, SmoothedLayer)
+        solver = self.layer.solver if differ else Cached(self.layer.solver)
+        self.layer.oracle = Oracle(solver, on_failure="mask")
         self.estimates = 1 if self.samples is None else max(4, solves // self.samples)
-        self.generator = torch.Generator(device=theta.device)
         if self.samples is not None:
             self.least = 2 if getattr(self.smooth, "antithetic", False) else 1
-            self.smooth.generator = self.generator
+            self.smooth.generator = torch.Generator(device=theta.device).manual_seed(0)
+            self.smooth.sample_noise = _drawn_once(self.smooth)
         whole = theta.detach()
         hard = self._solve(whole, instances)
         if isinstance(target, Tensor) and loss is None:
@@ -153,7 +148,6 @@ class SolverProbe(Probe):
         return torch.autograd.grad(self.task(y), y)[0]
 
     def gradients(self, temperature: float) -> tuple[Tensor, float]:
-        self.generator.manual_seed(0)
         schedule = Adaptive(temperature, hold=True)
         self.layer.temperature = schedule
         copies = self.theta.expand(self.estimates, *self.theta.shape).clone().requires_grad_()
@@ -167,8 +161,8 @@ class SolverProbe(Probe):
         (found,) = torch.autograd.grad(total, copies)
         return torch.nan_to_num(found), schedule.measured
 
-    def hard_loss(self, theta: Tensor, groups: Tensor) -> Tensor:
-        return self.task.by_group(self._solve(theta, self.instances), groups)
+    def hard_loss(self, theta: Tensor) -> float:
+        return float(self.task(self._solve(theta, self.instances)))
 
     def limit(self) -> Tensor | None:
         if not self.is_loss:
@@ -218,15 +212,23 @@ class SoftProbe(Probe):
         (found,) = torch.autograd.grad(self._loss(theta), theta)
         return torch.nan_to_num(found)[None], self.method.share_moved(self.theta, self.mask)
 
-    def hard_loss(self, theta: Tensor, groups: Tensor) -> Tensor:
+    def hard_loss(self, theta: Tensor) -> float:
         self.method.temperature = 0.0
-        if not self.is_loss:
-            return self.task.by_group(self.method.soften(theta, 0.0, self.mask), groups)
-        losses = []
-        for one in range(int(groups.max()) + 1):
-            moved = (groups == one).reshape(-1, *[1] * (theta.ndim - 1))
-            losses.append(self._loss(torch.where(moved, theta, self.theta)))
-        return torch.stack(losses)
+        return float(self._loss(theta) if self.is_loss else self.task(self.method.soften(theta, 0.0, self.mask)))
+
+
+def _drawn_once(layer: Any) -> Callable[[Tensor], Tensor]:
+    """`layer.sample_noise` that gives the same noise, and leaves the same state of its generator, in each call."""
+    draw, kept = layer.sample_noise, list[tuple[Tensor, Tensor]]()
+
+    def sample_noise(costs: Tensor) -> Tensor:
+        if not kept:
+            kept.append((draw(costs), layer.generator.get_state()))
+        noise, state = kept[0]
+        layer.generator.set_state(state)
+        return noise
+
+    return sample_noise
 
 
 def probe_of(

@@ -44,7 +44,14 @@ DIGIT_SIZE = 12
 SWEPT = "perturbed", "perturbed-layer", "interpolation"
 PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("sweep", "digits"): {"methods": SWEPT, "maps": 1000, "epochs": 4, "validation_maps": 500, "test_maps": 500},
-    ("sweep", "planning"): {"methods": SWEPT, "maps": 1000, "epochs": 4, "validation_maps": 250, "test_maps": 500},
+    ("sweep", "planning"): {
+        "methods": SWEPT,
+        "maps": 1000,
+        "epochs": 4,
+        "validation_maps": 250,
+        "test_maps": 500,
+        "interpolation.divisor": "geometric",
+    },  # fmt: skip
     ("full", "digits"): {"maps": 10_000, "epochs": 7},
     ("demo", "warcraft"): {"epochs": 4},
     ("full", "warcraft"): {"maps": 10_000, "epochs": 20},

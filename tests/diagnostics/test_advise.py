@@ -116,9 +116,9 @@ def test_as_high_as_progress_and_noise_allow(
     snr: list[float], moves: list[float], gain: list[float] | None, at: int
 ) -> None:
     nan = math.nan
-    table = [Rung(place, move, 0.0, one, nan, nan, nan) for place, move, one in zip(PLACES, moves, snr, strict=True)]
-    progress = None if gain is None else torch.tensor(gain)[:, None]
-    assert propose(table, progress, PLACES[8], PLACES[7])[0] == pytest.approx(PLACES[at])
+    columns = zip(PLACES, moves, snr, gain or NONE, strict=True)
+    table = [Rung(place, move, 0.0, ratio, nan, nan, progress) for place, move, ratio, progress in columns]
+    assert propose(table, PLACES[8], PLACES[7])[0] == pytest.approx(PLACES[at])
 
 
 def test_growth_is_the_limit_where_the_task_is_not_known() -> None:
