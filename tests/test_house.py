@@ -235,7 +235,7 @@ def snippets(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
 
 
-PAGES = ["README.md", "solvers/README.md"]
+PAGES = ["README.md", "solvers/README.md", "docs/study.md", "docs/temperature.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
