@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
 	$(if $(COMBDIFF_DATA),satlib sudoku sudoku_noise)
 
-.PHONY: demo test lint types kernels unit mutants benchmarks torchsort clean
+.PHONY: demo test lint types kernels unit mutants benchmarks docs study torchsort clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments shortest-path --preset demo
@@ -43,6 +43,16 @@ mutants: $(READY)
 benchmarks: $(READY) torchsort
 	$(PIP) -e ".[benchmarks]"
 	for name in $(BENCHMARKS); do $(BIN)/python -m experiments.benchmarks.$$name || exit 1; done
+
+# The results of docs/study.md, its pictures and its PDF: about 20 minutes on two cores.
+study: $(READY)
+	$(PIP) -e ".[docs]"
+	$(BIN)/python -m experiments.study
+
+# The site, in docs/_build/html; a warning is an error.
+docs: $(READY)
+	$(PIP) -e ".[docs]"
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 # A peer of the soft operators, compiled here. Where nvcc is on the PATH but torch has no CUDA, its build would fail.
 torchsort: $(READY)

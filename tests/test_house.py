@@ -231,21 +231,33 @@ def test_extras_promise_no_package_that_a_wheel_lacks() -> None:
         assert extra in in_wheel or not (ROOT / extra).is_dir(), extra
 
 
-def snippets(page: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+PAGES = [
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "README.md", ROOT / "solvers/README.md", *ROOT.glob("docs/**/*.md"))
+]
+SNIPPETS = [
+    *(
+        text
+        for page in PAGES
+        for text in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    ),
+    *(path.read_text() for path in sorted(ROOT.glob("docs/gallery/*.py"))),
+]
 
 
-PAGES = ["README.md", "solvers/README.md"]
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_there_are_snippets(page: str) -> None:
-    assert snippets(page)
-
-
-@pytest.mark.parametrize("snippet", [text for page in PAGES for text in snippets(page)], ids=lambda text: text[:60])
-def test_readme_snippets_run(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text[:60])
+def test_snippets_of_the_pages_run(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in re.findall(r"^from (ortools|pyscipopt|pysat)\b", snippet, flags=re.MULTILINE):
         pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
-    exec(compile(snippet, "README.md", "exec"), {"__name__": "readme"})
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    exec(compile(snippet, "page", "exec"), {"__name__": "page"})
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CONTRIBUTING.md", "experiments/README.md", "experiments/benchmarks/README.md"]
+)
+def test_links_between_files_lead_somewhere(page: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+    assert not [link for link in links if not ((ROOT / page).parent / link).exists()]

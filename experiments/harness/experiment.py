@@ -15,7 +15,7 @@ from experiments.harness.options import Heat
 from experiments.harness.report.page import write_report
 from experiments.harness.run import Job, Run, Variant
 from experiments.harness.run_folder import RunFolder
-from experiments.harness.table import EFFORT, TEMPERATURE, Column, Row, mean_rows, print_table, save_summary
+from experiments.harness.table import EFFORT, TEMPERATURE, Column, Row, mean_rows, print_table, save_summary, save_table
 from experiments.harness.task import Learned
 
 BEFORE = (Column("split", "split"), Column("method", "method"), Column("solver", "solver"))
@@ -67,6 +67,7 @@ def run_experiment(run: Run, folder: RunFolder, console: Console, workers: int =
     title = task.describe()
     write_report([folder.path], folder.path / "report.html")
     print_table(console, title, columns, groups)
+    save_table(folder, "summary.md", [column for column in columns if column.key != "split"], groups[-1])
     for name in (*pictures, "report.html"):
         console.print(str(folder.path / name), soft_wrap=True, highlight=False)
     return rows

@@ -100,6 +100,13 @@ def print_table(console: Console, title: str, columns: Columns, groups: Groups) 
     console.print(table)
 
 
+def save_table(folder: RunFolder, name: str, columns: Columns, rows: Sequence[Row]) -> None:
+    """Write the rows as a table of Markdown, for a page to quote."""
+    lines = [[column.heading for column in columns], ["---" if column.form == "{}" else "---:" for column in columns]]
+    lines += [[column.show(row) for column in columns] for row in rows]
+    folder.write_text(name, "".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
 def save_summary(folder: RunFolder, rows: Sequence[Row]) -> None:
     """Write `summary.json` and `summary.csv`; a NaN is null, and empty."""
     plain = [{key: None if _is_missing(value) else value for key, value in row.items()} for row in rows]

@@ -34,7 +34,7 @@ from experiments.harness.run import PRESETS, Run, preset_settings
 from experiments.harness.run_folder import RESULTS, RunFolder, refuse_difference
 from experiments.harness.sweep.figures import draw_learning, draw_temperatures
 from experiments.harness.sweep.gradients import measure
-from experiments.harness.sweep.verdict import judge, print_verdict
+from experiments.harness.sweep.verdict import judge, show_verdict
 from experiments.harness.table import log_console
 
 TASKS = "shortest-path", "ranking"
@@ -89,7 +89,7 @@ def run(given: Mapping[str, Any], parse: Parse) -> None:
     folders = [_folder_of(folder.path / name, one) for name, one in runs.items()]
     for one, place in zip(runs.values(), folders, strict=True):
         run_experiment(one, place, console, workers)
-        print_verdict(console, one, judge(one, place))
+        show_verdict(console, one, place, judge(one, place))
     for one, place in zip(runs.values(), folders, strict=True):
         gradients = measure(one, place, SOLVES[config.get("preset", "demo")])
         for name in (*draw_temperatures(one, place, gradients), *draw_learning(one, place)):

@@ -13,7 +13,7 @@ from rich.console import Console
 from experiments.harness.options import Heat, parse_heat
 from experiments.harness.run import Run, Variant
 from experiments.harness.run_folder import RunFolder
-from experiments.harness.table import Column, Row, print_table
+from experiments.harness.table import Column, Row, print_table, save_table
 
 POINT = 0.01  # of a score
 
@@ -104,8 +104,8 @@ def judge(run: Run, folder: RunFolder) -> list[Row]:
     return rows
 
 
-def print_verdict(console: Console, run: Run, rows: Sequence[Row]) -> None:
-    """The table of `judge`."""
+def show_verdict(console: Console, run: Run, folder: RunFolder, rows: Sequence[Row]) -> None:
+    """Print the table of `judge`, and write it to `verdict.md`."""
     form = run.task.target_column().form
     columns = [
         Column("method", "method"),
@@ -127,4 +127,6 @@ def print_verdict(console: Console, run: Run, rows: Sequence[Row]) -> None:
     )
     names = dict.fromkeys((row["method"], row["solver"]) for row in rows)
     groups = [[row for row in rows if (row["method"], row["solver"]) == name] for name in names]
-    print_table(console, title, [column for column in columns if column.tells(rows)], groups)
+    columns = [column for column in columns if column.tells(rows)]
+    print_table(console, title, columns, groups)
+    save_table(folder, "verdict.md", columns, rows)
