@@ -52,7 +52,6 @@ class DecisionTask(SourceTask[Decisions, Source]):
 
     sources: ClassVar[Mapping[str, type[Source]]] = SOURCES
     target: ClassVar[str] = "kept"
-    scores_are_costs: bool = False
     columns: ClassVar[tuple[Column, ...]] = (
         Column("regret", "regret", "{:.2%}"),
         Column("interval", "95 % interval", "± {:.2%}"),
@@ -80,7 +79,10 @@ class DecisionTask(SourceTask[Decisions, Source]):
         super().__post_init__()
         if not 0 <= self.noise <= 1:
             raise InputError(f"noise={self.noise} must be from 0 to 1: costs are multiplied by 1 ± noise")
-        self.scores_are_costs = self.source.scores_are_costs
+
+    @property
+    def scores_are_costs(self) -> bool:
+        return self.source.scores_are_costs
 
     def target_column(self) -> Column:
         return Column("kept", "1 − regret", "{:.2%}")

@@ -160,7 +160,6 @@ class Task(Options, Problem[E]):
         columns: the scores in the table.
         positive: whether the solver takes positive costs only, which methods then make of the scores.
         shift_invariant: whether one number added to all costs of an example changes no solution.
-        scores_are_costs: whether scores are in the units of the true costs, so that two-stage does not standardise.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("perturbed", "two-stage")
@@ -169,7 +168,11 @@ class Task(Options, Problem[E]):
     columns: ClassVar[tuple[Column, ...]]
     positive: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = False
-    scores_are_costs: ClassVar[bool] = False
+
+    @property
+    def scores_are_costs(self) -> bool:
+        """Whether scores are in the units of the true costs, so that two-stage does not standardise."""
+        return False
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

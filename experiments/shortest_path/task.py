@@ -51,7 +51,7 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "validation_maps": 250,
         "test_maps": 500,
         "interpolation.divisor": "geometric",
-    },  # fmt: skip
+    },
     ("full", "digits"): {"maps": 10_000, "epochs": 7},
     ("demo", "warcraft"): {"epochs": 4},
     ("full", "warcraft"): {"maps": 10_000, "epochs": 20},

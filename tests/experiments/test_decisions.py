@@ -30,7 +30,7 @@ TINY = ["--examples", "40", "--test-examples", "30", "--validation-examples", "2
 def test_the_data_are_those_of_pyepo(kind: str, module: str, sizes: tuple[Any, ...]) -> None:
     """Bit for bit, training and test examples in this order, whatever follows them."""
     generator = pytest.importorskip(f"pyepo.data.{module}")
-    counts = {"examples": 50, "test_examples": 30, "validation_examples": 20}
+    counts: dict[str, Any] = {"examples": 50, "test_examples": 30, "validation_examples": 20}
     for split, degree, noise in ((0, 4, 0.5), (3, 6, 0.0)):
         task = DecisionTask(data=kind, degree=degree, noise=noise, items=7, dimensions=3, cities=7, **counts)
         data = task.load(split)
