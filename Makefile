@@ -32,8 +32,9 @@ types: $(READY)
 kernels: $(READY)
 	$(BIN)/python -c "import combdiff.compute; combdiff.compute.warm_up()"
 
+# One thread each: as many of torch's as there are cores, in every process, would wait for each other.
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 # Changed signs and factors, each of which a test must see (tests/mutants).
 mutants: $(READY)
@@ -55,15 +56,26 @@ docs: $(READY)
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 # A peer of the soft operators, compiled here. Where nvcc is on the PATH but torch has no CUDA, its build would fail.
-torchsort: $(READY)
+torchsort: $(READY) $(VENV)/.torchsort
+	$(PIP) --no-deps $(VENV)/wheels/torchsort-*.whl
+
+# It needs torch alone: one core compiles for a minute while the other installs the rest.
+$(VENV)/.torchsort: $(VENV)/.compiler
+	PATH=/usr/bin:/bin $(abspath $(BIN))/python -m pip wheel -q --no-deps --no-build-isolation -w $(VENV)/wheels torchsort==0.1.10
+	@touch $@
+
+$(VENV)/.compiler: $(VENV)/.torch
 	$(PIP) setuptools wheel ninja
-	PATH=/usr/bin:/bin $(abspath $(BIN))/python -m pip install -q --no-build-isolation torchsort==0.1.10
+	@touch $@
 
 # torch goes first and pinned: a range, or another package's wish, could bring gigabytes of GPU libraries.
-$(READY): pyproject.toml constraints.txt
+$(VENV)/.torch: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "combdiff needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
+	@touch $@
+
+$(READY): pyproject.toml $(VENV)/.torch
 	$(PIP) -e ".[dev]"
 	@touch $(READY)
 

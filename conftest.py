@@ -21,6 +21,11 @@ jaxtyping.install_import_hook(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests go first: begun last, one of them would run on while other processes have no test left."""
+    items.sort(key=lambda item: item.path.name != "test_compile.py")
+
+
 @pytest.fixture(autouse=True)
 def own_errors_for_bad_input(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test with `bad` or `refused` in its name meets the library's own errors, not the shape checker's."""

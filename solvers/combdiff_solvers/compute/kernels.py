@@ -174,7 +174,8 @@ def fingerprint(owner: Kernel, callers: tuple[Kernel, ...] = ()) -> str:
     """A digest of a kernel's code and options, of the constants it reads and of the kernels it calls."""
     code = owner.function.__code__
     parts: list[Any] = [
-        sorted(owner.options.items()),
+        # the order of names in a set changes from process to process
+        [(name, sorted(value) if isinstance(value, set) else value) for name, value in sorted(owner.options.items())],
         code.co_code,
         code.co_names,
         [constant for constant in code.co_consts if type(constant) is not CodeType],

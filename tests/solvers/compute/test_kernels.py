@@ -143,6 +143,9 @@ def test_a_change_of_options_is_seen() -> None:
     prints = {fingerprint(kernel(**options)(half)) for options in ({}, {"error_model": "numpy"}, {"counted": False})}
     assert len(prints) == 3
     assert fingerprint(kernel()(half)) in prints
+    first, second = {0, 8}, {8, 0}
+    assert repr(first) != repr(second)
+    assert fingerprint(kernel(fastmath=first)(half)) == fingerprint(kernel(fastmath=second)(half))
 
 
 def kernel_modules() -> list[ModuleType]:
