@@ -61,7 +61,9 @@ class Perturbed(SmoothedLayer):
         on_failure: "raise" or "mask", see `SolverLayer`.
         scrambles: R: instead of independent samples, R independently scrambled Sobol sequences of M/R points in each
             row. Points of one sequence depend on each other, so that `variance_reduction` is by the mean of the other
-            sequences, and the spread over the R means tells the error. At most 21,201 entries a row.
+            sequences, and the spread over the R means tells the error. At most 21,201 entries a row. Two of them have
+            less variance than the default in most problems, and take more time: worth it where a solve takes long (the
+            figures: docs/perturbed.md).
 
     Raises:
         ValueError: for an argument out of range, or two that exclude each other.

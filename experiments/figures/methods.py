@@ -5,6 +5,7 @@ python -m experiments.figures.methods
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from types import ModuleType
 
@@ -15,17 +16,13 @@ from combdiff.needs import LEARNS_FROM, Needs
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 COLUMNS = (
-    "learns from",
-    "solves a row",
-    "bias of the gradient",
-    "what sets the scale of θ",
-    "wants of the solver",
-    "when",
+    *("what it is", "learns from", "solves a row", "bias of the gradient", "what sets the scale of θ"),
+    *("wants of the solver", "when"),
 )
 SOURCES = ";\n  ".join(f"{key}: {text}" for key, text in LEARNS_FROM.items() if key != text)
 TEXT = f"""# Which method?
 
-What each class says of itself, in its attributes `needs` (as `combdiff.Interpolation.needs`) and `degree`.
+What each class says of itself, in its docstring's first words, `needs` and `degree`.
 `python -m experiments.figures.methods` makes this page of them, and tests check them: they count solves, look for
 negative costs, and compare values and gradients at θ and aθ. Docstrings have formulas and sources.
 
@@ -69,7 +66,8 @@ def row(kind: type[nn.Module]) -> str:
     scale = needs.scale + f" ({', '.join(words)})" * bool(words)
     wants = "; ".join(["negative costs"] * needs.negative + [needs.solver] * bool(needs.solver))
     solves = needs.forward if needs.backward == "0" else f"{needs.forward}, then {needs.backward}"
-    cells = (f"`{kind.__name__}`", needs.target, solves, needs.bias, scale, wants or "—", needs.use)
+    what = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())  # the first sentence of the docstring
+    cells = (f"`{kind.__name__}`", what, needs.target, solves, needs.bias, scale, wants or "—", needs.use)
     return f"| {' | '.join(cells)} |"
 
 
