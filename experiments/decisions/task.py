@@ -121,6 +121,7 @@ class DecisionTask(SourceTask[Decisions, Source]):
             if row["split"] == "mean":
                 same = [other["regret"] for other in rows if other["method"] == row["method"] and other is not row]
                 row["interval"] = Interval.of(same).half
+                row.pop("solves_std", None)  # the same number in all splits, or nearly
 
     def remarks(self, examples: Decisions, metrics: Sequence[Row], learned: Sequence[Learned]) -> list[str]:
         said = ", ".join(f"{name} {ratio:.2f}" for name, ratio in epoch_ratios(metrics).items())

@@ -3,9 +3,9 @@
 python -m experiments decisions --method spo-plus experiments.peers.pyepo:SPOPlus
 
 The network, data, optimiser and budget are those of the other methods of the run, and so are the first weights and the
-order of the batches (`seeded_as`). PyEPO asks its model for one row at a time: that is our solver, or (`--peer-solver
-own`) its own model with its open-source solver, which is slower by far (`experiments.benchmarks.decisions` says how
-much). Where it has no options of its notebooks, a method has those of ours.
+order of the batches (`seeded_as`). Temperatures are those of ours where they have the same unit. PyEPO asks its model
+for one row at a time: that is our solver, or (`--peer-solver own`) its own model with its open-source solver, which is
+slower by far (`experiments.benchmarks.decisions` says how much).
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class PerturbationGradient(PyEPO):
     seeded_as: ClassVar[str] = "perturbation-gradient"
     arguments: ClassVar[tuple[str, ...]] = ("true_costs",)
 
-    sigma: float = temperature(0.1, "h, in units of predicted over units of true costs")
+    sigma: float = temperature(3.0, "h, in units of predicted over units of true costs")
 
 
 @dataclass
@@ -218,7 +218,7 @@ class PerturbedLayer(PyEPOLayer):
     seeded_as: ClassVar[str] = "perturbed-layer"
 
     n_samples: int = option(3, "noisy solves an example", least=1)
-    sigma: float = temperature(1.0, "σ, in units of costs")
+    sigma: float = temperature(3.0, "σ, in units of costs")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Decisions: the data are those of the published generator, and every method trains."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from experiments.decisions.generated import FIRST_SEED
 from experiments.decisions.grid_paths import SIZE, GridPaths, all_paths, grid_edges
 from experiments.decisions.knapsack import KnapsackDecisions, mean_ceiling
 from experiments.decisions.task import DecisionTask, epoch_ratios
+from experiments.harness.command import configure
+from experiments.harness.run import Job
+from experiments.harness.train import Training
 
 TINY = ["--examples", "40", "--test-examples", "30", "--validation-examples", "20", "--epochs", "2", "--workers", "1"]
 
@@ -89,6 +93,22 @@ def test_spo_plus_is_that_of_pyepo() -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("kind", ["sp5", "knapsack", "tsp"])
+def test_spo_plus_trains_as_pyepos_does(kind: str) -> None:
+    """From the same weights, on the same batches, to the same weights: minimised and maximised."""
+    pytest.importorskip("pyepo.func")
+    names, sizes = ["spo-plus", "experiments.peers.pyepo:SPOPlus"], {"items": 8, "cities": 6, "test_examples": 1}
+    run = configure("decisions", {"data": kind, "methods": names, "examples": 96, "validation_examples": 8, **sizes})
+    weights = []
+    for name in names:
+        training = Training(run, Job(0, name, ""), run.load(0))
+        before = copy.deepcopy(training.network.state_dict())
+        training.run_epoch()
+        weights.append(training.network.state_dict())
+    assert not torch.equal(before["weight"], weights[0]["weight"])
+    torch.testing.assert_close(weights[0], weights[1])
+
+
 def test_the_floor_is_the_published_one() -> None:
     """6.26 % on the 1,000 test examples of data seed 42, 6.72 % on those of 43: the regret of the true E[c|x]."""
     for split, floor in ((0, 0.0626), (1, 0.0672)):
@@ -141,6 +161,30 @@ def test_every_method_trains_and_is_told(tmp_path: Path, capsys: pytest.CaptureF
     out = capsys.readouterr().out
     assert "an epoch, as a multiple of two-stage's (median):" in out
     assert (folder / "regret.png").stat().st_size > 5000
+
+
+def test_the_floor_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    assert main(["decisions", "--floor", "--data", "knapsack", "--splits", "2", *TINY, "--out", str(folder)]) == 0
+    rows = json.loads((folder / "summary.json").read_text())
+    assert [(row["split"], row["method"]) for row in rows] == [
+        (split, name) for split in (0, 1, "mean") for name in ("expected costs", "equal costs")
+    ]
+    one, other, mean = (row["regret"] for row in rows[::2])
+    assert mean == pytest.approx((one + other) / 2)
+    assert rows[4]["interval"] == pytest.approx(12.706 * abs(one - other) / 2, rel=1e-3)  # Student's t, one degree
+    assert "95 % interval" in capsys.readouterr().out
+    assert (folder / "report.html").exists()
+
+
+def test_the_solves_of_a_step_are_counted() -> None:
+    settings = {"examples": 40, "test_examples": 1, "validation_examples": 1, "epochs": 1, "perturbed.samples": 5}
+    names = {"two-stage": None, "spo-plus": 1, "interpolation": 2, "perturbed": 5, "lava": 0}
+    run = configure("decisions", {"methods": list(names), **settings})
+    for name, count in names.items():
+        training = Training(run, Job(0, name, ""), run.load(0))
+        training.run_epoch()
+        assert training.effort()["solves"] == count
 
 
 def test_a_run_is_the_same_twice_and_goes_on(tmp_path: Path) -> None:
