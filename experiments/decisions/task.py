@@ -9,6 +9,9 @@ examples:
   python -m experiments decisions
   python -m experiments decisions --splits 5
   python -m experiments decisions --method two-stage spo-plus lava --degree 6
+  python -m experiments decisions --data energy:FOLDER --capacity 120 --splits 10
+  python -m experiments decisions --data traffic:FOLDER --horizon 60 --splits 5
+  python -m experiments decisions --data npz:FILE --model knapsack.lp
 """
 
 from __future__ import annotations
@@ -72,6 +75,8 @@ class DecisionTask(SourceTask[Decisions, Source]):
         super().__post_init__()
         if not 0 <= self.noise <= 1:
             raise InputError(f"noise={self.noise} must be from 0 to 1: costs are multiplied by 1 ± noise")
+        if self.model is not None and not isinstance(self.source, OwnData):
+            raise InputError(f"model={self.model!r} goes with data=npz:PATH: {self.data} has its own")
         self.scores_are_costs = self.source.scores_are_costs
 
     def target_column(self) -> Column:

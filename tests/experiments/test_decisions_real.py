@@ -239,6 +239,7 @@ def test_bad_own_data(tmp_path: Path, change: dict[str, Any], model: str | None,
     [
         ({"data": "energy:nowhere"}, "nowhere has no file Data.npz"),
         ({"data": "traffic:nowhere"}, "nowhere has no file los_speed.csv"),
+        ({"model": "own.lp"}, "model='own.lp' goes with data=npz:PATH"),
         ({"data": "traffic:nowhere", "horizon": 7}, "horizon=7 must be a multiple of 5"),
     ],
 )
