@@ -24,7 +24,7 @@ CHRONOLOGICAL = 452, 100, 237  # days for training, validation and test
 SHUFFLED = 550, 100, 139
 RIDGE = 1.0
 SETTINGS: dict[str, Any] = {
-    "epochs": 30,
+    "epochs": 20,
     "batch": 32,
     "learning_rate": 1e-2,
     "weight_decay": 0.0,
@@ -78,7 +78,7 @@ class Energy(Source):
         )
 
     def solver(self, examples: Decisions | None = None) -> Solver:
-        return Knapsack(self.loads, [self.options.capacity], threads=1)
+        return Knapsack(self.loads, [float(self.options.capacity)], threads=1)
 
     def network(self, examples: Decisions) -> nn.Module:
         return Prices(examples.true_costs.mean(0), torch.from_numpy(self.loads).float(), examples.inputs.shape[-1])

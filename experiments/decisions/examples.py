@@ -20,7 +20,7 @@ class Decisions(Examples):
     """Features, the costs that belong to them, and the best decisions for these.
 
     Attributes:
-        inputs: (examples, features).
+        inputs: (examples, features), or (examples, entries, features).
         true_costs: (examples, n), of the decision's entries (rewards, where the solver maximises).
         solutions: (examples, n), the best decisions for them.
         mean_costs: (examples, n), the expected costs given the features, where the data are generated.
@@ -29,9 +29,9 @@ class Decisions(Examples):
         ends: (examples, 2), source and target, where each example is a path of its own.
     """
 
-    inputs: Float[Tensor, "examples p"]
-    true_costs: Float[Tensor, "examples n"]
-    solutions: Float[Tensor, "examples n"]
+    inputs: Float[Tensor, "examples ..."]
+    true_costs: Float[Tensor, "examples ..."]
+    solutions: Float[Tensor, "examples ..."]
     mean_costs: Float[Tensor, "examples n"] | None = None
     vertex: Int64[Tensor, " examples"] | None = None
     references: Float[Tensor, "examples k n"] | None = None
@@ -68,4 +68,4 @@ class Source(source.Source[Decisions]):
 
     def network(self, examples: Decisions) -> nn.Module:
         """A new network: features to costs (examples, n)."""
-        return nn.Linear(examples.inputs.shape[1], examples.true_costs.shape[1])
+        return nn.Linear(examples.inputs.shape[1], examples.solutions.shape[1])

@@ -27,9 +27,10 @@ LAGS = 0, 1, 3, 6  # steps back that the network sees
 EARTH = 6371.0088  # km, mean radius
 KILOMETRES = 1.609344  # in a mile
 SETTINGS: dict[str, Any] = {
-    "epochs": 20,
+    "epochs": 10,
     "batch": 32,
-    "learning_rate": 1e-2,
+    "examples": 2000,
+    "learning_rate": 5e-3,
     "weight_decay": 0.0,
     "schedule": "constant",
 }
