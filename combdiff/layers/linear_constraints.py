@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -16,11 +14,7 @@ from combdiff.autograd import not_compiled, with_vjp
 from combdiff.needs import Needs
 from combdiff.oracle import OnFailure, Oracle, Report, Stats
 from combdiff.temperature import Schedule, Temperature
-from combdiff_solvers.instances import ColumnInstances
-from combdiff_solvers.limits import LimitOptions
-from combdiff_solvers.models.mixed_integer import MixedInteger
-from combdiff_solvers.pools.factory import Factory
-from combdiff_solvers.protocol import Sense, Solver, Status
+from combdiff_solvers.protocol import Solver, Status
 
 FEASIBLE = 1e-6  # a point that misses a constraint by less holds it, as in the back ends
 PerRow = Float[Tensor, " b"]
@@ -47,30 +41,28 @@ class LinearConstraints(nn.Module):
     stands for the solution of such a row, so that A and b still learn to let in the points that the loss prefers.
 
     Args:
-        n: variables.
-        bounds: (lower, upper), each a number or one for each variable; all variables are integer.
+        solver: what solves rows with an A and b of their own: its instances are mappings of "A" and "b", and its
+            attribute `bounds` holds the box (`combdiff.solvers.IntegerPrograms`, by the MIP back ends).
         tau: the temperature τ of the softmin, a positive float or a schedule, in units of y. It decides how many of the
             constraints near y move; with one constraint it has no effect.
         fallback: whole numbers within the bounds, a number or one for each variable: y of a row whose program is
             infeasible, which `last.status` says; rows that failed otherwise are masked then. None: see `on_failure`.
-        sense: "min" or "max".
-        backend: that of `MixedInteger`; None for SCIP.
         on_failure: "raise" or "mask": rows without a solution are NaN in y and have no gradient.
-        limits: `time_limit`, `relative_gap`, ...: see `Limits`.
 
     Attributes:
         oracle: the `Oracle`; `stats` counts its solves.
         last: a `Report` on the rows of the last call.
 
     Raises:
-        ValueError: for bounds or a fallback that do not fit.
-        ImportError: when OR-Tools is not installed.
+        TypeError: for anything but a solver with bounds.
+        ValueError: for a fallback that does not fit.
 
     Source: Paulus, Rolínek, Musil, Amos & Martius (2021), "CombOptNet: fit the right NP-hard problem by learning
     integer programming constraints", section 3 (with A y + b ≤ 0, and means over k and the batch in place of sums).
-    Not for: continuous variables, and second derivatives (refused). One solve a row forward, of a model built for it.
+    Not for: continuous variables, and second derivatives (refused).
 
-    >>> layer = LinearConstraints(2, bounds=(0, 3))
+    >>> from combdiff.solvers import IntegerPrograms
+    >>> layer = LinearConstraints(IntegerPrograms(2, bounds=(0, 3)))
     >>> A, b = torch.tensor([[1.0, 1.0]], requires_grad=True), torch.tensor([2.5], requires_grad=True)
     >>> y = layer(torch.tensor([-2.0, -1.0]), A, b)
     >>> y.detach()
@@ -88,28 +80,24 @@ class LinearConstraints(nn.Module):
 
     def __init__(
         self,
-        n: int,
-        bounds: tuple[Any, Any] = (0, 1),
+        solver: Solver,
         tau: float | Schedule = 0.5,
-        fallback: Any = None,
-        sense: Sense | str = Sense.MIN,
-        backend: str | None = None,
+        fallback: float | int | Tensor | None = None,
         on_failure: OnFailure = "raise",
-        **limits: Unpack[LimitOptions],
     ) -> None:
         super().__init__()
         self.tau = tau
-        ends = [torch.as_tensor(np.broadcast_to(np.asarray(end, dtype=float), (n,)).copy()) for end in bounds]
-        self.lower, self.upper = ends
-        build = partial(_program, bounds=tuple(end.numpy() for end in ends), sense=sense, backend=backend, **limits)
-        build({"A": np.zeros((1, n)), "b": np.zeros(1)})  # an error that is not that of a row
+        self.oracle = Oracle(solver, on_failure if fallback is None else "mask")
+        bounds: Any = getattr(solver, "bounds", None)
+        if bounds is None:
+            raise TypeError(f"a {type(solver).__name__} has no bounds: use combdiff.solvers.IntegerPrograms")
+        self.lower, self.upper = (torch.as_tensor(end, dtype=torch.float64) for end in bounds)
         self.fallback: Tensor | None = None
         if fallback is not None:
-            point = torch.as_tensor(np.broadcast_to(np.asarray(fallback, dtype=float), (n,)).copy())
+            point = torch.as_tensor(fallback, dtype=torch.float64).expand(solver.shape)
             if not ((point == point.round()) & (point >= self.lower) & (point <= self.upper)).all():
                 raise ValueError(f"fallback={fallback!r} must be whole numbers within the bounds")
-            self.fallback, on_failure = point, "mask"
-        self.oracle = Oracle(Factory(build, n, sense, keep=1), on_failure)
+            self.fallback = point
 
     @property
     def solver(self) -> Solver:
@@ -145,8 +133,7 @@ class LinearConstraints(nn.Module):
         costs = self.oracle.costs(theta)
         rows, sides = self._constraints(theta, A, b)
         packed = torch.cat([part.flatten(1).to(costs.device, torch.float64) for part in (rows, sides, costs)], 1)
-        instances = ColumnInstances(A=rows.detach().cpu().double(), b=sides.detach().cpu().double())
-        answer = self.oracle.solve(costs.detach(), instances)
+        answer = self.oracle.solve(costs.detach(), {"A": rows.detach().double(), "b": sides.detach().double()})
         report = answer.report
         y = answer.y.double()
         infeasible = torch.zeros(len(costs), dtype=torch.bool, device=y.device)
@@ -225,7 +212,3 @@ class LinearConstraints(nn.Module):
 
     def extra_repr(self) -> str:
         return f"n={len(self.lower)}, tau={self.tau}"
-
-
-def _program(instance: Any, **options: Any) -> Solver:
-    return MixedInteger(instance["A"], instance["b"], integrality=1, **options)

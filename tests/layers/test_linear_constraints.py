@@ -11,7 +11,7 @@ from torch import Tensor
 
 from combdiff.errors import SolverError
 from combdiff.layers import LinearConstraints
-from combdiff.oracle import Oracle
+from combdiff.solvers import IntegerPrograms, TopK
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
 pytest.importorskip("ortools")
@@ -25,6 +25,7 @@ class Box(BatchSolver):
 
     def __init__(self, n: int, low: int, high: int, sense: str) -> None:
         self.shape, self.sense = (n,), Sense(sense)
+        self.bounds = np.full(n, float(low)), np.full(n, float(high))
         self.points = np.array(list(product(range(low, high + 1), repeat=n)), dtype=float)
 
     def solve_checked(self, theta: Any, instances: Any) -> Solutions:
@@ -37,9 +38,7 @@ class Box(BatchSolver):
 
 
 def enumerating(n: int, low: int, high: int, sense: str = "min", **options: Any) -> LinearConstraints:
-    layer = LinearConstraints(n, (low, high), sense=sense, **options)
-    layer.oracle = Oracle(Box(n, low, high, sense), layer.oracle.on_failure)
-    return layer
+    return LinearConstraints(Box(n, low, high, sense), **options)
 
 
 def problems(count: int, m: int, n: int) -> list[Tensor]:
@@ -102,10 +101,10 @@ def test_gradients_are_those_of_the_definition(sense: str, m: int, tau: float) -
 @both
 def test_the_layer_is_the_program_and_a_batch_is_its_rows(sense: str) -> None:
     theta, A, b, g = problems(6, 2, 2)
-    layer, slow = LinearConstraints(2, ([-2, -1], 2), sense=sense), enumerating(2, -2, 2, sense)
-    slow.solver.points = slow.solver.points[slow.solver.points[:, 1] >= -1]  # type: ignore[attr-defined]
+    layer = LinearConstraints(IntegerPrograms(2, ([-2, -2], 2), sense))
     y = layer(theta, A, b)
-    torch.testing.assert_close(y, slow(theta, A, b))
+    torch.testing.assert_close(y, enumerating(2, -2, 2, sense)(theta, A, b))
+    assert layer.stats.solves == 6
     grads = torch.autograd.grad(y, [theta, A, b], g)
     shaped = [part.reshape(2, 3, *part.shape[1:]) for part in (theta, A, b)]
     again = torch.autograd.grad(layer(*shaped).reshape(6, 2), [theta, A, b], g)
@@ -153,10 +152,12 @@ def test_weights_of_a_knapsack_are_learned_from_solutions() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match=r"fallback=0\.5 must be whole numbers within the bounds"):
-        LinearConstraints(2, fallback=0.5)
+        LinearConstraints(IntegerPrograms(2), fallback=0.5)
+    with pytest.raises(TypeError, match="a TopK has no bounds: use"):
+        LinearConstraints(TopK(2))
     with pytest.raises(ValueError, match="backend='gurobi' is none of"):
-        LinearConstraints(2, backend="gurobi")
-    layer, theta, A, b = LinearConstraints(2), torch.ones(3, 2), torch.ones(1, 2), torch.ones(1)
+        IntegerPrograms(2, backend="gurobi")
+    layer, theta, A, b = LinearConstraints(IntegerPrograms(2)), torch.ones(3, 2), torch.ones(1, 2), torch.ones(1)
     with pytest.raises(ValueError, match=r"A has shape \(2, 1, 2\), but theta \(3, 2\) needs \(\*batch, m, n\)"):
         layer(theta, A.expand(2, 1, 2), b)
     with pytest.raises(ValueError, match=r"A has shape \(1, 2\) and b \(2,\)"):
