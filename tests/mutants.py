@@ -205,6 +205,16 @@ MUTANTS = [
         ("there.clamp(min=0.0).sum(2)", "there.sum(2)"),
     ),
     *of(
+        "combdiff/polyhedra/pivots.py",
+        "tests/polyhedra/test_pivots.py",
+        ("return -system[np.ix_", "return system[np.ix_"),
+        ("line = -tableau[row] / by", "line = tableau[row] / by"),
+        ("(room[ends] / speed[ends]).min()", "(room[ends] / speed[ends]).max()"),
+        ("(slacks >= -ZERO).all(axis=0)", "(slacks >= -ZERO).any(axis=0)"),
+        ("return edges, not queue", "return edges, True"),
+        ("if exchanged not in seen", "if not seen"),
+    ),
+    *of(
         "combdiff/metrics.py",
         "tests/test_certified_regret.py",
         ("own - best - error - _rounding(best, incumbents, sign * prices)", "own - best"),
