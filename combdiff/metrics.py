@@ -90,12 +90,12 @@ def regret_interval(
         TypeError: for a bound that is not float64, and as `regret`.
         ValueError: for a bound of another shape than the batch, and as `regret`.
 
+    >>> import numpy as np
     >>> from combdiff.solvers import MixedInteger
     >>> knapsack = MixedInteger([[3, 4, 2]], 6, integrality=1, bounds=(0, 1), sense="max", relative_gap=0.5)
-    >>> costs, y = torch.tensor([5.0, 6.0, 3.0]), torch.tensor([1.0, 0.0, 1.0])
-    >>> found = knapsack.solve(costs.double().numpy()[None])
-    >>> y_best, bound = torch.from_numpy(found.y[0]), torch.tensor(found.bound[0])
-    >>> low, high = regret_interval(y, y_best, bound, costs, knapsack)
+    >>> costs, y = torch.tensor([[5.0, 6.0, 3.0]]), torch.tensor([[1.0, 0.0, 1.0]])
+    >>> found = knapsack.solve(np.array([[5.0, 6.0, 3.0]]))
+    >>> low, high = regret_interval(y, torch.as_tensor(found.y), torch.as_tensor(found.bound), costs, knapsack)
     >>> bool(low <= 1.0 <= high)  # of the best solution, items 1 and 2, y lacks 1
     True
     """

@@ -109,7 +109,7 @@ class Answer:
     @cached_property
     def value(self) -> Float[Tensor, "*lead b"]:
         """⟨cost, y⟩ + h(y), to be minimised; zero in a failed row."""
-        return self._per_row(self._found.objective).to(self._costs)
+        return self._per_row(self._found.objective, self._costs)
 
     @cached_property
     def bound(self) -> Float64[Tensor, "*lead b"]:
@@ -117,15 +117,15 @@ class Answer:
 
         It is float64 whatever the costs are: rounding would undo the proof.
         """
-        return self._per_row(self._found.bound).to(self._costs.device)
+        return self._per_row(self._found.bound, self._costs.new_empty(0, dtype=torch.float64))
 
     @cached_property
     def solved(self) -> Bool[Tensor, "*lead b"]:
         """Which of the solves have a solution."""
-        return torch.from_numpy(self._found.solved).reshape(self._costs.shape[:-1]).to(self._costs.device)
+        return _bridge.to_tensor(self._found.solved, self._costs, self._costs.shape[:-1]).bool()
 
-    def _per_row(self, numbers: np.ndarray) -> Tensor:
-        return torch.from_numpy(numbers if self._sign > 0 else -numbers).reshape(self._costs.shape[:-1])
+    def _per_row(self, numbers: np.ndarray, like: Tensor) -> Tensor:
+        return _bridge.to_tensor(numbers if self._sign > 0 else -numbers, like, self._costs.shape[:-1])
 
 
 class Oracle:

@@ -7,6 +7,7 @@ from combdiff.layers.identity import Identity
 from combdiff.layers.implicit_mle import ImplicitMLE
 from combdiff.layers.interpolation import Interpolation
 from combdiff.layers.lagrangian_proximal import LagrangianProximal
+from combdiff.layers.linear_constraints import LinearConstraints
 from combdiff.layers.perturbed import Perturbed
 from combdiff.layers.satnet import SatNet
 from combdiff.layers.score_function import ScoreFunction
@@ -20,6 +21,7 @@ __all__ = [
     "ImplicitMLE",
     "Interpolation",
     "LagrangianProximal",
+    "LinearConstraints",
     "Perturbed",
     "SatNet",
     "ScoreFunction",

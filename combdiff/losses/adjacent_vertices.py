@@ -26,8 +26,9 @@ class AdjacentVerticesLoss(SolverFreeLoss):
 
     It is convex in c, never negative, and zero only where ȳ is optimal by the margin along every edge; for that all
     adjacent vertices have to be there. No solve in training: the edges v − ȳ are found once, for any solver:
-    `Neighbours.swaps` for subsets, `Neighbours.among` for small problems whose solutions are all known, or for those of
-    a `SolutionPool`, which it declares incomplete: L may then be zero where ȳ is not optimal.
+    `Neighbours.swaps` for subsets, `Neighbours.by_pivots` for linear programs, `Neighbours.among` for small problems
+    whose solutions are all known. Those of a `SolutionPool`, or of a search that was ended, are declared incomplete: L
+    may then be zero where ȳ is not optimal.
 
     Args:
         solver: whose θ it is (its sense and shape; it does not solve), or a layer, whose oracle is shared.

@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from combdiff import _bridge
+from combdiff.polyhedra.binding import inequalities
 from combdiff.polyhedra.cone_kernels import extreme_rays
+from combdiff.polyhedra.pivots import edges_at
 
 LIMIT = 1e-7  # of a ray's length: nearer to the cone of the others it is none of its edges
 PARALLEL = 1e-9
@@ -90,6 +92,62 @@ class Neighbours:
             into[_extreme(points - one)] = True
         mask = mask[own].reshape(*batch, len(points)).to(y.device)
         return cls(vertices.detach().to(y), mask, y.detach(), torch.full(batch, complete))
+
+    @classmethod
+    def by_pivots(
+        cls,
+        y: Float[Tensor, "*batch n"],
+        *,
+        A_ub: Float[Tensor, "rows n"] | None = None,
+        b_ub: Float[Tensor, " rows"] | None = None,
+        A_eq: Float[Tensor, "equations n"] | None = None,
+        lower: float | Float[Tensor, " n"] | None = 0.0,
+        upper: float | Float[Tensor, " n"] | None = None,
+        most: int = 2000,
+    ) -> Neighbours:
+        """The edges of {A_ub x ≤ b_ub, A_eq x = b_eq, lower ≤ x ≤ upper} at its vertices y, by pivots of the LP.
+
+        A vertex where n constraints bind, which is not degenerate, takes one basis. At a degenerate one all of its
+        bases are visited, whose number may be exponential (2¹⁵ at a permutation of 6): after `most` of them the search
+        ends, what was found are edges, and `complete` is False. O(k n) for each basis, of k constraints that bind.
+
+        Of an integer program this is the LP relaxation: where that has other vertices, no loss along these edges means
+        that y is optimal, but not the other way round.
+
+        Args:
+            y: (*batch, n), vertices of the polyhedron.
+            A_ub, b_ub, A_eq, lower, upper: as for `binding_normals`; `constraints_of(solver)` has those of a model.
+            most: bases to visit for each different y.
+
+        Raises:
+            ValueError: for a y that violates an inequality or a bound, or is no vertex.
+
+        >>> Neighbours.by_pivots(torch.tensor([1.0, 0.0, 0.0]), A_eq=torch.ones(1, 3)).edges
+        tensor([[-1.,  1.,  0.],
+                [-1.,  0.,  1.]])
+        """
+        rows = y.detach().to("cpu", torch.float64).reshape(-1, y.shape[-1])
+        distinct, own = torch.unique(rows, dim=0, return_inverse=True)
+        edges, complete = [], []
+        constraints = inequalities(distinct, A_ub, b_ub, lower, upper)
+        equations = _bridge.to_rows(rows.new_zeros(0, y.shape[-1]) if A_eq is None else A_eq)
+        normals = _bridge.to_rows(constraints.normals)
+        for number, (slack, binds) in enumerate(zip(constraints.slack, constraints.binds, strict=True)):
+            tight = [bool(bit) for bit in binds]
+            loose = [not bit for bit in tight]
+            room = _bridge.to_rows(slack[~binds].unsqueeze(0))[0]
+            try:
+                found, whole = edges_at(normals[tight], equations, normals[loose], room, most)
+            except ValueError as error:
+                raise ValueError(f"y[{int((own == number).nonzero()[0])}] of the flat batch: {error}") from error
+            edges.append(torch.as_tensor(found))
+            complete.append(whole)
+        counts = torch.tensor([len(part) for part in edges], dtype=torch.int64)
+        owner = torch.repeat_interleave(torch.arange(len(edges)), counts)
+        batch = y.shape[:-1]
+        mask = (own.unsqueeze(1) == owner).reshape(*batch, len(owner)).to(y.device)
+        points = torch.cat([*edges, rows.new_zeros(0, y.shape[-1])]).to(y)
+        return cls(points, mask, None, torch.tensor(complete, dtype=torch.bool)[own].reshape(batch))
 
     @classmethod
     def swaps(cls, y: Float[Tensor, "*batch n"]) -> Neighbours:

@@ -1,7 +1,7 @@
 """Does the interval of `regret_interval` hold the true regret, where solves were cut short by random limits?
 
-    python -m experiments.benchmarks.certified               # 200 problems for each back end and kind of limit
-    python -m experiments.benchmarks.certified --problems 50
+    python -m experiments.benchmarks.certified               # 50 problems for each back end and kind of limit
+    python -m experiments.benchmarks.certified --problems 500
 
 Integer programs and formulas of 10 variables, all of whose points are enumerated; the true regret of a random decision
 is computed in exact arithmetic. Back ends without a limit of nodes have gaps in their place. For each: rows whose
@@ -175,7 +175,7 @@ def run(backend: str, kind: str, problems: int, seed: int = 0) -> Count:
 def main() -> None:
     """Print a row for each back end and kind of limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=200, help="of four rows, for each line")
+    parser.add_argument("--problems", type=int, default=50, help="of four rows, for each line")
     problems = parser.parse_args().problems
     print("| | limit | rows | cut short | with an incumbent | no high end | hold the regret | median width |")
     print("|---|---|---|---|---|---|---|---|")

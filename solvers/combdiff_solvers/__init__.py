@@ -3,6 +3,7 @@
 from combdiff_solvers.files import wrap_file
 from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.limits import Limits
+from combdiff_solvers.models.integer_programs import IntegerPrograms
 from combdiff_solvers.models.mixed_integer import MixedInteger
 from combdiff_solvers.pools.cached import Cached
 from combdiff_solvers.pools.factory import Factory
@@ -33,6 +34,7 @@ __all__ = [
     "FunctionSolver",
     "GraphInstances",
     "GridInstances",
+    "IntegerPrograms",
     "KSubset",
     "KSubsetInstances",
     "Knapsack",

@@ -211,4 +211,14 @@ MUTANTS = [
         ("stats.gap * stats.bounded if stats.bounded", "stats.gap if stats.bounded"),
         ("stats.gap = total / stats.bounded", "stats.gap = total"),
     ),
+    *of(
+        "combdiff/polyhedra/pivots.py",
+        "tests/polyhedra/test_pivots.py",
+        ("return -system[np.ix_", "return system[np.ix_"),
+        ("line = -tableau[row] / by", "line = tableau[row] / by"),
+        ("(room[ends] / speed[ends]).min()", "(room[ends] / speed[ends]).max()"),
+        ("(slacks >= -ZERO).all(axis=0)", "(slacks >= -ZERO).any(axis=0)"),
+        ("return edges, not queue", "return edges, True"),
+        ("if exchanged not in seen", "if not seen"),
+    ),
 ]  # fmt: skip

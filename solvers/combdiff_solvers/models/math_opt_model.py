@@ -114,6 +114,11 @@ class MathOptModel(NativeModel):
         proven = self.backend if BACKENDS[self.backend].exact else choose_backend(model.terms, None)
         self._completions = PerThread(partial(MathOptEngine, model, proven, Limits()))
 
+    @property
+    def linear_model(self) -> tuple[LinearModel, Int64[ndarray, " n"]]:
+        """The model, and the places of the priced variables."""
+        return self._model, self._priced
+
     def _costs(self, theta: Rows) -> tuple[TermRows, Int[ndarray, " b"]]:
         """The costs, θ and h, of all terms of the objective, each row scaled by a power of two, and its exponent."""
         costs = np.tile(self._model.coefficients, (len(theta), 1))

@@ -92,6 +92,7 @@ class MixedInteger(BatchSolver):
             return int(index)
 
         found = resolve_variables(np.arange(columns) if priced is None else np.array(priced), index_of, "indices")
+        self.linear_model = model, found[0]  # and the places of the priced variables
         self._solver = linear_solver(model, *found, sense, backend, self.limits, warm_start, parameters)
         self.sense, self.shape = self._solver.sense, self._solver.shape
 

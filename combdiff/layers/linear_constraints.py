@@ -1,0 +1,214 @@
+"""CombOptNet: an integer program whose constraints are learned."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from combdiff import _bridge
+from combdiff.autograd import not_compiled, with_vjp
+from combdiff.needs import Needs
+from combdiff.oracle import OnFailure, Oracle, Report, Stats
+from combdiff.temperature import Schedule, Temperature
+from combdiff_solvers.protocol import Solver, Status
+
+FEASIBLE = 1e-6  # a point that misses a constraint by less holds it, as in the back ends
+PerRow = Float[Tensor, " b"]
+
+
+class LinearConstraints(nn.Module):
+    """The solution of an integer program min ⟨c, y⟩ over A y ≤ b, lower ≤ y ≤ upper; gradients for A, b and c.
+
+    The incoming gradient g = ∂L/∂y is split into steps between integer points. With the entries in falling order of
+    |gⱼ|, those left out whose step −sign gⱼ leaves the box,
+
+        −g = Σₖ λₖ Δₖ,        Δₖ = Σ_{j ≤ k} −sign(gⱼ) eⱼ,        λₖ = |gₖ| − |gₖ₊₁| ≥ 0
+
+    and A, b and c are made to prefer each yₖ = y + Δₖ to y: the gradient is that of Σₖ λₖ Pₖ, with the distances
+    dᵢ(y) = (⟨aᵢ, y⟩ − bᵢ) / ‖aᵢ‖ of a point from the border of constraint i,
+
+        Pₖ = softminᵢ max(0, −dᵢ(y)) + max(0, ⟨c, Δₖ⟩)     where yₖ is feasible: cut y off, or make yₖ the cheaper
+        Pₖ = Σᵢ max(0, dᵢ(yₖ))                             where it is not: move what yₖ violates
+
+    softmin x = −τ log meanᵢ exp(−xᵢ/τ). Where no constraint is near, the gradient for c is −g, as that of `Identity`.
+
+    The gradient does not see the scale of a constraint (aᵢ, bᵢ): divide by ‖aᵢ‖ before the layer, or it may drift.
+    Where a program has no feasible point in training, there is nothing to compare with: `fallback` is a point that
+    stands for the solution of such a row, so that A and b still learn to let in the points that the loss prefers.
+
+    Args:
+        solver: what solves rows with an A and b of their own: its instances are mappings of "A" and "b", and its
+            attribute `bounds` holds the box (`combdiff.solvers.IntegerPrograms`, by the MIP back ends).
+        tau: the temperature τ of the softmin, a positive float or a schedule, in units of y. It decides how many of the
+            constraints near y move; with one constraint it has no effect.
+        fallback: whole numbers within the bounds, a number or one for each variable: y of a row whose program is
+            infeasible, which `last.status` says; rows that failed otherwise are masked then. None: see `on_failure`.
+        on_failure: "raise" or "mask": rows without a solution are NaN in y and have no gradient.
+
+    Attributes:
+        oracle: the `Oracle`; `stats` counts its solves.
+        last: a `Report` on the rows of the last call.
+
+    Raises:
+        TypeError: for anything but a solver with bounds.
+        ValueError: for a fallback that does not fit.
+
+    Source: Paulus, Rolínek, Musil, Amos & Martius (2021), "CombOptNet: fit the right NP-hard problem by learning
+    integer programming constraints", section 3 (with A y + b ≤ 0, and means over k and the batch in place of sums).
+    Not for: continuous variables, and second derivatives (refused).
+
+    >>> from combdiff.solvers import IntegerPrograms
+    >>> layer = LinearConstraints(IntegerPrograms(2, bounds=(0, 3)))
+    >>> A, b = torch.tensor([[1.0, 1.0]], requires_grad=True), torch.tensor([2.5], requires_grad=True)
+    >>> y = layer(torch.tensor([-2.0, -1.0]), A, b)
+    >>> y.detach()
+    tensor([2., 0.])
+    >>> ((y - torch.tensor([3.0, 0.0])) ** 2).sum().backward()  # y should be (3, 0), which is infeasible
+    >>> b.grad  # so b has to grow
+    tensor([-1.4142])
+    """
+
+    needs = Needs(no_potential="its gradient is that of a surrogate of the constraints")
+    degree = 0
+    theta_sets_unit = False
+    tau = Temperature()
+    temperature = tau
+
+    def __init__(
+        self,
+        solver: Solver,
+        tau: float | Schedule = 0.5,
+        fallback: float | int | Tensor | None = None,
+        on_failure: OnFailure = "raise",
+    ) -> None:
+        super().__init__()
+        self.tau = tau
+        self.oracle = Oracle(solver, on_failure if fallback is None else "mask")
+        bounds: Any = getattr(solver, "bounds", None)
+        if bounds is None:
+            raise TypeError(f"a {type(solver).__name__} has no bounds: use combdiff.solvers.IntegerPrograms")
+        self.lower, self.upper = (torch.as_tensor(end, dtype=torch.float64) for end in bounds)
+        self.fallback: Tensor | None = None
+        if fallback is not None:
+            point = torch.as_tensor(fallback, dtype=torch.float64).expand(solver.shape)
+            if not ((point == point.round()) & (point >= self.lower) & (point <= self.upper)).all():
+                raise ValueError(f"fallback={fallback!r} must be whole numbers within the bounds")
+            self.fallback = point
+
+    @property
+    def solver(self) -> Solver:
+        return self.oracle.solver
+
+    @property
+    def stats(self) -> Stats:
+        return self.oracle.stats
+
+    @property
+    def last(self) -> Report | None:
+        return self.oracle.last
+
+    @not_compiled
+    def forward(
+        self, theta: Float[Tensor, "*batch n"], A: Float[Tensor, "*rows m n"], b: Float[Tensor, "*sides m"]
+    ) -> Float[Tensor, "*batch n"]:
+        """Solve for every row.
+
+        Args:
+            theta: (*batch, n), costs c (rewards, where the layer maximises).
+            A: (*batch, m, n), or (m, n) for all rows.
+            b: (*batch, m), or (m) for all rows.
+
+        Returns:
+            y, of the shape, dtype and device of θ.
+
+        Raises:
+            TypeError: as `Oracle.costs`.
+            ValueError: for other shapes, or an entry that is not finite.
+            SolverError: for rows without a solution, if `on_failure` is "raise" and there is no `fallback`.
+        """
+        costs = self.oracle.costs(theta)
+        rows, sides = self._constraints(theta, A, b)
+        packed = torch.cat([part.flatten(1).to(costs.device, torch.float64) for part in (rows, sides, costs)], 1)
+        answer = self.oracle.solve(costs.detach(), {"A": rows.detach().double(), "b": sides.detach().double()})
+        report = answer.report
+        y = answer.y.double()
+        infeasible = torch.zeros(len(costs), dtype=torch.bool, device=y.device)
+        failed = report.failed
+        if failed is not None and self.fallback is not None:
+            infeasible = (report.status == Status.INFEASIBLE).to(y.device)
+            y = torch.where(infeasible.unsqueeze(-1), self.fallback.to(y.device), y)
+            failed = failed & (report.status != Status.INFEASIBLE)
+        self.oracle.record(report, theta)
+        strength = float(self.tau)
+
+        def vjp(gradient: Tensor, packed: Tensor, y: Tensor, infeasible: Tensor) -> Tensor:
+            with torch.enable_grad():
+                leaf = packed.detach().requires_grad_()
+                total = self._mismatch(leaf, rows.shape[1], y, gradient.detach().double(), infeasible, strength).sum()
+            (found,) = torch.autograd.grad(total, leaf)
+            return found
+
+        out = with_vjp(y.clone(), vjp, packed, y, infeasible, linear=False)
+        if failed is not None and bool(failed.any()):
+            out = out.masked_fill(failed.to(y.device).unsqueeze(-1), torch.nan)
+        return out.reshape(theta.shape).to(theta.dtype)
+
+    def _mismatch(
+        self,
+        packed: Float[Tensor, "b p"],
+        m: int,
+        y: Float[Tensor, "b n"],
+        gradient: Float[Tensor, "b n"],
+        infeasible: Bool[Tensor, " b"],
+        tau: float,
+    ) -> PerRow:
+        """Σₖ λₖ Pₖ of each row, differentiable by A, b and c (to be minimised)."""
+        n = y.shape[1]
+        A = packed[:, : m * n].reshape(-1, m, n)
+        b, costs = packed[:, m * n : m * n + m], packed[:, m * n + m :]
+        step = -gradient.sign()
+        inside = (y + step >= self.lower.to(y.device)) & (y + step <= self.upper.to(y.device))
+        sizes = gradient.abs() * inside
+        falling, order = sizes.sort(dim=1, descending=True, stable=True)
+        weights = falling - torch.nn.functional.pad(falling[:, 1:], (0, 1))  # λ
+        rank = order.argsort(dim=1).unsqueeze(1)
+        moves = (step * inside).unsqueeze(1) * (rank <= torch.arange(n, device=y.device).unsqueeze(1))  # Δ, (b, k, n)
+        length = torch.linalg.vector_norm(A, dim=2).clamp(min=1e-12)
+        at = ((A * y.unsqueeze(1)).sum(2) - b) / length  # d(y), (b, m)
+        there = at.unsqueeze(1) + (moves.unsqueeze(2) * A.unsqueeze(1)).sum(3) / length.unsqueeze(1)  # d(yₖ), (b, k, m)
+        feasible = (there <= FEASIBLE).all(2)
+        near = -tau * (torch.logsumexp(-(-at).clamp(min=0.0) / tau, 1) - math.log(m))
+        near = near.masked_fill(infeasible, 0.0)
+        dearer = (costs.unsqueeze(1) * moves).sum(2).clamp(min=0.0)
+        loose = there.clamp(min=0.0).sum(2)
+        return (weights * torch.where(feasible, near.unsqueeze(1) + dearer, loose)).sum(1)
+
+    def _constraints(self, theta: Tensor, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """A and b as one of each for every row, (b, m, n) and (b, m)."""
+        batch, n = theta.shape[:-1], theta.shape[-1]
+        for name, part, shared in (("A", A, 2), ("b", b, 1)):
+            if not isinstance(part, Tensor) or not part.is_floating_point():
+                raise TypeError(f"{name} must be a tensor of floats, as theta is")
+            bad = _bridge.not_finite(part)
+            if bad is not None:
+                raise ValueError(f"{name}{bad.nonzero()[0].tolist()} is not finite: leave such a constraint out")
+            if part.ndim != shared and (part.ndim != shared + len(batch) or part.shape[: len(batch)] != batch):
+                shape = "m, n" if shared == 2 else "m"
+                raise ValueError(
+                    f"{name} has shape {tuple(part.shape)}, but theta {tuple(theta.shape)} needs (*batch, {shape}), or "
+                    f"({shape}) for all rows"
+                )
+        if A.shape[-1] != n or A.shape[-2] != b.shape[-1] or not A.shape[-2]:
+            raise ValueError(
+                f"A has shape {tuple(A.shape)} and b {tuple(b.shape)}, but must have (..., m, {n}) and (..., m), m ≥ 1"
+            )
+        count = batch.numel()
+        rows = A.expand(*batch, *A.shape[-2:]).reshape(count, *A.shape[-2:])
+        return rows, b.expand(*batch, b.shape[-1]).reshape(count, b.shape[-1])
+
+    def extra_repr(self) -> str:
+        return f"n={len(self.lower)}, tau={self.tau}"
