@@ -7,6 +7,7 @@ from combdiff.collate import collate
 from combdiff.layer import SmoothedLayer, SolverLayer
 from combdiff.layers import (
     AdaptiveImplicitMLE,
+    FixAndDifferentiate,
     FrankWolfe,
     GumbelTopK,
     Identity,
@@ -62,6 +63,7 @@ __all__ = [
     "ConeAlignedLoss",
     "ContrastiveMAPLoss",
     "FenchelYoungLoss",
+    "FixAndDifferentiate",
     "FrankWolfe",
     "GumbelTopK",
     "Identity",

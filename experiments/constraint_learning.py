@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from combdiff.layers import LinearConstraints
-from combdiff.solvers import IntegerPrograms
+from combdiff.solvers import MixedIntegerPrograms
 
 BOX = (-3.0, 3.0)
 
@@ -62,7 +62,7 @@ def accuracy(model: nn.Module, costs: Tensor, y: Tensor) -> float:
 def study(seed: int, m: int, n: int, examples: int = 100, epochs: int = 20) -> dict[str, float]:
     """Test accuracies: of the box alone, of the constraints at the start and at the end, of the network."""
     generator = torch.Generator().manual_seed(seed)
-    layer = LinearConstraints(IntegerPrograms(n, BOX, backend="highs"), tau=0.5, fallback=0)
+    layer = LinearConstraints(MixedIntegerPrograms(n, BOX, backend="highs"), tau=0.5, fallback=0)
     costs = normalize(torch.randn(2 * examples, n, generator=generator, dtype=torch.float64), dim=1)
     y = layer(costs, *constraints(m, n, generator))
     seen, other = (costs[:examples], y[:examples]), (costs[examples:], y[examples:])

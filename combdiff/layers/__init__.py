@@ -1,6 +1,7 @@
 """Layers: one method a file."""
 
 from combdiff.layers.adaptive_implicit_mle import AdaptiveImplicitMLE
+from combdiff.layers.fix_and_differentiate import FixAndDifferentiate
 from combdiff.layers.frank_wolfe import FrankWolfe
 from combdiff.layers.gumbel_top_k import GumbelTopK
 from combdiff.layers.identity import Identity
@@ -15,6 +16,7 @@ from combdiff.layers.straight_through import StraightThrough
 
 __all__ = [
     "AdaptiveImplicitMLE",
+    "FixAndDifferentiate",
     "FrankWolfe",
     "GumbelTopK",
     "Identity",

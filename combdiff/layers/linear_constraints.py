@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from combdiff import _bridge
 from combdiff.autograd import not_compiled, with_vjp
-from combdiff.needs import Needs
-from combdiff.oracle import OnFailure, Oracle, Report, Stats
+from combdiff.layers.program_layer import ProgramLayer
+from combdiff.oracle import OnFailure
 from combdiff.temperature import Schedule, Temperature
 from combdiff_solvers.protocol import Solver, Status
 
@@ -20,7 +19,7 @@ FEASIBLE = 1e-6  # a point that misses a constraint by less holds it, as in the 
 PerRow = Float[Tensor, " b"]
 
 
-class LinearConstraints(nn.Module):
+class LinearConstraints(ProgramLayer):
     """The solution of an integer program min ⟨c, y⟩ over A y ≤ b, lower ≤ y ≤ upper; gradients for A, b and c.
 
     The incoming gradient g = ∂L/∂y is split into steps between integer points. With the entries in falling order of
@@ -42,16 +41,12 @@ class LinearConstraints(nn.Module):
 
     Args:
         solver: what solves rows with an A and b of their own: its instances are mappings of "A" and "b", and its
-            attribute `bounds` holds the box (`combdiff.solvers.IntegerPrograms`, by the MIP back ends).
+            attribute `bounds` holds the box (`combdiff.solvers.MixedIntegerPrograms`, by the MIP back ends).
         tau: the temperature τ of the softmin, a positive float or a schedule, in units of y. It decides how many of the
             constraints near y move; with one constraint it has no effect.
         fallback: whole numbers within the bounds, a number or one for each variable: y of a row whose program is
             infeasible, which `last.status` says; rows that failed otherwise are masked then. None: see `on_failure`.
         on_failure: "raise" or "mask": rows without a solution are NaN in y and have no gradient.
-
-    Attributes:
-        oracle: the `Oracle`; `stats` counts its solves.
-        last: a `Report` on the rows of the last call.
 
     Raises:
         TypeError: for anything but a solver with bounds.
@@ -61,8 +56,8 @@ class LinearConstraints(nn.Module):
     integer programming constraints", section 3 (with A y + b ≤ 0, and means over k and the batch in place of sums).
     Not for: continuous variables, and second derivatives (refused).
 
-    >>> from combdiff.solvers import IntegerPrograms
-    >>> layer = LinearConstraints(IntegerPrograms(2, bounds=(0, 3)))
+    >>> from combdiff.solvers import MixedIntegerPrograms
+    >>> layer = LinearConstraints(MixedIntegerPrograms(2, bounds=(0, 3)))
     >>> A, b = torch.tensor([[1.0, 1.0]], requires_grad=True), torch.tensor([2.5], requires_grad=True)
     >>> y = layer(torch.tensor([-2.0, -1.0]), A, b)
     >>> y.detach()
@@ -72,9 +67,13 @@ class LinearConstraints(nn.Module):
     tensor([-1.4142])
     """
 
-    needs = Needs(no_potential="its gradient is that of a surrogate of the constraints")
-    degree = 0
-    theta_sets_unit = False
+    needs = replace(
+        ProgramLayer.needs,
+        solver="an integer program of its own for each row (`MixedIntegerPrograms`)",
+        bias="yes: of a surrogate that moves the constraints nearest to y, and those that better points violate",
+        scale="nothing: divide each constraint by its norm; τ is in units of y",
+        use="rules that are not known: it learns A and b of an integer program from its solutions",
+    )
     tau = Temperature()
     temperature = tau
 
@@ -85,31 +84,14 @@ class LinearConstraints(nn.Module):
         fallback: float | int | Tensor | None = None,
         on_failure: OnFailure = "raise",
     ) -> None:
-        super().__init__()
+        super().__init__(solver, on_failure if fallback is None else "mask")
         self.tau = tau
-        self.oracle = Oracle(solver, on_failure if fallback is None else "mask")
-        bounds: Any = getattr(solver, "bounds", None)
-        if bounds is None:
-            raise TypeError(f"a {type(solver).__name__} has no bounds: use combdiff.solvers.IntegerPrograms")
-        self.lower, self.upper = (torch.as_tensor(end, dtype=torch.float64) for end in bounds)
         self.fallback: Tensor | None = None
         if fallback is not None:
             point = torch.as_tensor(fallback, dtype=torch.float64).expand(solver.shape)
             if not ((point == point.round()) & (point >= self.lower) & (point <= self.upper)).all():
                 raise ValueError(f"fallback={fallback!r} must be whole numbers within the bounds")
             self.fallback = point
-
-    @property
-    def solver(self) -> Solver:
-        return self.oracle.solver
-
-    @property
-    def stats(self) -> Stats:
-        return self.oracle.stats
-
-    @property
-    def last(self) -> Report | None:
-        return self.oracle.last
 
     @not_compiled
     def forward(
@@ -131,11 +113,8 @@ class LinearConstraints(nn.Module):
             SolverError: for rows without a solution, if `on_failure` is "raise" and there is no `fallback`.
         """
         costs = self.oracle.costs(theta)
-        rows, sides = self._constraints(theta, A, b)
-        packed = torch.cat([part.flatten(1).to(costs.device, torch.float64) for part in (rows, sides, costs)], 1)
-        answer = self.oracle.solve(costs.detach(), {"A": rows.detach().double(), "b": sides.detach().double()})
-        report = answer.report
-        y = answer.y.double()
+        answer, packed = self.solve(costs, theta, {"A": A, "b": b})
+        report, m, y = answer.report, b.shape[-1], answer.y
         infeasible = torch.zeros(len(costs), dtype=torch.bool, device=y.device)
         failed = report.failed
         if failed is not None and self.fallback is not None:
@@ -148,18 +127,16 @@ class LinearConstraints(nn.Module):
         def vjp(gradient: Tensor, packed: Tensor, y: Tensor, infeasible: Tensor) -> Tensor:
             with torch.enable_grad():
                 leaf = packed.detach().requires_grad_()
-                total = self._mismatch(leaf, rows.shape[1], y, gradient.detach().double(), infeasible, strength).sum()
+                total = self._mismatch(leaf, m, y, gradient.detach().double(), infeasible, strength).sum()
             (found,) = torch.autograd.grad(total, leaf)
             return found
 
         out = with_vjp(y.clone(), vjp, packed, y, infeasible, linear=False)
-        if failed is not None and bool(failed.any()):
-            out = out.masked_fill(failed.to(y.device).unsqueeze(-1), torch.nan)
-        return out.reshape(theta.shape).to(theta.dtype)
+        return self.finish(out, failed, theta)
 
     def _mismatch(
         self,
-        packed: Float[Tensor, "b p"],
+        packed: Float[Tensor, "b p"],  # costs, A, b
         m: int,
         y: Float[Tensor, "b n"],
         gradient: Float[Tensor, "b n"],
@@ -168,8 +145,7 @@ class LinearConstraints(nn.Module):
     ) -> PerRow:
         """Σₖ λₖ Pₖ of each row, differentiable by A, b and c (to be minimised)."""
         n = y.shape[1]
-        A = packed[:, : m * n].reshape(-1, m, n)
-        b, costs = packed[:, m * n : m * n + m], packed[:, m * n + m :]
+        costs, A, b = packed[:, :n], packed[:, n : n + m * n].reshape(-1, m, n), packed[:, n + m * n :]
         step = -gradient.sign()
         inside = (y + step >= self.lower.to(y.device)) & (y + step <= self.upper.to(y.device))
         sizes = gradient.abs() * inside
@@ -186,29 +162,6 @@ class LinearConstraints(nn.Module):
         dearer = (costs.unsqueeze(1) * moves).sum(2).clamp(min=0.0)
         loose = there.clamp(min=0.0).sum(2)
         return (weights * torch.where(feasible, near.unsqueeze(1) + dearer, loose)).sum(1)
-
-    def _constraints(self, theta: Tensor, A: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """A and b as one of each for every row, (b, m, n) and (b, m)."""
-        batch, n = theta.shape[:-1], theta.shape[-1]
-        for name, part, shared in (("A", A, 2), ("b", b, 1)):
-            if not isinstance(part, Tensor) or not part.is_floating_point():
-                raise TypeError(f"{name} must be a tensor of floats, as theta is")
-            bad = _bridge.not_finite(part)
-            if bad is not None:
-                raise ValueError(f"{name}{bad.nonzero()[0].tolist()} is not finite: leave such a constraint out")
-            if part.ndim != shared and (part.ndim != shared + len(batch) or part.shape[: len(batch)] != batch):
-                shape = "m, n" if shared == 2 else "m"
-                raise ValueError(
-                    f"{name} has shape {tuple(part.shape)}, but theta {tuple(theta.shape)} needs (*batch, {shape}), or "
-                    f"({shape}) for all rows"
-                )
-        if A.shape[-1] != n or A.shape[-2] != b.shape[-1] or not A.shape[-2]:
-            raise ValueError(
-                f"A has shape {tuple(A.shape)} and b {tuple(b.shape)}, but must have (..., m, {n}) and (..., m), m ≥ 1"
-            )
-        count = batch.numel()
-        rows = A.expand(*batch, *A.shape[-2:]).reshape(count, *A.shape[-2:])
-        return rows, b.expand(*batch, b.shape[-1]).reshape(count, b.shape[-1])
 
     def extra_repr(self) -> str:
         return f"n={len(self.lower)}, tau={self.tau}"

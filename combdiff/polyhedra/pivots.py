@@ -66,7 +66,7 @@ def edges_at(
         ends = (speed > ZERO) & np.isfinite(room)
         if ends.any():
             edge *= (room[ends] / speed[ends]).min()
-    return edges, not queue
+    return edges + 0.0, not queue
 
 
 def _first_basis(tight: ndarray, equations: ndarray) -> tuple[ndarray, list[int]]:

@@ -3,8 +3,8 @@
 from combdiff_solvers.files import wrap_file
 from combdiff_solvers.formulas.formula_solver import SatInstances
 from combdiff_solvers.limits import Limits
-from combdiff_solvers.models.integer_programs import IntegerPrograms
 from combdiff_solvers.models.mixed_integer import MixedInteger
+from combdiff_solvers.models.mixed_integer_programs import MixedIntegerPrograms
 from combdiff_solvers.pools.cached import Cached
 from combdiff_solvers.pools.factory import Factory
 from combdiff_solvers.pools.parallel import Parallel
@@ -34,7 +34,6 @@ __all__ = [
     "FunctionSolver",
     "GraphInstances",
     "GridInstances",
-    "IntegerPrograms",
     "KSubset",
     "KSubsetInstances",
     "Knapsack",
@@ -43,6 +42,7 @@ __all__ = [
     "Matching",
     "MaxCut",
     "MixedInteger",
+    "MixedIntegerPrograms",
     "OnRay",
     "Parallel",
     "Qubo",

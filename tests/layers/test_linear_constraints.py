@@ -11,7 +11,7 @@ from torch import Tensor
 
 from combdiff.errors import SolverError
 from combdiff.layers import LinearConstraints
-from combdiff.solvers import IntegerPrograms, TopK
+from combdiff.solvers import MixedIntegerPrograms, TopK
 from combdiff_solvers.protocol import BatchSolver, Sense, Solutions, Status
 
 pytest.importorskip("ortools")
@@ -101,7 +101,7 @@ def test_gradients_are_those_of_the_definition(sense: str, m: int, tau: float) -
 @both
 def test_the_layer_is_the_program_and_a_batch_is_its_rows(sense: str) -> None:
     theta, A, b, g = problems(6, 2, 2)
-    layer = LinearConstraints(IntegerPrograms(2, ([-2, -2], 2), sense))
+    layer = LinearConstraints(MixedIntegerPrograms(2, ([-2, -2], 2), sense=sense))
     y = layer(theta, A, b)
     torch.testing.assert_close(y, enumerating(2, -2, 2, sense)(theta, A, b))
     assert layer.stats.solves == 6
@@ -152,12 +152,12 @@ def test_weights_of_a_knapsack_are_learned_from_solutions() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match=r"fallback=0\.5 must be whole numbers within the bounds"):
-        LinearConstraints(IntegerPrograms(2), fallback=0.5)
+        LinearConstraints(MixedIntegerPrograms(2), fallback=0.5)
     with pytest.raises(TypeError, match="a TopK has no bounds: use"):
         LinearConstraints(TopK(2))
     with pytest.raises(ValueError, match="backend='gurobi' is none of"):
-        IntegerPrograms(2, backend="gurobi")
-    layer, theta, A, b = LinearConstraints(IntegerPrograms(2)), torch.ones(3, 2), torch.ones(1, 2), torch.ones(1)
+        MixedIntegerPrograms(2, backend="gurobi")
+    layer, theta, A, b = LinearConstraints(MixedIntegerPrograms(2)), torch.ones(3, 2), torch.ones(1, 2), torch.ones(1)
     with pytest.raises(ValueError, match=r"A has shape \(2, 1, 2\), but theta \(3, 2\) needs \(\*batch, m, n\)"):
         layer(theta, A.expand(2, 1, 2), b)
     with pytest.raises(ValueError, match=r"A has shape \(1, 2\) and b \(2,\)"):

@@ -164,4 +164,14 @@ MUTANTS = [
         ("near.unsqueeze(1) + dearer", "dearer"),
         ("there.clamp(min=0.0).sum(2)", "there.sum(2)"),
     ),
+    *of(
+        LAYERS + "fix_and_differentiate.py",
+        TESTS + "test_fix_and_differentiate.py::test_gradients_are_finite_differences_off_the_breakpoints",
+        ("(-dual.unsqueeze(2) * y", "(dual.unsqueeze(2) * y"),
+        ("gradient - (A * dual", "gradient + (A * dual"),
+        ("free = continuous & ~low & ~high", "free = ~low & ~high"),
+        ("moved * low * share, moved * high", "moved * high * share, moved * low"),
+        (".sum(1)) * continuous", ".sum(1))"),
+        ("active = A * tight.unsqueeze(2) *", "active = A *"),
+    ),
 ]  # fmt: skip

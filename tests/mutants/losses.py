@@ -218,7 +218,7 @@ MUTANTS = [
         ("line = -tableau[row] / by", "line = tableau[row] / by"),
         ("(room[ends] / speed[ends]).min()", "(room[ends] / speed[ends]).max()"),
         ("(slacks >= -ZERO).all(axis=0)", "(slacks >= -ZERO).any(axis=0)"),
-        ("return edges, not queue", "return edges, True"),
+        ("0.0, not queue", "0.0, True"),
         ("if exchanged not in seen", "if not seen"),
     ),
 ]  # fmt: skip

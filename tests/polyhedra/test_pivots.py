@@ -117,7 +117,7 @@ def test_losses_over_a_linear_program_are_zero_exactly_where_the_target_is_optim
     y_true = torch.from_numpy(solver.solve(other).y)
     best = ((theta * y_true).sum(1) - found).abs() < 1e-9
     assert 20 <= best.sum() < 40
-    given: dict[str, Any] = constraints_of(solver)  # type: ignore[assignment]
+    given: dict[str, Any] = constraints_of(solver)
     edges = Neighbours.by_pivots(y_true, **given)
     assert edges.complete.all()
     for value in (

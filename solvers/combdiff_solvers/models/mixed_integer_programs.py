@@ -1,4 +1,4 @@
-"""Integer programs whose constraints differ from row to row."""
+"""Mixed-integer programs whose constraints differ from row to row."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from combdiff_solvers.models.mixed_integer import MixedInteger
 from combdiff_solvers.protocol import BatchSolver, Rows, Sense, Sets, Solutions
 
 
-class IntegerPrograms(BatchSolver):
-    """min (or max) ⟨θ, y⟩ over A y ≤ b, bounds[0] ≤ y ≤ bounds[1], y integer, with an A and b for each row.
+class MixedIntegerPrograms(BatchSolver):
+    """min (or max) ⟨θ, y⟩ over A y ≤ b, lower ≤ y ≤ upper, some y integer, with an A and b for each row.
 
-    An instance is a mapping of A, (m, n), and b, (m). Rows with the same share one model, a `MixedInteger`, which is
-    built anew in each call. A row whose model cannot be built is an ERROR.
+    An instance is a mapping of A, (m, n), and b, (m), and of lower and upper, (n), where they differ from row to row,
+    too. Rows with the same share one model, a `MixedInteger`, which is built anew in each call. A row whose model
+    cannot be built is an ERROR.
 
     Args:
         n: variables.
-        bounds: (lower, upper), each a number or one for each variable.
+        bounds: (lower, upper), each a number or one for each variable, of rows without their own.
+        integrality: 1 for an integer variable and 0 for a continuous one; a number or one for each.
         sense: "min" or "max".
         backend: that of `MixedInteger`; None for SCIP.
         limits: `time_limit`, `relative_gap`, ...: see `Limits`.
 
     Attributes:
         bounds: (lower, upper), one of each for every variable.
+        integrality: one for every variable.
 
     Raises:
         ValueError: for bounds that do not fit, or an unknown back end; in `solve` without instances.
         ImportError: when OR-Tools is not installed.
 
-    >>> programs = IntegerPrograms(2, bounds=(0, 3), sense="max")
+    >>> programs = MixedIntegerPrograms(2, bounds=(0, 3), sense="max")
     >>> sets = {"A": np.array([[[1.0, 1.0]], [[2.0, 1.0]]]), "b": np.array([[2.5], [4.5]])}
     >>> programs.solve(np.array([[2.0, 1.0], [1.0, 1.0]]), sets).y
     array([[2., 0.],
@@ -47,21 +50,24 @@ class IntegerPrograms(BatchSolver):
         self,
         n: int,
         bounds: tuple[Any, Any] = (0, 1),
+        integrality: Any = 1,
         sense: Sense | str = Sense.MIN,
         backend: str | None = None,
         **limits: Unpack[LimitOptions],
     ) -> None:
-        self.shape, self.sense, self.backend, self.limits = (n,), Sense(sense), backend, limits
+        self.shape, self.sense, self.backend, self._options = (n,), Sense(sense), backend, limits
+        self.integrality = np.broadcast_to(np.asarray(integrality, dtype=np.float64), (n,)).copy()
         self.bounds = tuple(np.broadcast_to(np.asarray(end, dtype=np.float64), (n,)).copy() for end in bounds)
         self._program({"A": np.zeros((1, n)), "b": np.zeros(1)})  # an error that is not that of a row
 
     def _program(self, instance: Mapping[str, Any]) -> MixedInteger:
-        given: Any = {"bounds": self.bounds, "sense": self.sense, "backend": self.backend, **self.limits}
-        return MixedInteger(instance["A"], instance["b"], integrality=1, **given)
+        bounds = tuple(instance.get(name, own) for name, own in zip(("lower", "upper"), self.bounds, strict=True))
+        given: Any = {"integrality": self.integrality, "sense": self.sense, "backend": self.backend, **self._options}
+        return MixedInteger(instance["A"], instance["b"], bounds=bounds, **given)
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         if instances is None:
-            raise ValueError("IntegerPrograms needs the A and b of each row: give instances")
+            raise ValueError("MixedIntegerPrograms needs the A and b of each row: give instances")
         groups: dict[Any, list[int]] = {}
         for row in range(len(theta)):
             groups.setdefault(instance_key(instances[row]), []).append(row)
