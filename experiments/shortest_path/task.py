@@ -1,8 +1,8 @@
 """Shortest paths: learn the cost of every tile of an image from nothing but the shortest paths.
 
-Trains a small network end to end through the solver, beside two-stage regression on the true costs (the upper
-reference) and baselines that do not look, and writes one results folder: config.json, metrics.csv,
-checkpoints, summary.csv and .json, maps.png, curves.png, report.html.
+Trains a small network end to end through the solver, beside a network that draws the path from the same labels without
+a solver, two-stage regression on the true costs (the upper reference) and baselines that do not look, and writes one
+results folder: config.json, metrics.csv, checkpoints, summary.csv and .json, maps.png, curves.png, report.html.
 
 Your own maps: --data npz:FILE, with the arrays train_images, val_images, test_images (n, rows·k, cols·k, channels) of
 bytes or of floats in [0, 1], and train_paths or train_costs (n, rows, cols), and so on; and, where they are wanted,
@@ -11,6 +11,7 @@ bytes or of floats in [0, 1], and train_paths or train_costs (n, rows, cols), an
 examples:
   python -m experiments shortest-path
   python -m experiments shortest-path --method perturbed --sigma 0.1
+  python -m experiments shortest-path --method all --preset sweep
   python -m experiments shortest-path --preset full --splits 5
   python -m experiments shortest-path --data planning:DATA/planning --environment mazes
   python -m experiments shortest-path --solver kernel glop highs --size 6 --method perturbed
@@ -65,7 +66,7 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
 class ShortestPaths(Task[Maps]):
     """Images of maps, and the shortest path in each."""
 
-    methods: ClassVar[tuple[str, ...]] = ("perturbed", "interpolation", "two-stage")
+    methods: ClassVar[tuple[str, ...]] = ("perturbed", "interpolation", "mask-network", "two-stage")
     backends: ClassVar[tuple[str, ...]] = ("kernel", *MODELS)
     target: ClassVar[str] = "right"
     positive: ClassVar[bool] = True

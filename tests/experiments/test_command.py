@@ -17,7 +17,7 @@ from experiments.harness.train import Training
 
 TINY = ["--maps", "8", "--validation-maps", "6", "--test-maps", "6", "--epochs", "1", "--batch", "4", "--workers", "1"]
 
-METHODS = ["perturbed", "interpolation", "two-stage"]
+METHODS = ["perturbed", "interpolation", "mask-network", "two-stage"]
 
 
 def start(*arguments: str) -> int:
@@ -66,7 +66,7 @@ def test_training_needs_no_true_costs(warcraft: Path, tmp_path: Path, capsys: py
     folder = tmp_path / "run"
     assert start("--data", f"warcraft:{warcraft}", *TINY, "--out", str(folder)) == 0
     rows = json.loads((folder / "summary.json").read_text())
-    assert [row["method"] for row in rows] == ["perturbed", "interpolation", "constant costs", "straight line"]
+    assert [row["method"] for row in rows] == [*METHODS[:-1], "constant costs", "straight line"]
     assert all(row["optimal"] is None and 0 <= row["match"] <= 1 for row in rows)
     out = capsys.readouterr().out
     assert "no true costs: two-stage is left out" in out
