@@ -150,7 +150,7 @@ def test_the_rim_cannot_take_the_costs_of_all_other_cells() -> None:
     scores[:, 0] = 1e4
     inner = {}
     for divisor in ("mean", "geometric"):
-        method = Interpolation(divisor=divisor)  # type: ignore[arg-type]
+        method = Interpolation(divisor=divisor)
         method.task = ShortestPaths()
         inner[divisor] = float(method.costs(scores)[0, 1:].mean())
     assert inner["mean"] < 0.01

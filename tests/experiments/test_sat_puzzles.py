@@ -13,6 +13,7 @@ from experiments.__main__ import main
 from experiments.harness.errors import InputError
 from experiments.sat.puzzles import PuzzleFile, another_solution, grids_4x4, make_puzzles, relabelled
 
+SHORT = ["--batch", "8", "--workers", "1"]
 GRID = "123456789456789123789123456231674895875912364694538217317265948542897631968341572"
 
 
@@ -113,22 +114,8 @@ def test_bad_solutions(tmp_path: Path) -> None:
 def test_a_run_of_9x9(tmp_path: Path) -> None:
     grids = other_grids(40)
     write_puzzles(tmp_path, [with_blanks(grid, 12, k) for k, grid in enumerate(grids)], grids, "easy")
-    words = [
-        "--boards",
-        "16",
-        "--test-boards",
-        "5",
-        "--epochs",
-        "2",
-        "--time-limit",
-        "0.05",
-        "--batch",
-        "8",
-        "--workers",
-        "1",
-    ]
+    words = ["--boards", "16", "--test-boards", "5", "--epochs", "2", "--time-limit", "0.05", *SHORT]
     chosen = "interpolation", "clue-deduced"
     folder = tmp_path / "run"
-    common = ["--workers", "1", "--out", str(folder)]
-    assert main(["sat", "--data", f"sudoku9:{tmp_path}", *words, *common, "--method", *chosen]) == 0
+    assert main(["sat", "--data", f"sudoku9:{tmp_path}", *words, "--method", *chosen, "--out", str(folder)]) == 0
     assert [row["method"] for row in json.loads((folder / "summary.json").read_text())] == [*chosen, "any board"]
