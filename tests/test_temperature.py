@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from combdiff import (
 )
 from combdiff.soft import SoftArgmax, SoftMedian, SoftPermutation, SoftQuantile, SoftRank, SoftSort, SoftTopK
 from combdiff.solvers import TopK
-from combdiff.temperature import Cosine, Geometric, Linear, Ramp
+from combdiff.temperature import Adaptive, Constant, Cosine, Geometric, Linear, OnPlateau, Ramp, Schedule
 
 
 @pytest.mark.parametrize("kind", [Geometric, Linear, Cosine])
@@ -43,12 +44,66 @@ def test_midpoints() -> None:
         assert float(schedule) == pytest.approx(middle)
 
 
-def test_a_checkpoint_goes_on() -> None:
-    one, two = Geometric(1.0, 0.1, 10), Geometric(1.0, 0.1, 10)
-    for _ in range(3):
-        one.step()
-    two.load_state_dict(one.state_dict())
-    assert float(one) == float(two)
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize(("patience", "cooldown", "threshold"), [(0, 0, 0.0), (2, 0, 0.1), (1, 3, 1e-4)])
+def test_on_plateau_counts_as_torch_does(mode: Any, patience: int, cooldown: int, threshold: float) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    options: dict[str, Any] = {"factor": 0.5, "patience": patience, "cooldown": cooldown, "threshold": threshold}
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, min_lr=0.01, eps=0.0, **options)
+    ours = OnPlateau(1.0, mode, least=0.01, **options)
+    for metric in np.random.default_rng(patience).random(60) + 0.1:
+        theirs.step(metric)
+        ours.step(metric)
+        assert float(ours) == pytest.approx(optimizer.param_groups[0]["lr"])
+    assert float(ours) < 0.1
+
+
+def test_every_schedule_goes_on_from_a_checkpoint() -> None:
+    makers: list[Callable[[], Any]] = [
+        lambda: Constant(0.5),
+        lambda: Geometric(1.0, 0.1, 10),
+        lambda: Cosine(1.0, 0.1, 9),
+        lambda: OnPlateau(1.0, patience=1),
+        lambda: Adaptive(1.0, 0.9),
+        lambda: Adaptive(1.0, 0.9, hold=True),
+    ]
+
+    def steps(schedule: Any, number: int) -> Any:
+        for k in range(number):
+            if isinstance(schedule, Adaptive):
+                schedule.feed(0.2 + 0.1 * k, 32)
+            schedule.step(*([1.0] if isinstance(schedule, OnPlateau) else []))
+        return schedule
+
+    for make in makers:
+        one, two = steps(make(), 5), make()
+        two.load_state_dict(one.state_dict())
+        assert two.state_dict() == one.state_dict()
+        assert float(steps(one, 2)) == float(steps(two, 2))
+        assert f"{float(one):g}" in repr(one)
+    with pytest.raises(ValueError, match="of another schedule"):
+        Adaptive(1.0).load_state_dict(Geometric(1.0, 0.1, 2).state_dict())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Constant(0.0), r"value=0\.0"),
+        (lambda: Cosine(1.0, 0.1, 0), "steps=0"),
+        (lambda: Cosine(1.0, 0.1, 1.5), r"steps=1\.5"),  # type: ignore[arg-type]
+        (lambda: OnPlateau(1.0, "least"), "mode='least'"),  # type: ignore[arg-type]
+        (lambda: OnPlateau(1.0, factor=1.0), r"factor=1\.0"),
+        (lambda: OnPlateau(1.0, patience=-1), "patience=-1"),
+        (lambda: OnPlateau(1.0, threshold=-0.1), r"threshold=-0\.1"),
+        (lambda: Adaptive(-1.0), r"start=-1\.0"),
+        (lambda: Adaptive(1.0, target=1.0), r"target=1\.0"),
+        (lambda: Adaptive(1.0, signal="loss"), "signal='loss'"),  # type: ignore[arg-type]
+        (lambda: Adaptive(1.0, least=2.0, most=1.0), "least=2"),
+    ],
+)
+def test_bad_arguments_are_named(make: Callable[[], Schedule], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 @pytest.mark.parametrize(("start", "end", "steps"), [(0.0, 1.0, 2), (1.0, -1.0, 2), (1.0, math.inf, 2), (1.0, 2.0, 0)])

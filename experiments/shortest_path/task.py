@@ -43,16 +43,10 @@ from experiments.shortest_path.network import CostNetwork, MaskNetwork
 SOURCES = ("digits", "warcraft", "planning", "npz")
 DIGIT_SIZE = 12
 SWEPT = "perturbed", "perturbed-layer", "interpolation"
+SWEEP = {"methods": SWEPT, "maps": 1000, "epochs": 4, "test_maps": 500}
 PRESETS: dict[tuple[str, str], dict[str, Any]] = {
-    ("sweep", "digits"): {"methods": SWEPT, "maps": 1000, "epochs": 4, "validation_maps": 500, "test_maps": 500},
-    ("sweep", "planning"): {
-        "methods": SWEPT,
-        "maps": 1000,
-        "epochs": 4,
-        "validation_maps": 250,
-        "test_maps": 500,
-        "interpolation.divisor": "geometric",
-    },
+    ("sweep", "digits"): {**SWEEP, "validation_maps": 500},
+    ("sweep", "planning"): {**SWEEP, "validation_maps": 250, "interpolation.divisor": "geometric"},
     ("full", "digits"): {"maps": 10_000, "epochs": 7},
     ("demo", "warcraft"): {"epochs": 4},
     ("full", "warcraft"): {"maps": 10_000, "epochs": 20},

@@ -89,8 +89,13 @@ def test_the_columns_are_what_they_say() -> None:
     assert warm.snr > hot.snr > 0.0
     layer = Perturbed(SOLVER, 1.0, 8, generator=torch.Generator().manual_seed(0))
     layer.temperature = schedule = Adaptive(1.0, hold=True)
-    layer(THETA.expand(100, ROWS, N))
+    copies = THETA.expand(200, ROWS, N).clone().requires_grad_()
+    loss = FenchelYoungLoss(layer, reduction="sum")(copies, TARGET.expand_as(copies))
     assert warm.moves == pytest.approx(schedule.measured, abs=5 * 0.5 / math.sqrt(ROWS * 8))
+    (gradients,) = torch.autograd.grad(loss, copies)
+    noise = gradients.var(0).sum()
+    signal = gradients.mean(0).square().sum() - noise / len(gradients)
+    assert warm.snr == pytest.approx(float((signal / noise).sqrt()), rel=0.1)  # of four estimates: ± 3 %
 
 
 PLACES = [10 ** (at / 2 - 1.5) for at in range(9)]  # 0.03 to 316
@@ -163,16 +168,32 @@ def test_batch_dimensions_and_the_shapes_of_a_solver_are_kept() -> None:
     assert set(shapes) == {theta.shape}
 
 
-def test_the_solves_that_the_rungs_share_are_made_once() -> None:
-    class Counting(TopK):
-        rows = 0
+@pytest.mark.parametrize(
+    ("make", "solves"),
+    [
+        (Interpolation, 1 + 1 + 9),  # y(c), the gradient, second solves
+        (lambda solver: Perturbed(solver, samples=4), 2 + 9 * 32),  # y(c) of the batch and of the rows, samples
+    ],
+)
+def test_the_solves_that_the_rungs_share_are_made_once(make: Callable[[TopK], nn.Module], solves: int) -> None:
+    rows = 0
 
+    class Counting(TopK):
         def solve_checked(self, theta: Any, instances: Any) -> Any:
-            Counting.rows += len(theta)
+            nonlocal rows
+            rows += len(theta)
             return super().solve_checked(theta, instances)
 
-    advise(Interpolation(Counting(N, 2)), THETA, TARGET)
-    assert Counting.rows <= ROWS * (1 + 1 + 9 + 9 * 3)  # y(c), the gradient, second solves, three steps
+    advise(make(Counting(N, 2)), THETA, TARGET)
+    assert rows <= ROWS * (solves + 9 * 3)  # and three steps
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_every_rung_has_the_same_noise(samples: int) -> None:
+    layer = Perturbed(SOLVER, samples=samples)
+    low, high = advise(layer, THETA, TARGET, temperatures=[0.7, 0.7 + 1e-6]).table
+    assert low.moves == high.moves > 0.2
+    assert low.snr == pytest.approx(high.snr, rel=1e-4)
 
 
 def test_the_layer_of_the_user_stays_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 import torch
 
 from combdiff.metrics import optimal_rate
+from combdiff.solvers import Ranking
 from experiments.harness.errors import InputError
 from experiments.harness.task import DataSet
+from experiments.methods.interpolation import Interpolation
+from experiments.ranking.task import Rankings
 from experiments.shortest_path import planning as source
 from experiments.shortest_path.evaluate import score, straight_line
 from experiments.shortest_path.maps import Maps
@@ -138,3 +142,19 @@ def test_a_damaged_file(planning: Path) -> None:
 def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere does not exist"):
         source.load(tmp_path / "nowhere", None, 0, COUNTS)
+
+
+def test_the_rim_cannot_take_the_costs_of_all_other_cells() -> None:
+    """Divided by their mean, all others are next to 0; by their geometric mean, they stay as they are."""
+    scores = torch.zeros(1, 32, 32)
+    scores[:, 0] = 1e4
+    inner = {}
+    for divisor in ("mean", "geometric"):
+        method = Interpolation(divisor=divisor)
+        method.task = ShortestPaths()
+        inner[divisor] = float(method.costs(scores)[0, 1:].mean())
+    assert inner["mean"] < 0.01
+    assert inner["geometric"] == pytest.approx((math.log(2.0) / 1e4) ** (1 / 32), rel=0.01)  # 0.74
+    method.task = Rankings()
+    with pytest.raises(ValueError, match="needs a task whose costs are positive"):
+        method.setup(Ranking(4), None)

@@ -174,4 +174,24 @@ MUTANTS = [
         (".sum(1)) * continuous", ".sum(1))"),
         ("active = A * tight.unsqueeze(2) *", "active = A *"),
     ),
+    *of(
+        "combdiff/diagnostics/advise.py",
+        "tests/diagnostics/test_advise.py::test_the_columns_are_what_they_say "
+        "tests/diagnostics/test_advise.py::test_nine_temperatures_over_four_decades_and_one_is_proposed",
+        ("square().sum()) / (count - 1)", "square().sum()) / count"),
+        ("signal / noise)", "noise / signal)"),
+        ("probe.theta - size * step", "probe.theta + size * step"),
+    ),
+    *of(
+        "combdiff/diagnostics/probes.py",
+        "tests/diagnostics/test_advise.py::test_every_rung_has_the_same_noise",
+        ("layer.generator.set_state(state)", "layer.generator.manual_seed(0)"),
+        ("noise, state = kept[0]", "noise, state = draw(costs), kept[0][1]"),
+    ),
+    *of(
+        "experiments/methods/interpolation.py",
+        "tests/experiments/test_planning.py -k rim",
+        ("costs / costs.log()", "costs * costs.log()"),
+        (".exp()", ""),
+    ),
 ]  # fmt: skip
