@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 LEARNS_FROM = {
     "task loss": "a loss of its answer",
-    "solution": "true solutions (`loss.solve(c_true)` finds those for true costs)",
+    "solution": "true solutions, such as those that a solver finds for true costs",
     "costs": "true costs",
     "labels": "labels",
 }

@@ -231,7 +231,7 @@ class Oracle:
             )
         if sign < 0:
             rows = -rows
-        given = _bridge.repeat(as_instances(instances, batch), prod(costs.shape[:-2]))
+        given = None if instances is None else _bridge.repeat(as_instances(instances, batch), prod(costs.shape[:-2]))
         began = time.perf_counter()
         found = solve_checked(self.solver, rows, given)
         seconds = time.perf_counter() - began

@@ -140,6 +140,13 @@ class DecisionLoss(nn.Module):
         Raises:
             ValueError: for a target that is better than a proven optimum (it is infeasible), or is not finite.
         """
+        gap, _, y, target, report = self._gap(costs, target, true, instances)
+        return gap, y, target, report
+
+    def _gap(
+        self, costs: Costs, target: Costs | None, true: Costs | None, instances: Sets
+    ) -> tuple[PerRow, Costs, Costs, Costs, Report]:
+        """`gap`, and after it ȳ − y, its gradient by the costs."""
         point = costs.detach() if costs.requires_grad else costs
         if target is None:
             assert true is not None
@@ -148,7 +155,8 @@ class DecisionLoss(nn.Module):
         else:
             answer = self.oracle.solve(point, instances)
             y, target = answer.y, without_failed(target, answer)
-        gap = (costs * (target - y)).sum(-1)  # nothing but 0 where y is the target
+        slope = target - y
+        gap = (costs * slope).sum(-1)  # nothing but 0 where y is the target
         own = self.oracle.own_term(target, instances)
         if own is not None:
             value = answer.value
@@ -157,7 +165,7 @@ class DecisionLoss(nn.Module):
             low, high = (gap.detach() if gap.requires_grad else gap).aminmax()
             if not (low.item() >= 0.0 and high.item() < math.inf):
                 _check_targets(gap.detach(), point, y, target, answer.report)
-        return gap, y, target, answer.report
+        return gap, slope, y, target, answer.report
 
     def finish(
         self,

@@ -81,9 +81,9 @@ class SPOPlusLoss(DecisionLoss):
         target = None if y_true is None else self.target_rows(y_true, theta, costs)
         moved = torch.lerp(true, costs.detach(), 2.0)  # 2ĉ − c
         try:
-            loss, y, target, report = self.gap(moved, target, true, as_instances(instances))
+            loss, slope, y, target, report = self._gap(moved, target, true, as_instances(instances))
         except ValueError:
             self.oracle.costs(theta)  # names an entry that is not finite, as the next line
             self.true_costs(c_true, theta)
             raise
-        return self.finish(loss, theta, report, y, target, (2.0 * (target - y), costs))
+        return self.finish(loss, theta, report, y, target, (slope.mul_(2.0), costs))

@@ -90,18 +90,18 @@ class StructuredHingeLoss(DecisionLoss):
         costs = self.oracle.costs(theta, finite=False)
         target, sets = self.target_rows(y_true, theta, costs), as_instances(instances)
         try:
-            loss, y, target, report = self.gap(self._moved(costs, target), target, instances=sets)
+            loss, slope, y, target, report = self._gap(self._moved(costs, target), target, None, sets)
         except ValueError:
             self.oracle.costs(theta)  # names an entry that is not finite
             known = target.nan_to_num(0.0, 0.0, 0.0)  # the target of a row that fails may be anything
-            loss, y, target, report = self.gap(self._moved(costs, known), target, instances=sets)
+            loss, slope, y, target, report = self._gap(self._moved(costs, known), target, None, sets)
         if not torch.equal(target * target, target):
             row, entry = ((target != 0.0) & (target != 1.0)).nonzero()[0].tolist()
             raise ValueError(
                 f"y_true has {target[row, entry].item()} in row {row}, entry {entry}, but the Hamming margin is of "
                 "vectors of zeros and ones: use FenchelYoungLoss"
             )
-        return self.finish(loss, theta, report, y, target, (target - y, costs))
+        return self.finish(loss, theta, report, y, target, (slope, costs))
 
     def _moved(self, costs: Costs, target: Costs) -> Costs:
         """c − m (1 − 2ȳ), without a graph."""

@@ -100,9 +100,10 @@ def test_bad_arguments() -> None:
         FenchelYoungLoss(Perturbed(TopK(3)), "max")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"y_true has shape \(3,\), but theta \(2, 3\)"):
         FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(2, 3), torch.zeros(3))
-    for targets in ({}, {"y_true": torch.zeros(3), "c_true": torch.zeros(3)}):
-        with pytest.raises(TypeError, match="give y_true, or c_true in its place"):
-            FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(3), **targets)
+    with pytest.raises(TypeError, match=r"y_true \(or c_true in its place\) is None, and FenchelYoungLoss needs it"):
+        FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(3))
+    with pytest.raises(TypeError, match="y_true and c_true are both given"):
+        FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(3), torch.zeros(3), c_true=torch.zeros(3))
     with pytest.raises(ValueError, match=r"c_true has shape \(4,\), but theta \(3,\)"):
         FenchelYoungLoss(Perturbed(TopK(3)))(torch.zeros(3), c_true=torch.zeros(4))
     with pytest.raises(ValueError, match=r"y_true\[0\] has shape \(4,\), but theta \(3,\)"):

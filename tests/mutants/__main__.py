@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import numba  # noqa: F401  (this and the next two are loaded once, for all forks)
 import pytest
-import torch  # noqa: F401  (loaded once, for all forks)
+import torch.fx.experimental.symbolic_shapes  # noqa: F401  (torch loads it with the first gradient)
 
 from tests.mutants import MUTANTS
 from tests.mutants.mutant import ROOT, Mutant
@@ -47,8 +49,9 @@ def _start(tests: list[str], copy: Path) -> int:
         sys.path[:0] = [str(copy), str(copy / "solvers")]
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
+            without = [f"-pno:{name}" for name in ("xdist", "cacheprovider", "unraisableexception", "hypothesispytest")]
             # the checker of shapes, in conftest.py, takes most of the time
-            status = pytest.main(["-q", "-x", "--noconftest", "-p", "no:xdist", "-p", "no:cacheprovider", *tests])
+            status = pytest.main(["-q", "-x", "--noconftest", *without, *tests])
     finally:
         os._exit(int(status))
 
@@ -57,9 +60,11 @@ def main(words: list[str]) -> int:
     """Run those whose file has one of the words in its name, all without words; 1 if any was not seen."""
     chosen = [one for one in MUTANTS if not words or any(word in one.file for word in words)]
     alive = []
+    sys.dont_write_bytecode = True  # a mutant could be taken for the next one, of the same size and second
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "repository"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"))
+        compileall.compile_dir(copy, quiet=2)
         picked = [one.tests for one in chosen if " -k " in one.tests]
         whole = dict.fromkeys(word for one in chosen if one.tests not in picked for word in one.tests.split())
         for tests in dict.fromkeys([*picked, *([" ".join(whole)] if whole else [])]):

@@ -54,7 +54,7 @@ MUTANTS = [
     *of(
         LOSSES + "decision.py",
         TESTS + "test_spo_plus.py::test_spo_plus_is_its_definition",
-        ("costs * (target - y)", "costs * (y - target)"),
+        ("slope = target - y", "slope = y - target"),
     ),
     *of(
         LOSSES + "decision.py",
@@ -132,8 +132,8 @@ MUTANTS = [
         TESTS + "test_spo_plus.py::test_spo_plus_is_its_definition",
         ("costs.detach(), 2.0)", "costs.detach(), 1.0)"),
         ("torch.lerp(true, costs.detach()", "torch.lerp(-true, costs.detach()"),
-        ("(2.0 * (target - y), costs)", "(target - y, costs)"),
-        ("(2.0 * (target - y), costs)", "(2.0 * (y - target), costs)"),
+        ("slope.mul_(2.0)", "slope"),
+        ("slope.mul_(2.0)", "slope.mul_(-2.0)"),
     ),
     *of(
         LOSSES + "structured_hinge.py",
@@ -141,7 +141,7 @@ MUTANTS = [
         ("costs.detach() - margin", "costs.detach() + margin"),
         ("alpha=2.0 * margin", "alpha=margin"),
         ("alpha=2.0 * margin", "alpha=-2.0 * margin"),
-        ("(target - y, costs)", "(y - target, costs)"),
+        ("(slope, costs)", "(-slope, costs)"),
     ),
     *of(
         "combdiff/autograd.py",
