@@ -1,9 +1,10 @@
-"""The time of a training step of every method of the decisions, as a multiple of two-stage regression's.
+r"""The time of a training step of every method of the decisions, as a multiple of two-stage regression's.
 
     python -m experiments.benchmarks.decisions            # ours
     python -m experiments.benchmarks.decisions --pyepo    # and PyEPO's SPO+ and Fenchel–Young: pip install pyepo==2.2.7
     python -m experiments.benchmarks.decisions --data knapsack --pyepo --method spo-plus perturbed --rounds 10
-    python -m experiments.benchmarks.decisions --data tsp --pyepo --method spo-plus --rounds 2 --steps 1 --rows 4
+    python -m experiments.benchmarks.decisions --data tsp --pyepo --method spo-plus perturbed --rounds 2 --steps 1 \
+        --rows 2
 
 PyEPO has its own models: GLOP for paths, SCIP in OR-Tools for knapsacks, HiGHS by Pyomo (`pip install pyomo highspy`)
 for round trips. Blocks of steps of all methods take turns, and the processor time of this process counts, on one
@@ -69,6 +70,9 @@ def main(arguments: Sequence[str]) -> None:
     print(f"two-stage: {least:.0f} µs a step (least), {middle:.0f} (median)")
     for name, times in seconds.items():
         print(f"{name}: {min(times) / min(own):.2f} × (least), {median(times) / median(own):.2f} × (median)")
+        ours = seconds.get(trainings[name].method.seeded_as)
+        if ours:
+            print(f"  of ours: {min(times) / min(ours):.1f} × (least), {median(times) / median(ours):.1f} × (median)")
 
 
 if __name__ == "__main__":
