@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import dijkstra
 from experiments.__main__ import main
 from experiments.decisions.energy import CHRONOLOGICAL, SLOTS, Energy
 from experiments.decisions.task import DecisionTask
-from experiments.decisions.traffic import DAY, LAGS, Traffic
+from experiments.decisions.traffic import DAY, KILOMETRES, LAGS, STEP, Traffic
 from experiments.harness.errors import InputError
 
 needs_data = pytest.mark.skipif("COMBDIFF_DATA" not in os.environ, reason="COMBDIFF_DATA names the real data sets")
@@ -75,12 +75,12 @@ def test_the_network_of_energy_begins_as_the_profile(tmp_path: Path) -> None:
     assert bool((data.test.solutions.double() @ loads <= 60).all())
 
 
-def roads(folder: Path, later: float = 1.0) -> Path:
+def roads(folder: Path, later: float = 1.0, speeds: Any = None) -> Path:
     """Six sensors on a ring with two chords, a seventh that nothing leaves; the last day's speeds times `later`."""
-    rng = np.random.default_rng(1)
     folder.mkdir()
-    speeds = rng.uniform(10, 60, (7 * DAY, 7))
-    speeds[-DAY:] *= later
+    if speeds is None:
+        speeds = np.random.default_rng(1).uniform(10, 60, (7 * DAY, 7))
+        speeds[-DAY:] *= later
     edges = (
         [(i, (i + 1) % 6) for i in range(6)] + [((i + 1) % 6, i) for i in range(6)] + [(0, 3), (4, 1), (2, 6), (1, 1)]
     )
@@ -119,6 +119,22 @@ def test_paths_on_roads_are_shortest_and_nothing_of_the_future_is_seen(tmp_path:
     seen = source._inputs(week, np.ones_like(week), max(LAGS), 6)
     week[max(LAGS) + 1 :] = np.nan  # what is after now is not read
     np.testing.assert_array_equal(source._inputs(week, np.ones_like(week), max(LAGS), 6), seen)
+
+
+def test_what_is_known_when_costs_are_predicted(tmp_path: Path) -> None:
+    """Day d takes d + t / 100 minutes a kilometre at step t: the last value lags by the horizon, and the mean over the
+    four other training days is off by 5/4 of how far a day is from the middle of the five."""
+    day, step = np.divmod(np.arange(7 * DAY), DAY)
+    speeds = 60 / (KILOMETRES * (1 + day + step / 100))
+    folder = roads(tmp_path / "roads", speeds=np.repeat(speeds[:, None], 7, 1))
+    for horizon in (15, 60):
+        task = DecisionTask(data=f"traffic:{folder}", horizon=horizon, **SMALL)
+        train = task.load(0).train
+        assert isinstance(task.source, Traffic)
+        assert train.references is not None
+        last, mean = (train.true_costs[:, None] - train.references).div(torch.from_numpy(task.source.lengths)).unbind(1)
+        torch.testing.assert_close(last, torch.full_like(last, horizon / STEP / 100), atol=1e-4, rtol=0)
+        assert set(mean.mul(4).round().flatten().tolist()) == {-10, -5, 0, 5, 10}
 
 
 @needs_data
