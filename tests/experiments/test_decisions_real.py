@@ -1,7 +1,7 @@
 """Decisions on real data and on one's own: what the tasks read, and that nothing of the future is seen."""
 
+import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import dijkstra
 from experiments.__main__ import main
 from experiments.decisions.energy import CHRONOLOGICAL, SLOTS, Energy
 from experiments.decisions.task import DecisionTask
-from experiments.decisions.traffic import DAY, LAGS, Traffic
+from experiments.decisions.traffic import DAY, KILOMETRES, LAGS, STEP, Traffic
 from experiments.harness.errors import InputError
 
 needs_data = pytest.mark.skipif("COMBDIFF_DATA" not in os.environ, reason="COMBDIFF_DATA names the real data sets")
@@ -75,12 +75,12 @@ def test_the_network_of_energy_begins_as_the_profile(tmp_path: Path) -> None:
     assert bool((data.test.solutions.double() @ loads <= 60).all())
 
 
-def roads(folder: Path, later: float = 1.0) -> Path:
+def roads(folder: Path, later: float = 1.0, speeds: Any = None) -> Path:
     """Six sensors on a ring with two chords, a seventh that nothing leaves; the last day's speeds times `later`."""
-    rng = np.random.default_rng(1)
     folder.mkdir()
-    speeds = rng.uniform(10, 60, (7 * DAY, 7))
-    speeds[-DAY:] *= later
+    if speeds is None:
+        speeds = np.random.default_rng(1).uniform(10, 60, (7 * DAY, 7))
+        speeds[-DAY:] *= later
     edges = (
         [(i, (i + 1) % 6) for i in range(6)] + [((i + 1) % 6, i) for i in range(6)] + [(0, 3), (4, 1), (2, 6), (1, 1)]
     )
@@ -119,6 +119,22 @@ def test_paths_on_roads_are_shortest_and_nothing_of_the_future_is_seen(tmp_path:
     seen = source._inputs(week, np.ones_like(week), max(LAGS), 6)
     week[max(LAGS) + 1 :] = np.nan  # what is after now is not read
     np.testing.assert_array_equal(source._inputs(week, np.ones_like(week), max(LAGS), 6), seen)
+
+
+def test_what_is_known_when_costs_are_predicted(tmp_path: Path) -> None:
+    """Day d takes d + t / 100 minutes a kilometre at step t: the last value lags by the horizon, and the mean over the
+    four other training days is off by 5/4 of how far a day is from the middle of the five."""
+    day, step = np.divmod(np.arange(7 * DAY), DAY)
+    speeds = 60 / (KILOMETRES * (1 + day + step / 100))
+    folder = roads(tmp_path / "roads", speeds=np.repeat(speeds[:, None], 7, 1))
+    for horizon in (15, 60):
+        task = DecisionTask(data=f"traffic:{folder}", horizon=horizon, **SMALL)
+        train = task.load(0).train
+        assert isinstance(task.source, Traffic)
+        assert train.references is not None
+        last, mean = (train.true_costs[:, None] - train.references).div(torch.from_numpy(task.source.lengths)).unbind(1)
+        torch.testing.assert_close(last, torch.full_like(last, horizon / STEP / 100), atol=1e-4, rtol=0)
+        assert set(mean.mul(4).round().flatten().tolist()) == {-10, -5, 0, 5, 10}
 
 
 @needs_data
@@ -168,45 +184,62 @@ def own_file(folder: Path, costs: bool = True, solutions: bool = False) -> tuple
     return f"npz:{folder / 'own.npz'}", str(folder / "own.lp")
 
 
-def test_own_data_and_model_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("ortools")
-    data, model = own_file(tmp_path, solutions=True)
-    given = DecisionTask(data=data, model=model).load(0).test
-    found = DecisionTask(data=own_file(tmp_path)[0], model=model).load(0).test
-    assert torch.equal(given.solutions, found.solutions)
-    words = ["--data", data, "--model", model, "--epochs", "3", "--workers", "1"]
-    assert main(["decisions", *words, "--method", "two-stage", "spo-plus", "--out", str(tmp_path / "one")]) == 0
-    data, _ = own_file(tmp_path, costs=False, solutions=True)
-    capsys.readouterr()
-    assert main(["decisions", *words, "--method", "two-stage", "interpolation", "--out", str(tmp_path / "two")]) == 0
-    out = capsys.readouterr().out
-    assert "no true costs: two-stage is left out" in out
-    assert "as labelled" in out
-    assert main(["decisions", *words, "--method", "two-stage", "--out", str(tmp_path / "three")]) == 2
-    assert "two-stage needs the true costs of the training data, and these have none" in capsys.readouterr().err
-
-
 MODULE = """
 from combdiff.solvers import Knapsack
-import numpy as np
 
 def knapsack():
     return Knapsack([2.0, 3.0, 4.0], 5.0)
-
-def grid():
-    return 3
 """
 
 
-def test_own_model_by_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ortools")
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same knapsack, made by a function."""
     (tmp_path / "my_own_model.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    data, model = own_file(tmp_path)
-    found, other = (DecisionTask(data=data, model=name).load(0) for name in (model, "my_own_model:knapsack"))
-    assert torch.equal(found.test.solutions, other.test.solutions)
-    assert found.train.true_costs.abs().mean().item() == pytest.approx(1.0)
-    assert "my_own_model" in sys.modules
+    return "my_own_model:knapsack"
+
+
+def test_own_data_for_a_model_file_and_a_function(tmp_path: Path, module: str) -> None:
+    """Solutions that are given and those that are found, by either model, are the same."""
+    pytest.importorskip("ortools")
+    data, model = own_file(tmp_path, solutions=True)
+    given = DecisionTask(data=data, model=model).load(0).test
+    own_file(tmp_path)
+    for name in (model, module):
+        found = DecisionTask(data=data, model=name).load(0)
+        assert torch.equal(given.solutions, found.test.solutions)
+        assert found.train.true_costs.abs().mean().item() == pytest.approx(1.0)
+
+
+def test_own_data_train_with_and_without_costs(
+    tmp_path: Path, module: str, capsys: pytest.CaptureFixture[str], no_pictures: None
+) -> None:
+    data, _ = own_file(tmp_path)
+    words = [
+        "decisions",
+        "--data",
+        data,
+        "--model",
+        module,
+        "--epochs",
+        "30",
+        "--workers",
+        "1",
+        "--method",
+        "two-stage",
+    ]
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    rows = {row["method"]: row["regret"] for row in json.loads((tmp_path / "one" / "summary.json").read_text())}
+    assert rows["two-stage"] < 0.1 * rows["equal costs"]
+    own_file(tmp_path, costs=False, solutions=True)
+    capsys.readouterr()
+    assert main([*words, "interpolation", "--out", str(tmp_path / "two")]) == 0
+    out = capsys.readouterr().out
+    assert "no true costs: two-stage is left out" in out
+    assert "as labelled" in out
+    assert main([*words, "--out", str(tmp_path / "three")]) == 2
+    assert "two-stage needs the true costs of the training data, and these have none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
