@@ -245,7 +245,8 @@ def test_there_are_snippets(page: str) -> None:
 
 @pytest.mark.parametrize("snippet", [text for page in PAGES for text in snippets(page)], ids=lambda text: text[:60])
 def test_readme_snippets_run(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for library in re.findall(r"^from (ortools|pyscipopt|pysat)\b", snippet, flags=re.MULTILINE):
+    libraries = "cpmpy|cvxpy|gurobipy|highspy|linopy|ortools|pulp|pyomo|pyscipopt|pysat"
+    for library in re.findall(rf"^(?:from|import) ({libraries})\b", snippet, flags=re.MULTILINE):
         pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {"__name__": "readme"})
