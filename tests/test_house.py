@@ -250,7 +250,8 @@ SNIPPETS = [
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text[:60])
 def test_snippets_of_the_pages_run(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for library in re.findall(r"^from (ortools|pyscipopt|pysat)\b", snippet, flags=re.MULTILINE):
+    libraries = "cpmpy|cvxpy|gurobipy|highspy|linopy|ortools|pulp|pyomo|pyscipopt|pysat"
+    for library in re.findall(rf"^(?:from|import) ({libraries})\b", snippet, flags=re.MULTILINE):
         pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")

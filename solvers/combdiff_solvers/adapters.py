@@ -28,10 +28,23 @@ ADAPTERS = {
 KNOWN_MODELS = (
     "OR-Tools' MathOpt, ModelBuilder, pywraplp and CP-SAT models",
     "pyscipopt's Model",
+    "gurobipy's Model",
+    "highspy's Highs",
+    "Pyomo's ConcreteModel",
+    "PuLP's LpProblem",
+    "CVXPY's Problem",
+    "linopy's Model",
+    "CPMpy's Model",
     "PySAT's formulas",
     "combdiff_solvers.formulas.formula.Formula",
 )
 """the same for a user to read"""
+
+CLASH = (
+    "OR-Tools cannot be loaded beside the highspy of this process, if that is 1.15: both bring a library of the name "
+    "libhighs.so.1. Install highspy 1.16 or newer; or write the model to an .mps file (highspy's writeModel), and "
+    "wrap that file in a process without highspy"
+)
 
 
 def load_adapter(model: Any) -> bool:
@@ -39,5 +52,10 @@ def load_adapter(model: Any) -> bool:
     modules = [f"{base.__module__}." for base in type(model).__mro__]
     found = [adapter for prefix, adapter in ADAPTERS.items() if any(one.startswith(f"{prefix}.") for one in modules)]
     for adapter in found:
-        importlib.import_module(adapter)
+        try:
+            importlib.import_module(adapter)
+        except ImportError as error:
+            if "libortools" not in str(error):
+                raise
+            raise ImportError(CLASH) from error
     return bool(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, Unpack, overload
 
 from numpy import ndarray
 from ortools.linear_solver import pywraplp
@@ -17,6 +17,15 @@ from pyscipopt import Model as ScipModel
 from combdiff_solvers.formulas.formula import Formula
 from combdiff_solvers.limits import LimitOptions
 from combdiff_solvers.protocol import Sense, Solver
+
+if TYPE_CHECKING:  # a checker may be without them; an editor then completes for the others
+    from cpmpy import Model as CpmpyModel
+    from cvxpy import Problem
+    from gurobipy import Model as GurobiModel
+    from highspy import Highs
+    from linopy import Model as LinopyModel
+    from pulp import LpProblem
+    from pyomo.environ import ConcreteModel
 
 FilePath = str | os.PathLike[str]
 OrToolsModel: TypeAlias = mathopt.Model | pywraplp.Solver | model_builder.Model
@@ -50,6 +59,18 @@ class CpSatOptions(CommonOptions, total=False):
     parameters: Mapping[str, Any] | None
 
 
+class GurobiOptions(CommonOptions, total=False):
+    """Options of Gurobi models; see `GurobiModel`, and for a `backend` of linear ones `MathOptModel`."""
+
+    backend: str | None
+
+
+class CpmpyOptions(ModelOptions, total=False):
+    """Options of CPMpy models; see `wrap_cpmpy`."""
+
+    explain: bool
+
+
 class FormulaOptions(CommonOptions, total=False):
     """Options of formulas; see `SatModel`."""
 
@@ -78,6 +99,21 @@ class Wrap(Protocol):
 
     @overload
     def __call__(self, model: ScipModel, /, variables: Any, **options: Unpack[ScipOptions]) -> Solver: ...
+
+    @overload
+    def __call__(
+        self,
+        model: ConcreteModel | LpProblem | Problem | LinopyModel | Highs,
+        /,
+        variables: Any,
+        **options: Unpack[ModelOptions],
+    ) -> Solver: ...
+
+    @overload
+    def __call__(self, model: GurobiModel, /, variables: Any, **options: Unpack[GurobiOptions]) -> Solver: ...
+
+    @overload
+    def __call__(self, model: CpmpyModel, /, variables: Any, **options: Unpack[CpmpyOptions]) -> Solver: ...
 
     @overload
     def __call__(

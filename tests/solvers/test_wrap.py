@@ -159,10 +159,20 @@ def test_a_bad_model_is_refused_with_what_can_be_wrapped(model: Any) -> None:
     with pytest.raises(TypeError, match=f"cannot wrap a {type(model).__name__}: give a function") as caught:
         wrap(model)
     message = str(caught.value)
-    for known in ("shape=", "model file", "OR-Tools", "pyscipopt", "PySAT"):
+    for known in ("shape=", "model file", "OR-Tools", "pyscipopt", "Pyomo", "CVXPY", "PySAT"):
         assert known in message
     assert "builtins" not in message
     assert "PathLike" not in message
+
+
+def test_a_clash_of_libraries_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clash(name: str) -> None:
+        raise ImportError("/site-packages/ortools/.libs/libortools.so.9: undefined symbol: _Z19setLocalOptionValue")
+
+    other = type("Highs", (), {"__module__": "highspy.highs"})
+    monkeypatch.setattr(importlib, "import_module", clash)
+    with pytest.raises(ImportError, match=r"highspy 1\.16 or newer; or write the model to an \.mps file"):
+        wrap(other(), [0])
 
 
 def test_a_solver_or_a_function_without_shape_is_refused() -> None:
@@ -233,6 +243,13 @@ def test_the_type_checker_knows_what_wrap_takes() -> None:
         ("ModelOptions", "models.math_opt", "wrap_math_opt"),
         ("CpSatOptions", "models.cp_sat", "wrap_cp_sat"),
         ("ScipOptions", "models.scip", "wrap_scip"),
+        ("ModelOptions", "models.front_ends.pyomo", "wrap_pyomo"),
+        ("ModelOptions", "models.front_ends.pulp", "wrap_pulp"),
+        ("ModelOptions", "models.front_ends.cvxpy", "wrap_cvxpy"),
+        ("ModelOptions", "models.front_ends.linopy", "wrap_linopy"),
+        ("ModelOptions", "models.front_ends.highs", "wrap_highs"),
+        ("GurobiOptions", "models.front_ends.gurobi", "wrap_gurobi"),
+        ("CpmpyOptions", "formulas.cpmpy", "wrap_cpmpy"),
         ("FormulaOptions", "formulas.formula_model", "wrap_formula"),
         ("FileOptions", "models.model_files", "wrap_model_file"),
         ("FileOptions", "formulas.formula_files", "wrap_formula_file"),
@@ -241,6 +258,8 @@ def test_the_type_checker_knows_what_wrap_takes() -> None:
 def test_the_completion_names_the_options_of_each_kind(options: str, module: str, function: str) -> None:
     for library in ("ortools", "pysat", "pyscipopt"):
         pytest.importorskip(library)
+    if "front_ends" in module or "cpmpy" in module:
+        pytest.importorskip({"highs": "highspy", "gurobi": "gurobipy"}.get(name := module.split(".")[-1], name))
     shown = importlib.import_module("combdiff_solvers.wrap_overloads")
     wrapper = getattr(importlib.import_module(f"combdiff_solvers.{module}"), function)
     taken = {name for name, it in inspect.signature(wrapper).parameters.items() if it.kind is it.KEYWORD_ONLY}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from cpmpy.tools.explain import mus
 from cpmpy.transformations.get_variables import get_variables_model
 from cpmpy.transformations.normalize import toplevel_list
 
+from combdiff_solvers.limits import Limits
 from combdiff_solvers.models.cp_sat import CpSatModel
 from combdiff_solvers.models.linear_solver import linear_solver
 from combdiff_solvers.models.variables import resolve_native, resolve_sense
@@ -94,7 +95,8 @@ def _as_formula(
     from combdiff_solvers.formulas.formula_model import wrap_formula
 
     formula, numbers = formula_of(model, priced)
-    return wrap_formula(formula, numbers.reshape(shape), sense=sense, backend=backend, **options)
+    limits = options.pop("limits", Limits())
+    return wrap_formula(formula, numbers.reshape(shape), sense=sense, backend=backend, **options, **asdict(limits))
 
 
 class Explained(BatchSolver):

@@ -47,36 +47,50 @@ def linear_model_of(model: Model, priced: Sequence[_NumVarImpl]) -> tuple[Linear
     """
     rewritten = CSEMap()  # expressions that have a variable of their own
     terms, constant, more = _objective(model, rewritten)
-    places: dict[Any, int] = {}
+    places: dict[str, int] = {}  # by the names, by which CPMpy tells variables apart
+    used: list[_NumVarImpl] = []
 
-    def at(parts: Sequence[tuple[Any, Any]]) -> tuple[list[int], list[float]]:
-        return [places.setdefault(one, len(places)) for _, one in parts], [float(weight) for weight, _ in parts]
+    def at(parts: Sequence[tuple[Any, Any]]) -> tuple[list[int], list[float], float]:
+        """Columns, their coefficients, and the sum of the constants."""
+        columns, weights, number = [], [], 0.0
+        for weight, one in parts:
+            if is_num(one):
+                number += float(weight) * float(one)
+                continue
+            if one.name not in places:
+                places[one.name] = len(used)
+                used.append(one)
+            columns.append(places[one.name])
+            weights.append(float(weight))
+        return columns, weights, number
 
     columns = np.array(at([(1, one) for one in priced])[0], dtype=np.int64)
-    rows, sides = [], []
+    rows: list[Any] = []
+    sides: list[tuple[float, float]] = []
     for one in _linear(model.constraints, rewritten) + _linear(more, rewritten):
         if isinstance(one, BoolVal):
-            rows.append(at([]))
+            rows.append(([], []))
             sides.append((-np.inf, np.inf) if one.args[0] else (1.0, np.inf))
             continue
         if not (isinstance(one, Comparison) and is_num(one.args[1])):
             raise ValueError(f"CPMpy makes no linear row of the constraint {one}: use backend='cp_sat'")
-        rows.append(at(_terms_of(one.args[0])))
-        side = float(one.args[1])
+        *row, number = at(_terms_of(one.args[0]))
+        rows.append(row)
+        side = float(one.args[1]) - number
         sides.append((-np.inf if one.name == "<=" else side, np.inf if one.name == ">=" else side))
-    cost = at(terms)
+    *cost, number = at(terms)
     least, most = (np.array([side[end] for side in sides], dtype=np.float64) for end in (0, 1))
-    lower, upper = (np.array([getattr(one, end) for one in places], dtype=np.float64) for end in ("lb", "ub"))
+    lower, upper = (np.array([getattr(one, end) for one in used], dtype=np.float64) for end in ("lb", "ub"))
     read = LinearModel(
-        sparse_rows([cost], len(places)).toarray()[0],
-        sparse_rows(rows, len(places)),
-        np.ones(len(places), dtype=bool),
+        sparse_rows([cost], len(used)).toarray()[0],
+        sparse_rows(rows, len(used)),
+        np.ones(len(used), dtype=bool),
         least,
         most,
         lower,
         upper,
         maximize=model.has_objective() and not model.objective_is_min,
-        offset=float(constant),
+        offset=float(constant) + number,
     )
     return read, columns
 
@@ -118,7 +132,7 @@ def _terms_of(expression: Any) -> list[tuple[Any, Any]]:
     if isinstance(expression, _NumVarImpl):
         return [(1, expression)]
     if is_num(expression):
-        return []
+        return [(1, expression)]
     if expression.name == "sum":
         return [(1, one) for one in expression.args]
     return list(zip(*expression.args, strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -36,7 +38,8 @@ def choose_backend(terms: Terms, backend: str | None) -> str:
     """The back end, or the one for all that a model holds: GLOP for an LP, else SCIP.
 
     Raises:
-        ValueError: for an unknown back end, or one that cannot take the model, with those that can.
+        ValueError: for an unknown back end, or one that cannot take the model, with those that can; and for HiGHS where
+            it would crash.
     """
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, [*BACKENDS, 'cp_sat']))}")
@@ -52,7 +55,25 @@ def choose_backend(terms: Terms, backend: str | None) -> str:
         raise ValueError(
             f"backend={backend!r} solves {BACKENDS[chosen].solves}, but the model has {missing.in_words}: use {able}"
         )
+    if chosen == "highs" and shadowed_highs():
+        raise ValueError(
+            "backend='highs' would crash here: PuLP loaded highspy's HiGHS for the whole process before OR-Tools was "
+            "loaded. Import ortools.math_opt.python.mathopt before pulp, or leave backend out"
+        )
     return chosen
+
+
+def shadowed_highs() -> bool:
+    """Whether the HiGHS inside OR-Tools would call functions of another version.
+
+    PuLP 3.3 opens highspy's extension with RTLD_GLOBAL, whose functions then stand in for those of every HiGHS that is
+    loaded later. Seen with OR-Tools 9.15 and highspy 1.16: a segmentation fault in HighsLp::clear.
+    """
+    if sys.platform != "linux" or "pulp" not in sys.modules:
+        return False
+    order = list(sys.modules)
+    loaded = next((place for place, name in enumerate(order) if name.startswith("ortools.")), len(order))
+    return order.index("pulp") < loaded and hasattr(ctypes.CDLL(None), "_ZN6HighsLp5clearEv")
 
 
 def settings_of(backend: str, limits: Limits, parameters: bytes | None = None) -> pb.SolveParametersProto:

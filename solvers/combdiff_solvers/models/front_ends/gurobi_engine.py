@@ -136,6 +136,11 @@ def _model_of(own: LinearModel, environment: gp.Env) -> gp.Model:
     return model
 
 
+def _seconds(clock: Clock) -> float:
+    left = clock.seconds()
+    return GRB.INFINITY if left is None else max(left, 0.0)
+
+
 class GurobiEngine:
     """A Gurobi model for one thread, of which only the objective and the limits change from row to row."""
 
@@ -149,10 +154,12 @@ class GurobiEngine:
         own = {name: self._model.getParamInfo(name) for name in ("MIPGap", "MIPGapAbs")}
         relative, absolute = (value if value != default else 0.0 for *_, value, _, _, default in own.values())
         self._gaps = limits.relative_gap or relative, max(limits.absolute_gap, absolute)
+        self._set = (np.nan, np.nan, np.nan)  # what MIPGap, MIPGapAbs and TimeLimit are
 
     def solve(self, theta: Row, seconds: float | None) -> Answer:
         """Solve one row."""
-        clock = Clock(Limits(batch_time_limit=min(seconds or self._time, self._time, 1e9)))
+        limit = min(self._time, self._time if seconds is None else seconds)
+        clock = Clock(Limits(batch_time_limit=None if np.isinf(limit) else max(limit, 1e-9)))
         costs = self._own.c.copy()
         costs[self._priced] += theta
         largest = float(np.abs(costs).max())
@@ -215,9 +222,11 @@ class GurobiEngine:
         offset = float(np.ldexp(self._own.offset, exponent)) if relative else 0.0  # else it would only cost digits
         model.setAttr("Obj", self._variables, np.ldexp(costs, exponent).tolist())
         model.ObjCon = offset
-        model.setParam("MIPGap", relative)
-        model.setParam("MIPGapAbs", float(np.ldexp(absolute, exponent)))
-        model.setParam("TimeLimit", max(clock.seconds() or 0.0, 0.0))
+        given = relative, float(np.ldexp(absolute, exponent)), _seconds(clock)
+        for name, value, now in zip(("MIPGap", "MIPGapAbs", "TimeLimit"), given, self._set, strict=True):
+            if value != now:
+                model.setParam(name, value)
+        self._set = given
         model.optimize()
         status = int(model.Status)
         if quadratic is not None:

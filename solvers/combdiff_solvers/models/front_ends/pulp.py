@@ -20,10 +20,11 @@ from combdiff_solvers.wrap import options_of, wrap
 def wrap_pulp(model: LpProblem, /, variables: Any, **options: Any) -> Solver:
     """`combdiff.wrap` for a PuLP `LpProblem`: see `MathOptModel`, `CpSatModel` (backend="cp_sat") and `Limits`.
 
-    `variables` may be a (nested) dict as `LpVariable.dicts` returns it. PuLP's own solvers are not asked.
+    `variables` may be a (nested) dict as `LpVariable.dicts` returns it. One that no row and no objective of the problem
+    holds is taken, too, within its bounds. PuLP's own solvers are not asked.
 
     Raises:
-        ValueError: for SOS constraints, and a variable that the problem does not hold.
+        ValueError: for SOS constraints, and a variable whose name another one of the problem has.
 
     >>> from pulp import lpSum
     >>> model = LpProblem("pick", LpMaximize)
@@ -40,11 +41,19 @@ def wrap_pulp(model: LpProblem, /, variables: Any, **options: Any) -> Solver:
     own = {id(one): one for one in used}
     places = {key: place for place, key in enumerate(own)}
     columns = list(own.values())
+    names = {one.name for one in columns}
+
+    def place(variable: LpVariable) -> int | None:
+        if id(variable) not in places and variable.name not in names:  # PuLP learns of a variable by its first row
+            places[id(variable)] = len(columns)
+            columns.append(variable)
+        return places.get(id(variable))
+
+    found = resolve_native(variables, LpVariable, place, "PuLP")
     c = np.zeros(len(columns))
     for one, cost in objective.items() if objective is not None else ():
         c[places[id(one)]] = cost
     sides = [[side() for side in sides] for sides in ((row.getLb, row.getUb) for row in rows)]
-    found = resolve_native(variables, LpVariable, lambda one: places.get(id(one)), "PuLP")
     read = LinearModel(
         c,
         sparse_rows((([places[id(one)] for one in row], list(row.values())) for row in rows), len(columns)),

@@ -11,8 +11,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 
-def sparse_rows(rows: Iterable[tuple[Sequence[int], Sequence[Any]]], columns: int) -> scipy.sparse.csr_matrix:
-    """The matrix whose rows have these values at these places; a place that comes twice is summed.
+def sparse_rows(rows: Iterable[Sequence[Sequence[Any]]], columns: int) -> scipy.sparse.csr_matrix:
+    """The matrix whose rows, (places, values), have these values at these places; a place that comes twice is summed.
 
     >>> sparse_rows([([0, 2], [1.0, 3.0]), ([], [])], 3).toarray()
     array([[1., 0., 3.],
