@@ -47,12 +47,12 @@ benchmarks: $(READY) torchsort
 
 # The results of docs/study.md, its pictures and its PDF: about 20 minutes on two cores.
 study: $(READY)
-	$(PIP) -e ".[docs]"
+	$(PIP) -e ".[site]"
 	$(BIN)/python -m experiments.study
 
 # The site, in docs/_build/html; a warning is an error.
 docs: $(READY)
-	$(PIP) -e ".[docs]"
+	$(PIP) -e ".[site]"
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 # A peer of the soft operators, compiled here. Where nvcc is on the PATH but torch has no CUDA, its build would fail.

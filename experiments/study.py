@@ -1,7 +1,7 @@
 """Make the results of docs/study.md again: `python -m experiments.study` (make study), about 20 minutes on two cores.
 
 The page holds each command. This runs them, puts the tables that they write in the page, copies their pictures beside
-it, draws the page's own, and makes docs/study.pdf where pandoc and Typst are installed (`pip install -e '.[docs]'`). A
+it, draws the page's own, and makes docs/study.pdf where pandoc and Typst are installed (`pip install -e '.[site]'`). A
 run that is there already is not repeated, one that was broken off goes on: delete results/study to begin anew.
 """
 
@@ -81,7 +81,7 @@ def main() -> int:
         import pypandoc
         import typst
     except ModuleNotFoundError as error:
-        print(f"no PDF: {error}; pip install -e '.[docs]'")
+        print(f"no PDF: {error}; pip install -e '.[site]'")
         return 0
     source = PAGE.with_suffix(".typ")
     body = pypandoc.convert_file(str(PAGE), "typst", extra_args=["--standalone", f"--variable=fontsize={FONT_SIZE}"])
