@@ -1,6 +1,6 @@
 """Learn the constraints of an integer program from costs and solutions, by `LinearConstraints` (CombOptNet).
 
-    python -m experiments.constraint_learning                      # the table of experiments/README.md
+    python -m experiments.constraint_learning                      # five seeds of six sizes
     python -m experiments.constraint_learning --variables 2 --constraints 1 --seeds 10
 
 Hidden constraints A y ≤ b cut a box of integers; training examples are random costs c with the solution y of the

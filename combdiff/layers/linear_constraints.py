@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from combdiff.autograd import not_compiled, with_vjp
@@ -115,7 +114,6 @@ class LinearConstraints(ProgramLayer):
         costs = self.oracle.costs(theta)
         answer, packed = self.solve(costs, theta, {"A": A, "b": b})
         report, m, y = answer.report, b.shape[-1], answer.y
-        infeasible = torch.zeros(len(costs), dtype=torch.bool, device=y.device)
         failed = report.failed
         if failed is not None and self.fallback is not None:
             infeasible = (report.status == Status.INFEASIBLE).to(y.device)
@@ -124,14 +122,14 @@ class LinearConstraints(ProgramLayer):
         self.oracle.record(report, theta)
         strength = float(self.tau)
 
-        def vjp(gradient: Tensor, packed: Tensor, y: Tensor, infeasible: Tensor) -> Tensor:
+        def vjp(gradient: Tensor, packed: Tensor, y: Tensor) -> Tensor:
             with torch.enable_grad():
                 leaf = packed.detach().requires_grad_()
-                total = self._mismatch(leaf, m, y, gradient.detach().double(), infeasible, strength).sum()
+                total = self._mismatch(leaf, m, y, gradient.detach().double(), strength).sum()
             (found,) = torch.autograd.grad(total, leaf)
             return found
 
-        out = with_vjp(y.clone(), vjp, packed, y, infeasible, linear=False)
+        out = with_vjp(y.clone(), vjp, packed, y, linear=False)
         return self.finish(out, failed, theta)
 
     def _mismatch(
@@ -140,7 +138,6 @@ class LinearConstraints(ProgramLayer):
         m: int,
         y: Float[Tensor, "b n"],
         gradient: Float[Tensor, "b n"],
-        infeasible: Bool[Tensor, " b"],
         tau: float,
     ) -> PerRow:
         """Σₖ λₖ Pₖ of each row, differentiable by A, b and c (to be minimised)."""
@@ -157,8 +154,7 @@ class LinearConstraints(ProgramLayer):
         at = ((A * y.unsqueeze(1)).sum(2) - b) / length  # d(y), (b, m)
         there = at.unsqueeze(1) + (moves.unsqueeze(2) * A.unsqueeze(1)).sum(3) / length.unsqueeze(1)  # d(yₖ), (b, k, m)
         feasible = (there <= FEASIBLE).all(2)
-        near = -tau * (torch.logsumexp(-(-at).clamp(min=0.0) / tau, 1) - math.log(m))
-        near = near.masked_fill(infeasible, 0.0)
+        near = -tau * torch.logsumexp(-(-at).clamp(min=0.0) / tau, 1)  # softmin, but for a constant
         dearer = (costs.unsqueeze(1) * moves).sum(2).clamp(min=0.0)
         loose = there.clamp(min=0.0).sum(2)
         return (weights * torch.where(feasible, near.unsqueeze(1) + dearer, loose)).sum(1)

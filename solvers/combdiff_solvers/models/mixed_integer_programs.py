@@ -19,7 +19,7 @@ class MixedIntegerPrograms(BatchSolver):
 
     An instance is a mapping of A, (m, n), and b, (m), and of lower and upper, (n), where they differ from row to row,
     too. Rows with the same share one model, a `MixedInteger`, which is built anew in each call. A row whose model
-    cannot be built is an ERROR.
+    cannot be built is an ERROR. Without instances the box alone is feasible.
 
     Args:
         n: variables.
@@ -34,7 +34,7 @@ class MixedIntegerPrograms(BatchSolver):
         integrality: one for every variable.
 
     Raises:
-        ValueError: for bounds that do not fit, or an unknown back end; in `solve` without instances.
+        ValueError: for bounds that do not fit, or an unknown back end.
         ImportError: when OR-Tools is not installed.
 
     >>> programs = MixedIntegerPrograms(2, bounds=(0, 3), sense="max")
@@ -58,7 +58,7 @@ class MixedIntegerPrograms(BatchSolver):
         self.shape, self.sense, self.backend, self._options = (n,), Sense(sense), backend, limits
         self.integrality = np.broadcast_to(np.asarray(integrality, dtype=np.float64), (n,)).copy()
         self.bounds = tuple(np.broadcast_to(np.asarray(end, dtype=np.float64), (n,)).copy() for end in bounds)
-        self._program({"A": np.zeros((1, n)), "b": np.zeros(1)})  # an error that is not that of a row
+        self._box = self._program({"A": np.zeros((1, n)), "b": np.zeros(1)})
 
     def _program(self, instance: Mapping[str, Any]) -> MixedInteger:
         bounds = tuple(instance.get(name, own) for name, own in zip(("lower", "upper"), self.bounds, strict=True))
@@ -67,7 +67,7 @@ class MixedIntegerPrograms(BatchSolver):
 
     def solve_checked(self, theta: Rows, instances: Sets) -> Solutions:
         if instances is None:
-            raise ValueError("MixedIntegerPrograms needs the A and b of each row: give instances")
+            return self._box.solve_checked(theta, None)
         groups: dict[Any, list[int]] = {}
         for row in range(len(theta)):
             groups.setdefault(instance_key(instances[row]), []).append(row)
