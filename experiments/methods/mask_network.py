@@ -1,4 +1,4 @@
-"""A network that draws the solution from the image, without a solver (the baseline of Vlastelica et al. 2020)."""
+"""A network that predicts the mask of the solution, without a solver (the baseline of Vlastelica et al. 2020)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.methods.entry_cross_entropy import EntryCrossEntropy
 
 @dataclass
 class MaskNetwork(EntryCrossEntropy):
-    """Cross-entropy of every entry, by a network that sees the whole image; the solver mends its test drawings."""
+    """Cross-entropy of every entry, by a network that sees the whole image; in the test, the likeliest solution."""
 
     needs: ClassVar[tuple[str, ...]] = ("binary_solutions", "images")
 

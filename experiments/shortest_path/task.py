@@ -1,8 +1,9 @@
 """Shortest paths: learn the cost of every tile of an image from nothing but the shortest paths.
 
-Trains a small network end to end through the solver, beside a network that draws the path from the same labels without
-a solver, two-stage regression on the true costs (the upper reference) and baselines that do not look, and writes one
-results folder: config.json, metrics.csv, checkpoints, summary.csv and .json, maps.png, curves.png, report.html.
+Trains a small network end to end through the solver, beside a network that predicts the mask of the path from the same
+labels without a solver, two-stage regression on the true costs (the upper reference) and baselines that do not look,
+and writes one results folder: config.json, metrics.csv, checkpoints, summary.csv and .json, maps.png, curves.png,
+report.html.
 
 Your own maps: --data npz:FILE, with the arrays train_images, val_images, test_images (n, rows·k, cols·k, channels) of
 bytes or of floats in [0, 1], and train_paths or train_costs (n, rows, cols), and so on; and, where they are wanted,

@@ -1,4 +1,4 @@
-"""The rival without a solver: what its network sees, and which path its drawing stands for."""
+"""The rival without a solver: what its network sees, and which path is taken for its mask."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from experiments.shortest_path.sizes import main as sizes
 from experiments.shortest_path.sizes import rows_of
 
 
-def test_every_cell_hears_of_every_other() -> None:
+def test_a_score_depends_on_every_cell() -> None:
     """Of the last corner of a map: the pixels of the first one; a cost is that of a cell and its neighbours."""
     torch.manual_seed(0)
-    for kind, reaches in ((MaskNetwork(1, 8, span=9), True), (CostNetwork(1, 8), False)):
+    for network, reaches in ((MaskNetwork(1, 8, span=9), True), (CostNetwork(1, 8), False)):
         image = torch.rand(1, 1, 72, 72, requires_grad=True)
-        (slope,) = torch.autograd.grad(kind.eval()(image)[0, -1, -1], image)
+        (slope,) = torch.autograd.grad(network.eval()(image)[0, -1, -1], image)
         assert bool((slope[..., :8, :8] != 0).any()) == reaches
 
 
