@@ -9,6 +9,8 @@ examples:
   python -m experiments decisions
   python -m experiments decisions --splits 5
   python -m experiments decisions --method two-stage spo-plus lava --degree 6
+  python -m experiments decisions --data knapsack --items 16
+  python -m experiments decisions --data tsp --floor
 """
 
 from __future__ import annotations
