@@ -31,7 +31,7 @@ class GridPaths(Generated):
     """The benchmark of the field: 5×5 vertices, 40 edges, 5 features, a linear model that cannot be right."""
 
     features: ClassVar[int] = 5
-    methods: ClassVar[tuple[str, ...]] = (*METHODS, "lava", "cave")
+    methods: ClassVar[tuple[str, ...]] = (*METHODS, "frank-wolfe", "lava", "cave")
     presets: ClassVar[dict[str, dict[str, Any]]] = dict.fromkeys(PRESETS, SETTINGS)
 
     def describe(self) -> str:

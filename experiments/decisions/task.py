@@ -9,6 +9,8 @@ examples:
   python -m experiments decisions
   python -m experiments decisions --splits 5
   python -m experiments decisions --method two-stage spo-plus lava --degree 6
+  python -m experiments decisions --data knapsack --items 16
+  python -m experiments decisions --data tsp --floor
   python -m experiments decisions --data energy:FOLDER --capacity 120 --splits 10
   python -m experiments decisions --data traffic:FOLDER --horizon 60 --splits 5
   python -m experiments decisions --data npz:FILE --model knapsack.lp

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from combdiff.solvers import Solver, TravelingSalesman
 from experiments.decisions.examples import Decisions
-from experiments.decisions.generated import METHODS, TRAINING, Drawn, Generated
+from experiments.decisions.generated import TRAINING, Drawn, Generated
 from experiments.harness.run import PRESETS
 
 SETTINGS: dict[str, Any] = {**TRAINING, "epochs": 10, "validation_examples": 200}
@@ -19,7 +19,6 @@ class RoundTrips(Generated):
     """The distance of each pair of cities in the plane, and what 10 features add to it."""
 
     features: ClassVar[int] = 10
-    methods: ClassVar[tuple[str, ...]] = tuple(name for name in METHODS if name != "frank-wolfe")  # takes minutes
     presets: ClassVar[dict[str, dict[str, Any]]] = dict.fromkeys(PRESETS, SETTINGS)
 
     def describe(self) -> str:

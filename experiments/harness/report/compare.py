@@ -141,7 +141,7 @@ def _comparison(records: Sequence[RunRecord]) -> Comparison:
 _CHOICES = "methods", "solvers", "splits", "temperatures", "scaled_by", "tune_splits"
 _PLAIN = (
     "split", "method", "solver", "temperature", "best_epoch", "validation", "seconds", "solver_share", "solve_ms",
-    "settled", "advice_seconds",
+    "solves", "settled", "advice_seconds",
 )  # fmt: skip
 
 
