@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from experiments.harness.task import DataSet
 
 STEP = 5  # minutes between two speeds
 DAY = 24 * 60 // STEP  # steps of a day
+LONGEST = 12 * 60  # minutes ahead
 TRAINING_DAYS, VALIDATION_DAY, TEST_DAY = range(5), 5, 6
 LAGS = 0, 1, 3, 6  # steps back that the network sees
 EARTH = 6371.0088  # km, mean radius
@@ -33,6 +35,10 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 5e-3,
     "weight_decay": 0.0,
     "schedule": "constant",
+    "perturbed.sigma": 0.1,
+    "perturbed.samples": 3,
+    "perturbed-layer.sigma": 0.1,
+    "perturbed-layer.samples": 3,
 }
 
 
@@ -55,8 +61,8 @@ class Traffic(Source):
 
     def __init__(self, options: Any, path: str) -> None:
         super().__init__(options, path)
-        if options.horizon % STEP:
-            raise InputError(f"horizon={options.horizon} must be a multiple of {STEP} minutes")
+        if options.horizon % STEP or options.horizon > LONGEST:
+            raise InputError(f"horizon={options.horizon} must be a multiple of {STEP} minutes, at most {LONGEST}")
 
     def describe(self) -> str:
         return f"Roads of Los Angeles, {self.options.horizon} minutes ahead: test paths"
@@ -81,10 +87,10 @@ class Traffic(Source):
             source = rng.randint(0, week.shape[2], count)
             target = (source + rng.randint(1, week.shape[2], count)) % week.shape[2]
             ends = torch.from_numpy(np.stack([source, target], 1))
-            inputs, true, known_costs = (torch.from_numpy(one).float() for one in (seen, costs, references))
-            found = Decisions(inputs, true, true, references=known_costs, ends=ends)
-            best = self.solver().solve(costs, found.instances()).y
-            return Decisions(inputs, true, torch.from_numpy(best).float(), references=known_costs, ends=ends)
+            inputs, true, ready = (torch.from_numpy(one).float() for one in (seen, costs, references))
+            found = Decisions(inputs, true, torch.zeros_like(true), references=ready, ends=ends)
+            best = torch.from_numpy(self.solver().solve(costs, found.instances()).y).float()
+            return replace(found, solutions=best)
 
         train = draw(list(TRAINING_DAYS), about.examples, list(TRAINING_DAYS))
         validation = draw([VALIDATION_DAY], about.validation_examples, list(TRAINING_DAYS))
