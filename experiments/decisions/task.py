@@ -84,7 +84,7 @@ class DecisionTask(SourceTask[Decisions, Source]):
         "chronological", "of the days before they are split; shuffled as published, by the split's number (energy)"
     )
     model: str | None = option(None, "a model file, or package.module:function that makes a solver (npz)")
-    horizon: int = option(30, "minutes ahead, a multiple of 5 (traffic)", least=5)
+    horizon: int = option(30, "minutes ahead, a multiple of 5 up to 720 (traffic)", least=5)
 
     def __post_init__(self) -> None:
         super().__post_init__()

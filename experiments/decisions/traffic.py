@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,25 +24,30 @@ from experiments.harness.task import DataSet
 
 STEP = 5  # minutes between two speeds
 DAY = 24 * 60 // STEP  # steps of a day
-TRAINING_DAYS, VALIDATION_DAY, TEST_DAY = range(5), 5, 6
+LONGEST = 12 * 60  # minutes ahead
+DAYS = 7
 LAGS = 0, 1, 3, 6  # steps back that the network sees
 EARTH = 6371.0088  # km, mean radius
 KILOMETRES = 1.609344  # in a mile
 SETTINGS: dict[str, Any] = {
-    "epochs": 10,
+    "epochs": 6,
     "batch": 32,
-    "examples": 2000,
     "learning_rate": 5e-3,
     "weight_decay": 0.0,
     "schedule": "constant",
+    "perturbed.sigma": 0.1,
+    "perturbed.samples": 3,
+    "perturbed-layer.sigma": 0.1,
+    "perturbed-layer.samples": 3,
 }
 
 
 class Traffic(Source):
     """A week of Los Angeles (METR-LA): costs are the minutes of each edge, in units of their mean over training days.
 
-    An edge takes its great-circle length over the speed, of which each end's holds for one half. Five days are for
-    training, the sixth for validation and the last for the test; the split draws times, sources and targets.
+    An edge takes its great-circle length over the speed, of which each end's holds for one half. Split 0 has the last
+    day for the test, the one before for validation, and five for training; split k those that are k days earlier, with
+    the week as a ring: seven splits are a cross-validation by days. It draws times, sources and targets, too.
     """
 
     takes_path: ClassVar[bool | None] = None
@@ -55,8 +62,8 @@ class Traffic(Source):
 
     def __init__(self, options: Any, path: str) -> None:
         super().__init__(options, path)
-        if options.horizon % STEP:
-            raise InputError(f"horizon={options.horizon} must be a multiple of {STEP} minutes")
+        if options.horizon % STEP or options.horizon > LONGEST:
+            raise InputError(f"horizon={options.horizon} must be a multiple of {STEP} minutes, at most {LONGEST}")
 
     def describe(self) -> str:
         return f"Roads of Los Angeles, {self.options.horizon} minutes ahead: test paths"
@@ -64,9 +71,11 @@ class Traffic(Source):
     def load(self, split: int) -> DataSet[Decisions]:
         about = self.options
         ahead = about.horizon // STEP
-        self.edges, self.lengths, slowness = self._read()
-        unit = self.minutes(slowness[: DAY * len(TRAINING_DAYS)]).mean()
-        self.lengths, week = self.lengths / unit, slowness.reshape(-1, DAY, slowness.shape[1])
+        self.edges, kilometres, slowness = self._tables
+        week = slowness.reshape(DAYS, DAY, -1)
+        *training, before, last = ((np.arange(DAYS) - split) % DAYS).tolist()
+        self.lengths = kilometres
+        self.lengths = kilometres / self.minutes(week[training].reshape(len(training) * DAY, -1)).mean()
         rng = np.random.RandomState(split)
 
         def draw(days: list[int], count: int, known: list[int]) -> Decisions:
@@ -81,14 +90,14 @@ class Traffic(Source):
             source = rng.randint(0, week.shape[2], count)
             target = (source + rng.randint(1, week.shape[2], count)) % week.shape[2]
             ends = torch.from_numpy(np.stack([source, target], 1))
-            inputs, true, known_costs = (torch.from_numpy(one).float() for one in (seen, costs, references))
-            found = Decisions(inputs, true, true, references=known_costs, ends=ends)
-            best = self.solver().solve(costs, found.instances()).y
-            return Decisions(inputs, true, torch.from_numpy(best).float(), references=known_costs, ends=ends)
+            inputs, true, ready = (torch.from_numpy(one).float() for one in (seen, costs, references))
+            found = Decisions(inputs, true, torch.zeros_like(true), references=ready, ends=ends)
+            best = torch.from_numpy(self.solver().solve(costs, found.instances()).y).float()
+            return replace(found, solutions=best)
 
-        train = draw(list(TRAINING_DAYS), about.examples, list(TRAINING_DAYS))
-        validation = draw([VALIDATION_DAY], about.validation_examples, list(TRAINING_DAYS))
-        test = draw([TEST_DAY], about.test_examples, [*TRAINING_DAYS, VALIDATION_DAY])
+        train = draw(training, about.examples, training)
+        validation = draw([before], about.validation_examples, training)
+        test = draw([last], about.test_examples, [*training, before])
         return DataSet(train, validation, test)
 
     def minutes(self, slowness: Float64[ndarray, "rows sensors"]) -> Float64[ndarray, "rows edges"]:
@@ -114,14 +123,15 @@ class Traffic(Source):
     def network(self, examples: Decisions) -> nn.Module:
         return TravelTimes(self.edges, self.lengths, *examples.inputs.shape[1:])
 
-    def _read(self) -> tuple[Int64[ndarray, "edges 2"], Float64[ndarray, " edges"], Float64[ndarray, "steps n"]]:
+    @cached_property
+    def _tables(self) -> tuple[Int64[ndarray, "edges 2"], Float64[ndarray, " edges"], Float64[ndarray, "steps n"]]:
         """Edges, their kilometres, and minutes a kilometre, of the largest strongly connected part of the sensors."""
 
         def read(name: str, columns: int | None = None) -> Float64[ndarray, "rows columns"]:
             return read_table(data_file(self.path, "traffic", "traffic_la", name), columns)
 
         speeds = read("los_speed.csv")
-        expect_shape("los_speed.csv", speeds, (DAY * (TEST_DAY + 1), None))
+        expect_shape("los_speed.csv", speeds, (DAY * DAYS, None))
         places = read("graph_sensor_locations.csv", 4)
         expect_shape("graph_sensor_locations.csv", places, (speeds.shape[1], 4))
         if not (speeds > 0).all():

@@ -135,6 +135,11 @@ def test_what_is_known_when_costs_are_predicted(tmp_path: Path) -> None:
         last, mean = (train.true_costs[:, None] - train.references).div(torch.from_numpy(task.source.lengths)).unbind(1)
         torch.testing.assert_close(last, torch.full_like(last, horizon / STEP / 100), atol=1e-4, rtol=0)
         assert set(mean.mul(4).round().flatten().tolist()) == {-10, -5, 0, 5, 10}
+    test = task.load(1).test  # the sixth of seven days, against a mean of the others
+    assert test.references is not None
+    assert isinstance(task.source, Traffic)
+    off = (test.true_costs - test.references[:, 1]).div(torch.from_numpy(task.source.lengths))
+    torch.testing.assert_close(off, torch.full_like(off, 5 - 16 / 6), atol=1e-4, rtol=0)
 
 
 @needs_data

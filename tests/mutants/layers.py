@@ -192,4 +192,17 @@ MUTANTS = [
         ("costs / costs.log()", "costs * costs.log()"),
         (".exp()", ""),
     ),
+    *of(
+        "experiments/decisions/energy.py",
+        "tests/experiments/test_decisions_real.py::test_training_days_do_not_see_later_ones",
+        ("forecasts[train][..., FORECASTS].mean(0)", "forecasts[..., FORECASTS].mean(0)"),
+        ("values / values[train].mean()", "values / values.mean()"),
+    ),
+    *of(
+        "experiments/decisions/traffic.py",
+        "tests/experiments/test_decisions_real.py::test_what_is_known_when_costs_are_predicted",
+        (" if other != one", ""),
+        ("self.minutes(week[day, when]),", "self.minutes(week[day, when + ahead]),"),
+        ("week[day, when + ahead]", "week[day, when + ahead - 1]"),
+    ),
 ]  # fmt: skip
