@@ -51,24 +51,25 @@ def _unpack(first: int, words: Array, order: Array) -> None:
             order[first + r, i] = np.int32(words[r, i] & _INDEX)
 
 
-@kernel(counted=False, error_model="numpy", inline="always")
-def _radix(single: bool, r: int, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
+@kernel(counted=False, error_model="numpy")
+def _radix(r: int, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
     """Argsort a row by counting passes: three or four over words as of `_pack` (float32), or six over keys with their
     indices beside them (float64)."""
     order, _, counts, source, target, items, moved = scratch
     n = bits.shape[1]
-    width, passes = (8, 4) if single and n <= WIDE else (11, 3 if single else 6)
-    low, start = np.uint64((1 << width) - 1), 32 if single else 0
-    sign = _ONE << np.uint64(31 if single else 63)
+    pairs = bits.dtype == source.dtype  # float64: a constant of the compiler, which leaves the other half out
+    width, passes = (11, 6 if pairs else 3) if pairs or n > WIDE else (8, 4)
+    low, start = np.uint64((1 << width) - 1), 0 if pairs else 32
+    sign = _ONE << np.uint64(63 if pairs else 31)
     for digit in range(passes):
         for value in range(1 << width):
             counts[digit, value] = 0
     for i in range(n):
         key = _key(r, i, bits, mask, flip, sign)
-        if single:
-            source[i] = (key << np.uint64(32)) | np.uint64(i)
-        else:
+        if pairs:
             source[i], items[i] = key, i
+        else:
+            source[i] = (key << np.uint64(32)) | np.uint64(i)
     for digit in range(passes):  # a loop of its own for each: all at once take a tenth longer
         shift = np.uint64(start + digit * width)
         for i in range(n):
@@ -87,22 +88,12 @@ def _radix(single: bool, r: int, bits: Array, mask: Array, flip: bool, o: int, s
             word = source[i]
             bucket = np.int64((word >> shift) & low)
             target[count[bucket]] = word
-            if not single:
+            if pairs:
                 moved[count[bucket]] = items[i]
             count[bucket] += 1
         source, target, items, moved = target, source, moved, items
     for i in range(n):
-        order[o, i] = np.int32(source[i] & _INDEX) if single else items[i]
-
-
-@kernel(counted=False, error_model="numpy")
-def _radix32(r: int, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
-    _radix(True, r, bits, mask, flip, o, scratch)
-
-
-@kernel(counted=False, error_model="numpy")
-def _radix64(r: int, bits: Array, mask: Array, flip: bool, o: int, scratch: Any) -> None:
-    _radix(False, r, bits, mask, flip, o, scratch)
+        order[o, i] = items[i] if pairs else np.int32(source[i] & _INDEX)
 
 
 @kernel(counted=False, inline="always")
@@ -128,10 +119,10 @@ def _count_smaller(r: int, x: Array, flip: bool, o: int, order: Array) -> None:
 
 
 @kernel()
-def sorting_scratch(bits: Array, order: Array, rows: int, n: int) -> Any:
+def sorting_scratch(pairs: bool, order: Array, rows: int, n: int) -> Any:
     """What `sort_row` needs: `order`, or `rows` rows of its own where that is empty, and whether it is; and the arrays
-    of a radix sort of n values."""
-    unsorted, pairs = order.size == 0, bits.itemsize == 8
+    of a radix sort of n values, float64 (`pairs`) or float32."""
+    unsorted = order.size == 0
     long = n if n > SHORT else 0
     size = 0 if long == 0 else 1 << 11 if pairs or n > WIDE else 1 << 8
     return (
@@ -158,10 +149,8 @@ def sort_row(r: int, o: int, x: Array, bits: Array, mask: Array, flip: bool, scr
     """
     if x.shape[1] <= SHORT:
         _count_smaller(r, x, flip, o, scratch[0])
-    elif bits.itemsize == 4:
-        _radix32(r, bits, mask, flip, o, scratch)
     else:
-        _radix64(r, bits, mask, flip, o, scratch)
+        _radix(r, bits, mask, bool(flip), o, scratch)  # (numba compiles another for a literal True)
 
 
 def argsort_rows(first: int, last: int, x: Array, bits: Array, mask: Array, flip: bool, order: Array) -> None:

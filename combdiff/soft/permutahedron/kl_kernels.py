@@ -187,5 +187,5 @@ def project_kl(
     """
     n = x.shape[1]
     tile = rows_of_tile(last - first, n)
-    sorting, scratch = sorting_scratch(bits, order, tile, n), tile_scratch(tile, n)
+    sorting, scratch = sorting_scratch(bits.itemsize == 8, order, tile, n), tile_scratch(tile, n)
     _rows(first, last, kind == RANK_KL, sign, (x, bits, mask, strength), out, block, sorting, scratch)

@@ -127,5 +127,6 @@ def project_l2(
         out, block: (rows, n), written; ranks by entry, sorted values by position.
     """
     n = x.shape[1]
-    sorting, scratch = sorting_scratch(bits, order, 1, n), (np.empty(n), np.empty(n + 1, np.int64), np.empty(n))
+    sorting = sorting_scratch(bits.itemsize == 8, order, min(1, last - first), n)
+    scratch = np.empty(n), np.empty(n + 1, np.int64), np.empty(n)
     l2_rows(first, last, kind == RANK_L2, sign, (x, bits, mask, strength), out, block, sorting, scratch)

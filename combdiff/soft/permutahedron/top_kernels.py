@@ -164,4 +164,5 @@ def share_top(
     """
     n = x.shape[1]
     scratch = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    _rows(first, last, kind, k, (x, bits, mask, strength), out, weight, sorting_scratch(bits, order, 1, n), scratch)
+    sorting = sorting_scratch(bits.itemsize == 8, order, min(1, last - first), n)
+    _rows(first, last, kind, k, (x, bits, mask, strength), out, weight, sorting, scratch)
