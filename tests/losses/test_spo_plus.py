@@ -44,6 +44,7 @@ def test_spo_plus_is_its_definition(sense: str) -> None:
     torch.testing.assert_close(loss(theta, c_true, y_true), expected)
     torch.testing.assert_close(loss(theta, c_true), expected)
     assert loss.stats.solves == 50 + 2 * 50
+    torch.testing.assert_close(loss(theta.requires_grad_(), c_true, y_true).detach(), expected.detach())
 
 
 @both
@@ -107,6 +108,17 @@ def test_structured_hinge_is_its_definition(sense: str, margin: float) -> None:
     sure = sign * (1.0 - y_true) * 2 * margin  # every swap costs 2m a pair: the margin is met
     assert (loss(sure, y_true).abs() < 1e-12).all()
     assert (loss(0.9 * sure, y_true) > 0).all()
+
+
+@both
+def test_structured_hinge_counts_entries_that_only_one_of_two_solutions_has(sense: str) -> None:
+    cube = torch.cartesian_prod(*3 * [torch.tensor([0.0, 1.0], dtype=torch.float64)])
+    theta = torch.randn(50, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    y_true, p = cube[torch.arange(50) % 8], theta if sense == "min" else -theta
+    distance = (cube[None] - y_true[:, None]).abs().sum(-1)
+    expected = (0.7 * distance + (p * y_true).sum(-1, keepdim=True) - p @ cube.T).amax(-1)
+    loss = StructuredHingeLoss(Enumerated(cube.numpy(), sense), 0.7, "none")
+    torch.testing.assert_close(loss(theta, y_true), expected)
 
 
 @both

@@ -113,6 +113,10 @@ MUTANTS = [
         ("loss = loss - (true * target).sum(-1)", "loss = loss + (true * target).sum(-1)"),
         ("torch.add(point, true, alpha=h)", "torch.sub(point, true, alpha=h)"),
         ("torch.sub(point, true, alpha=h)", "torch.add(point, true, alpha=h)"),
+    ),
+    *of(
+        LOSSES + "perturbation_gradient.py",
+        TESTS + "test_decision_losses.py::test_the_gradient_is_that_of_the_value",
         ("((y[0] - y[1]) / span, costs)", "(y[0] - y[1], costs)"),
         ("((y[0] - y[1]) / span, costs)", "((y[1] - y[0]) / span, costs)"),
     ),
@@ -132,20 +136,28 @@ MUTANTS = [
         TESTS + "test_spo_plus.py::test_spo_plus_is_its_definition",
         ("costs.detach(), 2.0)", "costs.detach(), 1.0)"),
         ("torch.lerp(true, costs.detach()", "torch.lerp(-true, costs.detach()"),
+    ),
+    *of(
+        LOSSES + "spo_plus.py",
+        TESTS + "test_decision_losses.py::test_the_gradient_is_that_of_the_value",
         ("slope.mul_(2.0)", "slope"),
         ("slope.mul_(2.0)", "slope.mul_(-2.0)"),
     ),
     *of(
         LOSSES + "structured_hinge.py",
-        TESTS + "test_spo_plus.py::test_structured_hinge_is_its_definition",
+        TESTS + "test_spo_plus.py -k structured_hinge",
         ("costs.detach() - margin", "costs.detach() + margin"),
         ("alpha=2.0 * margin", "alpha=margin"),
         ("alpha=2.0 * margin", "alpha=-2.0 * margin"),
+    ),
+    *of(
+        LOSSES + "structured_hinge.py",
+        TESTS + "test_decision_losses.py::test_the_gradient_is_that_of_the_value",
         ("(slope, costs)", "(-slope, costs)"),
     ),
     *of(
         "combdiff/autograd.py",
-        TESTS + "test_decision_losses.py::test_the_gradient_is_that_of_the_value",
+        TESTS + "test_spo_plus.py::test_spo_plus_is_its_definition",
         ("    found.detach().copy_(value)\n", ""),
     ),
     *of(
