@@ -29,7 +29,9 @@ def test_a_score_depends_on_every_cell() -> None:
 
 def test_the_path_is_the_one_whose_cells_are_likeliest() -> None:
     """Against all paths of 3×3 cells, each to any of its 8 neighbours."""
-    run = configure("shortest-path", {"methods": ["mask-network"], "size": 3, "maps": 8, "test_maps": 1})
+    run = configure(
+        "shortest-path", {"methods": ["mask-network"], "size": 3, "maps": 8, "validation_maps": 20, "test_maps": 1}
+    )
     data = run.load(0)
     training = Training(run, Job(0, "mask-network", ""), data)
     cells = [(row, col) for row in range(3) for col in range(3)]
