@@ -34,7 +34,7 @@ def test_quadratic_constraints_and_objectives_stay_gurobis() -> None:
     with pytest.raises(ValueError, match="this one is not"):
         wrap(model, x, backend="scip")
     model.setObjective(slack * slack + 2 * x[0] + 5)
-    solver = wrap(model, x)
+    solver: Any = wrap(model, x)
     found = solver.solve(theta)
     grid = np.linspace(-np.pi, np.pi, 20_001)
     disc = np.stack([np.cos(grid), np.sin(grid)], axis=1)
