@@ -50,7 +50,7 @@ MUTANTS = [
     ),
     *of(
         FRONT + "pyomo.py",
-        f"{RANDOM}[pyomo] {FRONT_TESTS}::TestPyomo::test_value_is_the_objective",
+        f"{RANDOM}[pyomo] {FRONT_TESTS}::TestPyomo::test_best_of_the_feasible_set",
         ("value(side) - constant", "value(side)"),
         ("offset=costs[2]", "offset=0.0"),
     ),
