@@ -56,7 +56,7 @@ MUTANTS = [
     ),
     *of(
         FRONT + "gurobi_engine.py",
-        f"{RANDOM}[gurobipy] tests/solvers/models/test_gurobi.py",
+        f"{FRONT_TESTS}::TestGurobi::test_best_of_the_feasible_set tests/solvers/models/test_gurobi.py",
         ("model.reset(1)", "pass"),
         ("np.ldexp(told - self._model.ObjCon, -exponent)", "np.ldexp(told - self._model.ObjCon, exponent)"),
         ("any(self._gaps) and gain", "gain < 0 and gain"),

@@ -95,6 +95,17 @@ def test_threads_and_processes_answer_alike() -> None:
         np.testing.assert_array_equal(apart.solve(theta).y, expected)
 
 
+def test_an_optimum_among_ties_does_not_depend_on_earlier_rows() -> None:
+    model = gp.Model(env=QUIET)
+    x = model.addMVar(8, ub=1)
+    model.addConstr(x.sum() == 3)
+    solver, ties = wrap(model, x), np.zeros((1, 8))
+    fresh = wrap(model, x).solve(ties).y
+    for row in np.random.default_rng(0).normal(size=(6, 1, 8)):  # an LP, which could begin at the last basis
+        solver.solve(row)
+        np.testing.assert_array_equal(solver.solve(ties).y, fresh)
+
+
 def test_axes_of_grids_and_arrays() -> None:
     model = gp.Model(env=QUIET)
     arcs = [(0, 1), (1, 2), (0, 2)]
