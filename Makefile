@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -q --no-compile -c constraints.txt
 # many processes of tests and trainings would compile the packages again. (Empty is unset.)
 export PYTHONDONTWRITEBYTECODE :=
 
-BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory soft_sort \
+BENCHMARKS := shortest_path lean versus_pyepo tsp parallel memory front_ends soft_sort \
 	$(if $(COMBDIFF_DATA),satlib sudoku sudoku_noise)
 
 .PHONY: demo test lint types kernels kernels-of-solvers other-kernels unit mutants benchmarks docs study torchsort clean

@@ -267,7 +267,7 @@ def re_solve_program(name: str) -> Program:
     """One of 20 variables and 8 rows that the re-solves are raced on, and that has points."""
     for seed in range(100):
         program = Program.random(np.random.default_rng(seed), whole=name == "cpmpy", size=20, rows=8)
-        sides = {"b": program.most, "lower": program.least, "bounds": (program.lower, program.upper)}
+        sides: dict[str, Any] = {"b": program.most, "lower": program.least, "bounds": (program.lower, program.upper)}
         if MixedInteger(program.A, **sides, integrality=program.integer.astype(int)).solve(np.zeros((1, 20))).solved[0]:
             return replace(program, offset=0.0)
     raise RuntimeError("no random model has a point")
@@ -278,8 +278,13 @@ def compare_re_solves(name: str) -> None:
     program = re_solve_program(name)
     theta = np.random.default_rng(1).normal(size=(20, PRICED))
     bounds, sense = (program.lower, program.upper), "max" if program.maximize else "min"
-    rows = {"b": program.most, "lower": program.least, "integrality": program.integer.astype(int), "bounds": bounds}
-    choice = {"backend": "cp_sat"} if name == "cpmpy" else {}
+    rows: dict[str, Any] = {
+        "b": program.most,
+        "lower": program.least,
+        "integrality": program.integer.astype(int),
+        "bounds": bounds,
+    }
+    choice: dict[str, Any] = {"backend": "cp_sat"} if name == "cpmpy" else {}
     arrays = MixedInteger(program.A, **rows, h=program.c, priced=np.arange(PRICED), sense=sense, **choice)
     model, x = LIBRARIES[name][0](program)
     solver = wrap(model, x[:PRICED])

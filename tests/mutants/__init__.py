@@ -8,5 +8,6 @@ A new estimator or loss adds its own.
 
 from tests.mutants.layers import MUTANTS as LAYERS
 from tests.mutants.losses import MUTANTS as LOSSES
+from tests.mutants.models import MUTANTS as MODELS
 
-MUTANTS = [*LAYERS, *LOSSES]
+MUTANTS = [*LAYERS, *LOSSES, *MODELS]

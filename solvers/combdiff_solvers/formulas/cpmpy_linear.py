@@ -78,11 +78,11 @@ def linear_model_of(model: Model, priced: Sequence[_NumVarImpl]) -> tuple[Linear
         rows.append(row)
         side = float(one.args[1]) - number
         sides.append((-np.inf if one.name == "<=" else side, np.inf if one.name == ">=" else side))
-    *cost, number = at(terms)
+    charged, costs, number = at(terms)
     least, most = (np.array([side[end] for side in sides], dtype=np.float64) for end in (0, 1))
     lower, upper = (np.array([getattr(one, end) for one in used], dtype=np.float64) for end in ("lb", "ub"))
     read = LinearModel(
-        sparse_rows([cost], len(used)).toarray()[0],
+        sparse_rows([(charged, costs)], len(used)).toarray()[0],
         sparse_rows(rows, len(used)),
         np.ones(len(used), dtype=bool),
         least,

@@ -73,7 +73,7 @@ def shadowed_highs() -> bool:
         return False
     order = list(sys.modules)
     loaded = next((place for place, name in enumerate(order) if name.startswith("ortools.")), len(order))
-    return order.index("pulp") < loaded and hasattr(ctypes.CDLL(None), "_ZN6HighsLp5clearEv")
+    return order.index("pulp") < loaded and hasattr(ctypes.CDLL(None), "_ZN7HighsLp5clearEv")
 
 
 def settings_of(backend: str, limits: Limits, parameters: bytes | None = None) -> pb.SolveParametersProto:

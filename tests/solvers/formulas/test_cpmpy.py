@@ -44,7 +44,7 @@ def rich() -> tuple[Any, Any, list[Any]]:
 def test_every_back_end_has_the_optimum_of_enumeration(backend: str) -> None:
     model, x, points = rich()
     before = str(model)
-    solver = wrap(model, x, backend=backend)
+    solver: Any = wrap(model, x, backend=backend)
     theta = np.random.default_rng(0).normal(0, 4, (8, 6))
     costs = theta @ np.array([y for y, _ in points], dtype=float).T + [h for _, h in points]
     found = solver.solve(theta)

@@ -34,7 +34,7 @@ def test_quadratic_constraints_and_objectives_stay_gurobis() -> None:
     with pytest.raises(ValueError, match="this one is not"):
         wrap(model, x, backend="scip")
     model.setObjective(slack * slack + 2 * x[0] + 5)
-    solver = wrap(model, x)
+    solver: Any = wrap(model, x)
     found = solver.solve(theta)
     grid = np.linspace(-np.pi, np.pi, 20_001)
     disc = np.stack([np.cos(grid), np.sin(grid)], axis=1)
@@ -93,6 +93,17 @@ def test_threads_and_processes_answer_alike() -> None:
             np.testing.assert_array_equal(answer.y, expected)
     with Parallel(solver, workers=1, backend="processes", adaptive=False) as apart:
         np.testing.assert_array_equal(apart.solve(theta).y, expected)
+
+
+def test_an_optimum_among_ties_does_not_depend_on_earlier_rows() -> None:
+    model = gp.Model(env=QUIET)
+    x = model.addMVar(8, ub=1)
+    model.addConstr(x.sum() == 3)
+    solver, ties = wrap(model, x), np.zeros((1, 8))
+    fresh = wrap(model, x).solve(ties).y
+    for row in np.random.default_rng(0).normal(size=(6, 1, 8)):  # an LP, which could begin at the last basis
+        solver.solve(row)
+        np.testing.assert_array_equal(solver.solve(ties).y, fresh)
 
 
 def test_axes_of_grids_and_arrays() -> None:

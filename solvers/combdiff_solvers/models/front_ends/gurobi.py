@@ -24,8 +24,8 @@ class GurobiModel(WarmModel):
     on the machine: one thread a solve, no log.
 
     Each thread has one warm model in an environment of its own; only `Obj`, `MIPGap`, `MIPGapAbs` and `TimeLimit`
-    change, and each row begins from scratch. The licence that comes with the package takes 2,000 variables, 2,000
-    rows and 200 variables with quadratic terms; what is larger is refused with Gurobi's message.
+    change, and each row begins from scratch. The licence that comes with the package takes 2,000 variables and 2,000
+    rows; above them each row is an ERROR with Gurobi's message.
 
     Linear objectives are scaled by a power of two to a largest coefficient of 512 to 1024. OPTIMAL means proven within
     Gurobi's tolerances (1e-6 for feasibility, 1e-9 for reduced costs) and no gap, unless one was allowed; then the row
@@ -40,7 +40,7 @@ class GurobiModel(WarmModel):
 
     Raises:
         ValueError: for an empty model, several objectives, or a sense that contradicts the model's objective.
-        GurobiError: without a licence, or for a model above its size.
+        GurobiError: without a licence.
     """
 
     engine = GurobiEngine

@@ -57,7 +57,10 @@ def wrap_highs(model: Highs, /, variables: Any, **options: Any) -> Solver:
     )
 
     def place_of(variable: Any) -> int | None:
-        own = not isinstance(variable, highs_var) or variable.highs.getLp.__self__ is model  # behind its weak reference
+        try:
+            own = not isinstance(variable, highs_var) or variable.highs.getLp.__self__ is model  # a weak reference
+        except ReferenceError:  # of a model that is gone
+            own = False
         return int(variable) if own and 0 <= int(variable) < shape[1] else None
 
     return linear_solver(read, *resolve_native(variables, (highs_var, Integral), place_of, "highspy"), **options)
