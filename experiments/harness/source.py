@@ -54,7 +54,7 @@ class SourceTask(Task[E], Generic[E, S]):
     sources: ClassVar[Mapping[str, type[Any]]]
 
     data: str = option("", "which kind")
-    source: S = field(init=False, repr=False)
+    source: S = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

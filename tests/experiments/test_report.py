@@ -77,7 +77,7 @@ def test_validation_chooses_and_test_scores_do_not(tmp_path: Path) -> None:
     assert (test.low, test.high) == pytest.approx(expected)
     assert gap.mean == pytest.approx(-0.13)
     text = page_of(tmp_path / "run").text
-    assert "Best on validation (2 splits) top-k-kl, epsilon = 1 Validation top-1 71.0%; learns from labels" in text
+    assert "Best on validation (2 splits) top-k-kl, epsilon = 1 Validation top-1 71.0%; learns from classes" in text
     assert "top-1 82.0% 95 % interval 56.6% to 107.4% over the splits" in text
     assert "The next one cross-entropy Test top-1 95.0%. The best is 13.0 points below it" in text
     assert "the two are not told apart" in text

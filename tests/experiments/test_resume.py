@@ -25,7 +25,8 @@ from tests.solvers.scripts import HEAR_CTRL_C
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 SMALL = {"size": 4, "maps": 8, "validation_maps": 10, "test_maps": 10}
-CONFIG = {**SMALL, "maps": 24, "epochs": 4, "splits": [0, 1], "seed": 5}
+METHODS = ["perturbed", "interpolation", "two-stage"]
+CONFIG = {**SMALL, "methods": METHODS, "maps": 24, "epochs": 4, "splits": [0, 1], "seed": 5}
 TIMES = ("seconds", "solver_share", "solve_ms")
 
 
