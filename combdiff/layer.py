@@ -42,6 +42,7 @@ class SolverLayer(nn.Module, ABC):
         temperature: of the layer, under the name that all share; None where it has none.
         needs: what it asks of the data and of the solver.
         theta_sets_unit: whether the temperature is in units of θ; else it is in those of θ² over the loss (of a step).
+        noise_sets_unit: whether it is beside noise of a size of its own, so that it need not grow with θ.
 
     A row whose solve was cut short (`Status.FEASIBLE`) counts by its incumbent, forward and backward; `stats.feasible`
     counts such rows, and `stats.gap` says how far from the optimum they may be.
@@ -54,6 +55,7 @@ class SolverLayer(nn.Module, ABC):
     temperature: Any = None
     needs: Needs = Needs(no_potential="its gradient is not that of a function of theta")
     theta_sets_unit = False
+    noise_sets_unit = False
 
     def __init__(self, solver: Solver, on_failure: OnFailure = "raise") -> None:
         super().__init__()

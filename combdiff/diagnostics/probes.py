@@ -114,7 +114,8 @@ class SolverProbe(Probe):
                 raise ValueError(f"a {type(method).__name__} learns from target solutions: give target=")
             self.layer = self.smooth
             self.method.reduction = "sum"
-        self.grows = not (self.smooth.degree == 0 and isinstance(self.smooth, SmoothedLayer))  # multiplicative noise
+        multiplicative = self.smooth.degree == 0 and isinstance(self.smooth, SmoothedLayer)
+        self.grows = not (multiplicative or self.smooth.noise_sets_unit)
         self.instances = _bridge.take(instances, rows)
         self.samples = getattr(self.smooth, "samples", None)
         # a temperature that scales the noise leaves no two rungs a row in common, and looking rows up costs time
@@ -135,7 +136,7 @@ class SolverProbe(Probe):
 
     def unit(self) -> float:
         if not self.grows:
-            return 0.1  # of log θ
+            return 0.1  # of log θ, or of noise of size 1
         if self.smooth.theta_sets_unit:
             return float(self.spread().mean()) or 1.0
         # λ · ∂L/∂y is to be of the size of θ: the mean of all costs counts for solutions of different sizes

@@ -59,6 +59,7 @@ class GumbelTopK(SolverLayer):
     temperature = tau
     samples = 1
     theta_sets_unit = True
+    noise_sets_unit = True
     needs = Needs(
         negative=True,
         no_potential="its gradient is that of a relaxation, along samples",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from combdiff import FenchelYoungLoss, Interpolation, Perturbed, SoftTopKLoss, SpearmanLoss
+from combdiff import FenchelYoungLoss, GumbelTopK, Interpolation, Perturbed, SoftTopKLoss, SpearmanLoss
 from combdiff.diagnostics import Advice, Rung, advise
 from combdiff.diagnostics.advice import propose
 from combdiff.soft import SoftRank, soft_rank
@@ -228,6 +228,13 @@ def test_auto_measures_at_the_first_batch_and_says_so_once(name: str, caplog: py
     other = Auto()
     other.load_state_dict(auto.state_dict())
     assert float(other) == float(auto)
+
+
+@pytest.mark.parametrize("scale", [0.03, 1.0])
+def test_a_temperature_beside_noise_of_its_own_does_not_follow_theta(scale: float) -> None:
+    advice = advise(GumbelTopK(SOLVER), scale * THETA, TARGET)
+    assert advice.unit == 0.1
+    assert 0.1 <= advice.temperature <= 1.0
 
 
 def test_the_plot_shows_what_was_measured() -> None:
