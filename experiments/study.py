@@ -19,7 +19,12 @@ from experiments.harness.errors import InputError
 from experiments.harness.run_folder import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
-FONT_SIZE = "10pt"
+LAYOUT = [f"--variable={name}" for name in ("fontsize=10pt", "margin.x=2cm", "margin.y=2cm")]
+STYLE = """
+#show table: set text(size: 7.5pt, hyphenate: false)
+#show figure.where(kind: table): set block(breakable: true)
+#show raw: set text(size: 8pt)
+"""
 CODE = r"(?P<code>```sh\n(?P<command>.*?)\n```\n\n)?"
 BLOCK = re.compile(rf"<!-- results: (?P<files>.*?) -->\n{CODE}(?P<table>.*?)<!-- end -->", re.DOTALL)
 
@@ -84,8 +89,9 @@ def main() -> int:
         print(f"no PDF: {error}; pip install -e '.[site]'")
         return 0
     source = PAGE.with_suffix(".typ")
-    body = pypandoc.convert_file(str(PAGE), "typst", extra_args=["--standalone", f"--variable=fontsize={FONT_SIZE}"])
-    source.write_text(body.replace("dot.circle", "dot.o"), encoding="utf-8")  # pandoc 3.9 has Typst's old name of ⊙
+    body = pypandoc.convert_file(str(PAGE), "typst", extra_args=["--standalone", *LAYOUT])
+    body = body.replace("dot.circle", "dot.o")  # pandoc 3.9 has Typst's old name of ⊙
+    source.write_text(body.replace("\n= ", f"{STYLE}\n= ", 1), encoding="utf-8")
     typst.compile(str(source), output=str(PAGE.with_suffix(".pdf")))
     source.unlink()
     return 0
