@@ -188,7 +188,7 @@ MUTANTS = [
     ),
     *of(
         "experiments/methods/interpolation.py",
-        "tests/experiments/test_planning.py -k rim",
+        "tests/experiments/test_planning.py::test_the_rim_cannot_take_the_costs_of_all_other_cells",
         ("costs / costs.log()", "costs * costs.log()"),
         (".exp()", ""),
     ),
