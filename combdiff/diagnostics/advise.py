@@ -19,7 +19,7 @@ from combdiff_solvers.protocol import Instances, as_instances
 RUNGS, DECADES, SHIFTS = 9, 4.0, 3
 STEPS = (0.1, 0.3, 1.0)  # sizes of the steps that are tried, in units of the spread of θ
 HALF = 10**0.5  # a decade: by so much the ladder, and a temperature without noise, is higher
-STEEP = 10.0  # times the unit of multiplicative noise, above which it overflows
+STEEP = 10.0  # times the unit of a temperature beside noise; multiplicative noise overflows above it
 
 
 @torch.enable_grad()  # also in a backward pass
